@@ -1,0 +1,74 @@
+//! Names and numbers of clients, users, sessions and shared groups.
+
+use std::{fmt, ops::Deref};
+
+use bytestring::ByteString;
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(ByteString);
+
+        impl $name {
+            /// Takes a name as it came; the door has checked its own protocol's rules.
+            ///
+            /// The text is copied into memory of its own, because names live long and the bytes of a
+            /// connection's read buffer must not be kept for them.
+            #[must_use]
+            pub fn new(text: &str) -> Self {
+                Self(ByteString::from(text))
+            }
+
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Deref for $name {
+            type Target = str;
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+    };
+}
+
+name_type! {
+    /// The name under which a client's session is kept: the MQTT client identifier, or what another door makes of its own.
+    ClientId
+}
+name_type! {
+    /// The name of an authenticated user; every door shares one user store.
+    UserName
+}
+name_type! {
+    /// The name of a shared subscription group: the `g` of `$share/g/filter` (MQTT 5.0 section 4.8.2).
+    GroupName
+}
+
+/// Number of a session on this node, never reused while the node runs.
+///
+/// It is what a message carries as its origin (No Local) and what orders subscribers inside the matcher.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionKey(pub u64);
+
+impl fmt::Display for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s{}", self.0)
+    }
+}
