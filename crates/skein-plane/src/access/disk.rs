@@ -1,0 +1,119 @@
+//! The only functions of access control that touch files.
+//!
+//! Called at start, on reload and by the commands that edit users; never on the path of a message.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+/// Reads the text of an access file.
+///
+/// # Errors
+/// That of the file system, or `InvalidData` when the file is not UTF-8.
+pub fn read_access_file(path: &Path) -> io::Result<String> {
+    fs::read_to_string(path)
+}
+
+/// Replaces the file at `path` by `text`, so that a reader or a crash finds either the old text or the new one.
+///
+/// A new file can be read by its owner only, since it holds password hashes; an existing one keeps its permissions. A
+/// symbolic link stays one: the file behind it is replaced.
+///
+/// # Errors
+/// That of the file system. The old file is then untouched.
+pub fn write_file_atomically(path: &Path, text: &str) -> io::Result<()> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_not_there_yet| path.to_path_buf());
+    let temporary = temporary_beside(&target)?;
+    let written = write_and_rename(&temporary, &target, text);
+    if written.is_err() {
+        // The failure that is reported is the first one; a file left behind does no harm.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+fn write_and_rename(temporary: &Path, target: &Path, text: &str) -> io::Result<()> {
+    let mut file = create_private(temporary)?;
+    if let Ok(existing) = fs::metadata(target) {
+        file.set_permissions(existing.permissions())?;
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(temporary, target)?;
+    sync_directory_of(target)
+}
+
+fn temporary_beside(target: &Path) -> io::Result<PathBuf> {
+    let name =
+        target.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no file name"))?;
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let mut temporary = std::ffi::OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(".{:016x}.tmp", u64::from_le_bytes(random)));
+    Ok(target.with_file_name(temporary))
+}
+
+fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Makes the rename itself last (fsync(2): the directory entry needs a sync of its own).
+fn sync_directory_of(target: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    let directory = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn empty_directory(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("skein-access-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_file_is_made_replaced_and_nothing_else_is_left() {
+        let directory = empty_directory("write");
+        let path = directory.join("access.toml");
+        write_file_atomically(&path, "one").unwrap();
+        assert_eq!(read_access_file(&path).unwrap(), "one");
+        write_file_atomically(&path, "two").unwrap();
+        assert_eq!(read_access_file(&path).unwrap(), "two");
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+        assert!(write_file_atomically(&directory.join("missing/access.toml"), "x").is_err());
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_and_links_stay() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let directory = empty_directory("modes");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let (path, link) = (directory.join("access.toml"), directory.join("link.toml"));
+        write_file_atomically(&path, "one").unwrap();
+        assert_eq!(mode(&path), 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink(&path, &link).unwrap();
+        write_file_atomically(&link, "two").unwrap();
+        assert_eq!((mode(&path), read_access_file(&path).unwrap().as_str()), (0o640, "two"));
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        fs::remove_dir_all(&directory).unwrap();
+    }
+}

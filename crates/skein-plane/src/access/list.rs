@@ -1,0 +1,125 @@
+//! One access list: its users and rules, unchanging once made.
+//!
+//! It is made by the parser of access files or is the open list of a server without one. [`Access`] puts it in
+//! force. It holds password hashes and keys, so it never shows itself in full.
+//!
+//! [`Access`]: super::Access
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use argon2::password_hash::phc::PasswordHash;
+use foldhash::fast::RandomState;
+use skein_types::UserName;
+
+use super::{Verdict, rule::Rule, scram::ScramKeys};
+
+/// Users and rules. See the documentation of the access module for what they mean.
+pub struct AccessList {
+    generation: u64,
+    has_file: bool,
+    users: HashMap<UserName, Arc<User>, RandomState>,
+    /// The first user of the file with a password hash: what a refusal of an unknown user costs.
+    first_with_hash: Option<Arc<User>>,
+    /// The first user of the file with SCRAM keys: what unknown users are made to look like.
+    first_with_keys: Option<Arc<User>>,
+    rules: Vec<Rule>,
+}
+
+/// A user of an access file.
+pub(super) struct User {
+    pub(super) name: UserName,
+    pub(super) password: Option<PasswordHash>,
+    pub(super) scram: Option<ScramKeys>,
+    pub(super) roles: Arc<[String]>,
+}
+
+impl AccessList {
+    /// The list of a server without an access file: no users, and everything is allowed but publishing on `$` topics.
+    #[must_use]
+    pub fn open() -> Self {
+        Self {
+            generation: 0,
+            has_file: false,
+            users: HashMap::default(),
+            first_with_hash: None,
+            first_with_keys: None,
+            rules: Vec::new(),
+        }
+    }
+
+    pub(super) fn from_file(users: Vec<User>, rules: Vec<Rule>) -> Self {
+        let users: Vec<Arc<User>> = users.into_iter().map(Arc::new).collect();
+        let first = |wanted: fn(&User) -> bool| users.iter().find(|user| wanted(user)).map(Arc::clone);
+        Self {
+            generation: 0,
+            has_file: true,
+            first_with_hash: first(|user| user.password.is_some()),
+            first_with_keys: first(|user| user.scram.is_some()),
+            users: users.into_iter().map(|user| (user.name.clone(), user)).collect(),
+            rules,
+        }
+    }
+
+    /// The same list under the number it is put in force with.
+    pub(super) fn numbered(self, generation: u64) -> Self {
+        Self { generation, ..self }
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether the list came from a file, so that users exist and what no rule allows is denied.
+    #[must_use]
+    pub fn has_file(&self) -> bool {
+        self.has_file
+    }
+
+    /// Whether any user can log in by SCRAM-SHA-256.
+    #[must_use]
+    pub fn has_scram(&self) -> bool {
+        self.first_with_keys.is_some()
+    }
+
+    /// Number of users.
+    #[must_use]
+    pub fn users_count(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Number of rules.
+    #[must_use]
+    pub fn rules_count(&self) -> usize {
+        self.rules.len()
+    }
+
+    pub(super) fn otherwise(&self) -> Verdict {
+        if self.has_file { Verdict::Deny } else { Verdict::Allow }
+    }
+
+    pub(super) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    pub(super) fn user(&self, name: &str) -> Option<&Arc<User>> {
+        self.users.get(&UserName::new(name))
+    }
+
+    pub(super) fn first_hash(&self) -> Option<&PasswordHash> {
+        self.first_with_hash.as_ref().and_then(|user| user.password.as_ref())
+    }
+
+    pub(super) fn first_keys(&self) -> Option<&ScramKeys> {
+        self.first_with_keys.as_ref().and_then(|user| user.scram.as_ref())
+    }
+}
+
+impl fmt::Debug for AccessList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessList")
+            .field("generation", &self.generation)
+            .field("users", &self.users.len())
+            .field("rules", &self.rules.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,239 @@
+//! Passwords: making hashes and checking them.
+//!
+//! A check with argon2id takes tens of milliseconds of one core on purpose, so a door calls it on a thread that may block.
+//! What was right once is remembered for as long as the list stays, so that a storm of reconnecting clients does not
+//! pay again; what was wrong never is.
+
+use std::collections::{HashSet, VecDeque};
+
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use foldhash::fast::RandomState;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use skein_types::Code;
+
+use super::{
+    Access, Authenticated,
+    list::{AccessList, User},
+};
+
+/// Right passwords remembered at most; each costs about 100 bytes.
+const KNOWN_PASSWORDS_MAX: usize = 65_536;
+/// Most memory one check may take; a file that asks for more would let any client exhaust the node.
+const HASH_MEMORY_KIB_MAX: u32 = 256 * 1024;
+/// Most passes over that memory.
+const HASH_PASSES_MAX: u32 = 64;
+
+/// Why no hash or keys could be made of a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// Nobody should be let in by pressing enter.
+    #[error("the password is empty; give one with at least one character")]
+    Empty,
+    /// RFC 4013 names the characters.
+    #[error(
+        "the password has characters that SASLprep (RFC 4013) forbids, such as control characters; choose another"
+    )]
+    Forbidden,
+    /// RFC 7677 section 4 asks for at least 4096.
+    #[error("{0} iterations are not between {min} and {max}", min = super::scram::ITERATIONS_MIN, max = super::scram::ITERATIONS_MAX)]
+    Iterations(u32),
+    /// The operating system gave no random bytes, or no memory for the hash.
+    #[error("the hash could not be made: {0}")]
+    System(String),
+}
+
+/// A hash of `password` with a new salt, in the form that access files hold: a PHC string of argon2id.
+///
+/// # Errors
+/// An empty password, or a system without random bytes or memory.
+pub fn new_password_hash(password: &str) -> Result<String, PasswordError> {
+    if password.is_empty() {
+        return Err(PasswordError::Empty);
+    }
+    let hash = Argon2::default()
+        .hash_password(password.as_bytes())
+        .map_err(|error| PasswordError::System(error.to_string()))?;
+    Ok(hash.to_string())
+}
+
+/// Reads the `password` of a user entry; an error says what is wrong with it.
+pub(super) fn parse_hash(text: &str) -> Result<PasswordHash, &'static str> {
+    const FORM: &str = "is not an argon2id hash ($argon2id$v=19$m=…,t=…,p=…$salt$hash)";
+    let hash = PasswordHash::new(text).map_err(|_not_phc| FORM)?;
+    if hash.algorithm.as_str() != "argon2id" || hash.salt.is_none() || hash.hash.is_none() {
+        return Err(FORM);
+    }
+    let params = argon2::Params::try_from(&hash).map_err(|_bad_params| FORM)?;
+    if params.m_cost() > HASH_MEMORY_KIB_MAX || params.t_cost() > HASH_PASSES_MAX {
+        return Err("is a hash that costs more than 256 MiB or 64 passes to check");
+    }
+    Ok(hash)
+}
+
+impl Access {
+    /// Checks the password of a user. It may take tens of milliseconds: call it where blocking is allowed.
+    ///
+    /// A wrong password and an unknown user take the same time, so that names cannot be probed.
+    ///
+    /// # Errors
+    /// [`Code::BadCredentials`], whatever was wrong.
+    pub fn verify_password(&self, user: &str, password: &[u8]) -> Result<Authenticated, Code> {
+        let list = self.list();
+        let tag = self.known_passwords.lock().tag(user, password);
+        if self.known_passwords.lock().contains(list.generation(), &tag)
+            && let Some(entry) = list.user(user)
+        {
+            return Ok(entry.authenticated());
+        }
+        let entry = list.check_password(user, password)?;
+        self.known_passwords.lock().insert(list.generation(), tag);
+        Ok(entry.authenticated())
+    }
+}
+
+impl User {
+    pub(super) fn authenticated(&self) -> Authenticated {
+        Authenticated { user: self.name.clone(), roles: self.roles.clone() }
+    }
+}
+
+impl AccessList {
+    fn check_password(&self, name: &str, password: &[u8]) -> Result<&User, Code> {
+        let entry = self.user(name).map(AsRef::as_ref);
+        let hash = entry.and_then(|user| user.password.as_ref());
+        let keys = entry.and_then(|user| user.scram.as_ref());
+        let is_right = match (hash, keys) {
+            (Some(hash), _) => is_hash_of(hash, password),
+            (None, Some(keys)) => keys.are_of(password),
+            (None, None) => false,
+        };
+        if let (true, Some(user)) = (is_right, entry) {
+            return Ok(user);
+        }
+        // Every refusal pays for each kind of check this list knows; the results are thrown away.
+        if let (None, Some(decoy)) = (hash, self.first_hash()) {
+            is_hash_of(decoy, password);
+        }
+        let keys_were_checked = hash.is_none() && keys.is_some();
+        if let (false, Some(decoy)) = (keys_were_checked, self.first_keys()) {
+            decoy.are_of(password);
+        }
+        Err(Code::BadCredentials)
+    }
+}
+
+fn is_hash_of(hash: &PasswordHash, password: &[u8]) -> bool {
+    Argon2::default().verify_password(password, hash).is_ok()
+}
+
+/// Tags of right passwords under one list, the oldest forgotten first.
+///
+/// A tag is an HMAC of name and password under a key that lives and dies with the process: who reads the memory
+/// of another process or a swap file later learns no password from it.
+pub(super) struct KnownPasswords {
+    keyed: Hmac<Sha256>,
+    generation: u64,
+    tags: HashSet<[u8; 32], RandomState>,
+    order: VecDeque<[u8; 32]>,
+}
+
+impl KnownPasswords {
+    pub(super) fn new() -> Self {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).expect("the operating system gives random bytes to a starting process");
+        Self { keyed: keyed(&key), generation: 0, tags: HashSet::default(), order: VecDeque::new() }
+    }
+
+    fn tag(&self, user: &str, password: &[u8]) -> [u8; 32] {
+        let mut mac = self.keyed.clone();
+        // The length keeps ("ab", "c") apart from ("a", "bc").
+        mac.update(&(user.len() as u64).to_le_bytes());
+        mac.update(user.as_bytes());
+        mac.update(password);
+        mac.finalize().into_bytes().into()
+    }
+
+    fn contains(&self, generation: u64, tag: &[u8; 32]) -> bool {
+        self.generation == generation && self.tags.contains(tag)
+    }
+
+    fn insert(&mut self, generation: u64, tag: [u8; 32]) {
+        if generation < self.generation {
+            return;
+        }
+        if generation > self.generation {
+            self.generation = generation;
+            self.tags.clear();
+            self.order.clear();
+        }
+        if !self.tags.insert(tag) {
+            return;
+        }
+        self.order.push_back(tag);
+        if self.order.len() > KNOWN_PASSWORDS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.tags.remove(&oldest);
+        }
+    }
+}
+
+/// HMAC-SHA-256 under `key`.
+pub(super) fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes a key of any length (RFC 2104 section 3)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_passwords_are_bounded_and_belong_to_one_list() {
+        let mut known = KnownPasswords::new();
+        for number in 0..KNOWN_PASSWORDS_MAX + 10 {
+            let tag = known.tag("u", &number.to_le_bytes());
+            known.insert(1, tag);
+        }
+        assert_eq!((known.tags.len(), known.order.len()), (KNOWN_PASSWORDS_MAX, KNOWN_PASSWORDS_MAX));
+        let (oldest, newest) =
+            (known.tag("u", &0_usize.to_le_bytes()), known.tag("u", &100_usize.to_le_bytes()));
+        assert!(!known.contains(1, &oldest));
+        assert!(known.contains(1, &newest));
+        assert!(!known.contains(2, &newest));
+        known.insert(2, oldest);
+        assert!(known.contains(2, &oldest) && !known.contains(2, &newest));
+        known.insert(1, newest);
+        assert!(!known.contains(2, &newest) && known.tags.len() == 1, "an answer of an old list is not kept");
+    }
+
+    #[test]
+    fn tags_tell_name_and_password_apart() {
+        let known = KnownPasswords::new();
+        assert_ne!(known.tag("ab", b"c"), known.tag("a", b"bc"));
+        assert_ne!(
+            known.tag("a", b"b"),
+            KnownPasswords::new().tag("a", b"b"),
+            "each process has its own key"
+        );
+    }
+
+    #[test]
+    fn hashes_that_are_refused() {
+        for text in [
+            "",
+            "secret",
+            "$argon2i$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$RdescudvJCsgt3ub+b4dWRWJTmaaJObG",
+            "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ",
+            "$argon2id$v=19$m=1,t=2,p=1$c29tZXNhbHQ$RdescudvJCsgt3ub+b4dWRWJTmaaJObG",
+            "$argon2id$v=19$m=1048576,t=2,p=1$c29tZXNhbHQ$RdescudvJCsgt3ub+b4dWRWJTmaaJObG",
+            "$argon2id$v=19$m=19456,t=65,p=1$c29tZXNhbHQ$RdescudvJCsgt3ub+b4dWRWJTmaaJObG",
+        ] {
+            assert!(parse_hash(text).is_err(), "{text}");
+        }
+        assert_eq!(new_password_hash(""), Err(PasswordError::Empty));
+    }
+}
