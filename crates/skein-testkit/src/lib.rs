@@ -1,1 +1,27 @@
-//! (being written)
+//! What tests start, talk to and measure: server processes, certificates, a packet-level client.
+//!
+//! Everything here is blocking and knows nothing of the server's own crates, so that a fault in the
+//! server's codec cannot hide behind the same fault in the test. It must never be a dependency of
+//! code that ships: crates name it under `[dev-dependencies]` only. A failed expectation panics,
+//! because that is how a test fails; the panic names the caller's line.
+#![expect(clippy::panic, reason = "a failed expectation ends the test that stated it")]
+
+mod broker;
+mod certificates;
+mod directory;
+mod notation;
+mod ports;
+mod process;
+mod raw_client;
+mod server;
+mod wait;
+
+pub use broker::{Broker, BrokerOptions, User};
+pub use certificates::Certificates;
+pub use directory::TestDirectory;
+pub use notation::{Pattern, bytes, pattern};
+pub use ports::{free_address, free_port};
+pub use process::{Memory, cpu_time, memory, open_files, thread_count};
+pub use raw_client::RawClient;
+pub use server::Server;
+pub use wait::{DEADLINE, wait_until};
