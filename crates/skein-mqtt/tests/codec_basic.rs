@@ -21,7 +21,7 @@ fn encoded(packet: &Packet, version: Version) -> Vec<u8> {
 }
 
 fn id(value: u16) -> NonZeroU16 {
-    NonZeroU16::new(value).unwrap()
+    NonZeroU16::new(value).expect("tests use ids above 0")
 }
 
 #[test]
