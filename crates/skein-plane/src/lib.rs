@@ -1,2 +1,38 @@
-//! (being written)
+//! The message plane: what every door of a Skein node shares.
+//!
+//! Start with [`Plane::publish`] in `publish.rs`: the whole path of a message is there. Sessions and their outboxes
+//! are in `session.rs`, subscriptions in `matcher.rs`, users and rules in `access.rs`.
+//!
+//! Nothing here is asynchronous, does IO or reads a clock; doors drive it with the moment at hand. It never depends
+//! on a door: a door's bytes are made through the [`wire::Wire`] it brings.
+#![warn(missing_docs)]
+
 pub mod access;
+mod acknowledge;
+mod delivery;
+mod handle;
+mod ledger;
+mod matcher;
+mod outbox;
+mod plane;
+mod publish;
+mod retained;
+mod session;
+mod sessions;
+mod subscribe;
+pub mod wire;
+
+pub use acknowledge::Acknowledgement;
+pub use delivery::{Acked, QueueLimits};
+pub use handle::{Handle, Parting};
+pub use ledger::{DropReason, Ledger, LedgerFigures, Tally};
+pub use matcher::{Matcher, SubscribeOptions};
+pub use outbox::{Outbox, SHARE_PAYLOAD_BYTES_MIN, Socket, Written};
+pub use plane::{Plane, PlaneLimits, Traffic};
+pub use publish::{Batch, Published, Publisher};
+pub use retained::Retained;
+pub use session::{
+    Connection, ConnectionInfo, EXPIRY_NEVER_SECS, Epoch, Flushed, Session, SessionInfo, SessionLimits, Will,
+};
+pub use sessions::{Ending, Open, Opened, Sessions};
+pub use subscribe::RetainHandling;

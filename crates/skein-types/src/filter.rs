@@ -1,6 +1,6 @@
 //! Topic filters: what a subscription asks for.
 
-use std::{fmt, ops::Deref};
+use std::{borrow::Borrow, fmt, ops::Deref};
 
 use bytestring::ByteString;
 
@@ -185,6 +185,13 @@ impl fmt::Display for SubscriptionFilter {
             Some(group) => write!(f, "$share/{group}/{}", self.filter),
             None => self.filter.fmt(f),
         }
+    }
+}
+
+/// Filters are looked up by the text of a topic; both hash as text.
+impl Borrow<str> for Filter {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

@@ -123,7 +123,9 @@ impl Properties {
                 .sum::<usize>()
     }
 
-    fn detached(&self) -> Self {
+    /// The same properties in memory of their own.
+    #[must_use]
+    pub fn detached(&self) -> Self {
         let own = |text: &ByteString| ByteString::from(&**text);
         Self {
             payload_is_utf8: self.payload_is_utf8,

@@ -1,0 +1,81 @@
+//! What clients say about messages: acknowledgements of those sent to them, and the two steps of QoS 2 towards us.
+
+use std::{num::NonZeroU16, sync::Arc};
+
+use skein_types::Moment;
+
+use crate::{
+    delivery::{Acked, Delivery},
+    ledger::DropReason,
+    plane::Plane,
+    publish::Batch,
+    session::{Epoch, Session},
+};
+
+/// An acknowledgement from a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledgement {
+    /// PUBACK; `rejected` when its reason is an error.
+    Published {
+        /// The client refused the message (MQTT-4.4.0-2): it is not sent again.
+        rejected: bool,
+    },
+    /// PUBREC; `rejected` when its reason is an error, which ends the hand-over (MQTT-4.3.3-4).
+    Received {
+        /// The client refused the message.
+        rejected: bool,
+    },
+    /// PUBCOMP.
+    Completed,
+}
+
+impl Plane {
+    /// Takes an acknowledgement and sends what the window has room for now.
+    pub fn acknowledge(
+        &self,
+        session: &Arc<Session>,
+        epoch: Epoch,
+        id: NonZeroU16,
+        what: Acknowledgement,
+        batch: &mut Batch,
+        now: Moment,
+    ) -> Acked {
+        let Some(mut state) = session.lock_as(epoch) else { return Acked::Unknown };
+        let (acked, rejected) = apply(&mut state.delivery, id, what);
+        if acked == Acked::Done {
+            match rejected {
+                true => batch.tally.drop_messages(DropReason::Rejected, 1),
+                false => batch.tally.delivered += 1,
+            }
+            state.pump(self, now, &mut batch.tally);
+            if state.wants_flush() {
+                batch.touch(session);
+            }
+        }
+        acked
+    }
+
+    /// Notes the id of a QoS 2 message; false when it is a resend of one that is delivered already (MQTT-4.3.3-10).
+    pub fn receive_once(&self, session: &Session, epoch: Epoch, id: NonZeroU16) -> bool {
+        session.lock_as(epoch).is_some_and(|mut state| state.inbound.receive(id))
+    }
+
+    /// Forgets the id of a QoS 2 message; false when it was not known.
+    pub fn release(&self, session: &Session, epoch: Epoch, id: NonZeroU16) -> bool {
+        session.lock_as(epoch).is_some_and(|mut state| state.inbound.release(id))
+    }
+
+    /// QoS 2 messages of the client that wait for its release (for its receive maximum).
+    #[must_use]
+    pub fn unreleased(&self, session: &Session, epoch: Epoch) -> usize {
+        session.lock_as(epoch).map_or(0, |state| state.inbound.len())
+    }
+}
+
+fn apply(delivery: &mut Delivery, id: NonZeroU16, what: Acknowledgement) -> (Acked, bool) {
+    match what {
+        Acknowledgement::Published { rejected } => (delivery.published(id), rejected),
+        Acknowledgement::Received { rejected } => (delivery.received(id, rejected), rejected),
+        Acknowledgement::Completed => (delivery.completed(id), false),
+    }
+}

@@ -1,0 +1,180 @@
+//! The matcher: which sessions a topic reaches.
+//!
+//! Literal filters are found by hash, filters with wildcards in a trie whose edges are one hash table. Both
+//! tables are read without any lock (`papaya`); writers take turns. A change becomes visible before the
+//! generation number moves, so a cached result with the present generation is never missing an acknowledged
+//! subscription (guarantee G1).
+//!
+//! There is no lookup by client here, and nothing about delivery: see `session.rs` for that.
+
+mod group;
+mod route;
+mod subscribers;
+mod trie;
+
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use foldhash::fast::RandomState;
+use parking_lot::Mutex;
+use skein_types::{Filter, GroupName, QoS, SessionKey, SubscriptionFilter, Topic};
+
+pub use self::group::Group;
+pub use self::route::{Match, Route, RouteCache};
+use self::{subscribers::Subscribers, trie::Trie};
+use crate::session::Session;
+
+/// What a subscription asks for beside its filter (MQTT 5.0 section 3.8.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubscribeOptions {
+    /// Highest quality of service of deliveries.
+    pub qos: QoS,
+    /// Never send the session its own messages (MQTT-3.8.3-3).
+    pub no_local: bool,
+    /// Keep the retain flag as published (MQTT-3.3.1-13).
+    pub retain_as_published: bool,
+    /// Sent along with every message that matches.
+    pub id: Option<NonZeroU32>,
+    /// Whether access rules forbid some of the topics the filter matches, so that each topic is asked about.
+    pub partly_allowed: bool,
+}
+
+/// One session's subscription, as the matcher keeps it.
+#[derive(Clone, Debug)]
+pub struct Subscriber {
+    pub(crate) session: Arc<Session>,
+    pub(crate) options: SubscribeOptions,
+}
+
+impl Subscriber {
+    fn key(&self) -> SessionKey {
+        self.session.key()
+    }
+}
+
+/// The subscriptions of all sessions.
+#[derive(Debug)]
+pub struct Matcher {
+    literals: papaya::HashMap<Filter, Arc<Subscribers>, RandomState>,
+    trie: Trie,
+    generation: AtomicU64,
+    subscriptions: AtomicUsize,
+    /// Writers take turns; readers never come here.
+    writing: Mutex<()>,
+}
+
+impl Default for Matcher {
+    fn default() -> Self {
+        Self {
+            literals: papaya::HashMap::with_hasher(RandomState::default()),
+            trie: Trie::default(),
+            generation: AtomicU64::new(1),
+            subscriptions: AtomicUsize::new(0),
+            writing: Mutex::new(()),
+        }
+    }
+}
+
+impl Matcher {
+    /// Adds a subscription or replaces the session's present one of the same filter and group (MQTT-3.8.4-3).
+    /// Returns whether it is new.
+    pub fn subscribe(
+        &self,
+        filter: &SubscriptionFilter,
+        session: &Arc<Session>,
+        options: SubscribeOptions,
+    ) -> bool {
+        let subscriber = Subscriber { session: session.clone(), options };
+        let mut new = false;
+        self.change(&filter.filter, |subscribers| {
+            let (changed, is_new) = subscribers.with(filter, subscriber);
+            new = is_new;
+            changed
+        });
+        if new {
+            self.subscriptions.fetch_add(1, Ordering::Relaxed);
+        }
+        new
+    }
+
+    /// Removes a subscription; returns whether there was one (MQTT-3.10.4-1).
+    pub fn unsubscribe(&self, filter: &SubscriptionFilter, session: SessionKey) -> bool {
+        let mut found = false;
+        self.change(&filter.filter, |subscribers| {
+            let (changed, was_there) = subscribers.without(filter.group.as_ref(), session);
+            found = was_there;
+            changed
+        });
+        if found {
+            self.subscriptions.fetch_sub(1, Ordering::Relaxed);
+        }
+        found
+    }
+
+    /// Moves with every change of a subscription; a route with the present number is current.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Marks every cached route as outdated, because access rules changed.
+    pub fn invalidate(&self) {
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Number of subscriptions, shared ones included.
+    #[must_use]
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions.load(Ordering::Relaxed)
+    }
+
+    /// Everybody `topic` reaches when `origin` publishes it.
+    #[must_use]
+    pub fn route(&self, topic: &Topic, origin: SessionKey) -> Route {
+        // Read before the tables: a change in between makes this route outdated, never wrong.
+        let mut route = route::Builder::new(topic, self.generation(), origin);
+        {
+            let literals = self.literals.pin();
+            if let Some(subscribers) = literals.get(topic.as_str()) {
+                route.add(subscribers);
+            }
+        }
+        self.trie.visit(topic, &mut |subscribers| route.add(subscribers));
+        route.finish()
+    }
+
+    /// The group `name` of `filter`, if it has members.
+    #[must_use]
+    pub fn group(&self, filter: &Filter, name: &GroupName) -> Option<Arc<Group>> {
+        let subscribers = if filter.is_literal() {
+            self.literals.pin().get(filter).cloned()
+        } else {
+            self.trie.get(filter)
+        };
+        subscribers?.group(name).cloned()
+    }
+
+    fn change(&self, filter: &Filter, change: impl FnOnce(&Subscribers) -> Subscribers) {
+        let _turn = self.writing.lock();
+        if filter.is_literal() {
+            let literals = self.literals.pin();
+            let changed = match literals.get(filter) {
+                Some(subscribers) => change(subscribers),
+                None => change(&Subscribers::default()),
+            };
+            if changed.is_empty() {
+                literals.remove(filter);
+            } else {
+                literals.insert(filter.clone(), Arc::new(changed));
+            }
+        } else {
+            self.trie.change(filter, change);
+        }
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+}

@@ -1,0 +1,160 @@
+//! A route: the result of one match, flattened for delivery, and the cache of them each publisher keeps.
+
+use std::{collections::HashMap, sync::Arc};
+
+use foldhash::fast::RandomState;
+use skein_types::{QoS, SessionKey, Topic};
+
+use super::{Group, Matcher, SubscribeOptions, Subscribers};
+use crate::{session::Session, wire::SubscriptionIds};
+
+/// Routes a publisher remembers; a publisher of more topics than this starts over, which costs one match each.
+const CACHE_MAX: usize = 1024;
+
+/// One session a topic reaches, however many of its subscriptions match (MQTT-3.3.4-2, MQTT-3.3.4-3).
+#[derive(Clone, Debug)]
+pub struct Match {
+    /// The session.
+    pub session: Arc<Session>,
+    /// Highest quality of service of the subscriptions that match.
+    pub qos: QoS,
+    /// Whether one of them keeps the retain flag as published.
+    pub retain_as_published: bool,
+    /// Their identifiers.
+    pub ids: SubscriptionIds,
+}
+
+/// Everybody a topic reaches.
+#[derive(Debug)]
+pub struct Route {
+    /// The topic in memory of its own.
+    pub topic: Topic,
+    /// Whether the publisher may publish there; when not, nobody is listed.
+    pub allowed: bool,
+    /// Sessions with ordinary subscriptions, each once.
+    pub direct: Vec<Match>,
+    /// Shared groups, each of which one member takes a message for.
+    pub groups: Vec<Arc<Group>>,
+    generation: u64,
+}
+
+impl Route {
+    /// Whether nobody would get the message.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.direct.is_empty() && self.groups.is_empty()
+    }
+
+    pub(super) fn denied(topic: &Topic, generation: u64) -> Self {
+        Self { topic: topic.detached(), allowed: false, direct: Vec::new(), groups: Vec::new(), generation }
+    }
+}
+
+/// Collects the subscribers of all matching filters into one route.
+pub(super) struct Builder<'a> {
+    topic: &'a Topic,
+    generation: u64,
+    origin: SessionKey,
+    direct: Vec<Match>,
+    groups: Vec<Arc<Group>>,
+    filters: usize,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(topic: &'a Topic, generation: u64, origin: SessionKey) -> Self {
+        Self { topic, generation, origin, direct: Vec::new(), groups: Vec::new(), filters: 0 }
+    }
+
+    pub(super) fn add(&mut self, subscribers: &Subscribers) {
+        self.filters += 1;
+        for subscriber in subscribers.direct() {
+            let SubscribeOptions { qos, no_local, retain_as_published, id, partly_allowed } =
+                subscriber.options;
+            let session = &subscriber.session;
+            // MQTT-3.8.3-3.
+            if no_local && session.key() == self.origin {
+                continue;
+            }
+            if partly_allowed && !session.may_receive(self.topic) {
+                continue;
+            }
+            let ids = id.map_or(SubscriptionIds::None, SubscriptionIds::One);
+            self.direct.push(Match { session: session.clone(), qos, retain_as_published, ids });
+        }
+        self.groups.extend(subscribers.groups().iter().cloned());
+    }
+
+    pub(super) fn finish(self) -> Route {
+        let Self { topic, generation, mut direct, groups, filters, .. } = self;
+        if filters > 1 {
+            // Overlapping subscriptions of one session become one delivery.
+            direct.sort_by_key(|found| found.session.key());
+            direct.dedup_by(|later, first| {
+                let same = later.session.key() == first.session.key();
+                if same {
+                    first.qos = first.qos.max(later.qos);
+                    first.retain_as_published |= later.retain_as_published;
+                    first.ids = later.ids.iter().fold(first.ids.clone(), |ids, id| ids.with(id));
+                }
+                same
+            });
+        }
+        Route { topic: topic.detached(), allowed: true, direct, groups, generation }
+    }
+}
+
+/// The routes of the topics one publisher used last.
+#[derive(Debug, Default)]
+pub struct RouteCache {
+    last: Option<Arc<Route>>,
+    routes: Option<Box<HashMap<Topic, Arc<Route>, RandomState>>>,
+}
+
+impl RouteCache {
+    /// The route of `topic`, matched anew when subscriptions or access rules changed since. `may_publish` is asked
+    /// only then.
+    pub fn route(
+        &mut self,
+        matcher: &Matcher,
+        topic: &Topic,
+        origin: SessionKey,
+        may_publish: impl FnOnce() -> bool,
+    ) -> Arc<Route> {
+        let generation = matcher.generation();
+        if let Some(last) = &self.last
+            && last.generation == generation
+            && last.topic == *topic
+        {
+            return last.clone();
+        }
+        let cached = self.routes.as_ref().and_then(|routes| routes.get(topic));
+        let route = match cached {
+            Some(route) if route.generation == generation => route.clone(),
+            _ => Arc::new(if may_publish() {
+                matcher.route(topic, origin)
+            } else {
+                Route::denied(topic, generation)
+            }),
+        };
+        self.remember(route.clone());
+        route
+    }
+
+    /// The first topic needs no table: most publishers have only one.
+    fn remember(&mut self, route: Arc<Route>) {
+        let before = self.last.replace(route.clone());
+        if self.routes.is_none() && before.is_none_or(|before| before.topic == route.topic) {
+            return;
+        }
+        let routes = self.routes.get_or_insert_default();
+        if routes.len() >= CACHE_MAX {
+            routes.clear();
+        }
+        routes.insert(route.topic.clone(), route);
+    }
+
+    /// Forgets everything, to give the memory back.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

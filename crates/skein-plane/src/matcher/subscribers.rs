@@ -1,0 +1,165 @@
+//! The subscribers of one filter: an immutable set, cheap to share and to change by one member.
+//!
+//! Members are kept in order of their session's key in chunks, so that a filter with a hundred thousand
+//! subscribers copies one chunk and a short list of chunks per change, and a filter with one subscriber is small.
+
+use std::sync::Arc;
+
+use skein_types::{GroupName, SessionKey, SubscriptionFilter};
+
+use super::{Group, Subscriber};
+
+/// A full chunk is split in two halves.
+const CHUNK_MAX: usize = 256;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Subscribers {
+    direct: Chunks,
+    groups: Vec<Arc<Group>>,
+}
+
+#[derive(Clone, Debug, Default)]
+enum Chunks {
+    #[default]
+    None,
+    One(Subscriber),
+    /// Sorted by key, no chunk empty.
+    Many(Vec<Arc<[Subscriber]>>),
+}
+
+impl Subscribers {
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self.direct, Chunks::None) && self.groups.is_empty()
+    }
+
+    /// Ordinary subscribers.
+    pub(super) fn direct(&self) -> impl Iterator<Item = &Subscriber> {
+        let (one, many): (Option<&Subscriber>, &[Arc<[Subscriber]>]) = match &self.direct {
+            Chunks::None => (None, &[]),
+            Chunks::One(subscriber) => (Some(subscriber), &[]),
+            Chunks::Many(chunks) => (None, chunks),
+        };
+        one.into_iter().chain(many.iter().flat_map(|chunk| chunk.iter()))
+    }
+
+    pub(super) fn groups(&self) -> &[Arc<Group>] {
+        &self.groups
+    }
+
+    pub(super) fn group(&self, name: &GroupName) -> Option<&Arc<Group>> {
+        self.groups.iter().find(|group| group.name() == name)
+    }
+
+    /// The set with `subscriber` added or replaced, and whether it is new.
+    pub(super) fn with(&self, filter: &SubscriptionFilter, subscriber: Subscriber) -> (Self, bool) {
+        let Some(name) = &filter.group else {
+            let (direct, new) = self.direct.with(subscriber);
+            return (Self { direct, groups: self.groups.clone() }, new);
+        };
+        let mut groups = self.groups.clone();
+        let new = match groups.iter_mut().find(|group| group.name() == name) {
+            Some(group) => {
+                let (changed, new) = group.with(subscriber);
+                *group = Arc::new(changed);
+                new
+            }
+            None => {
+                groups.push(Arc::new(Group::new(name.clone(), filter.filter.clone(), subscriber)));
+                true
+            }
+        };
+        (Self { direct: self.direct.clone(), groups }, new)
+    }
+
+    /// The set without the session, and whether it was in it.
+    pub(super) fn without(&self, group: Option<&GroupName>, session: SessionKey) -> (Self, bool) {
+        let Some(name) = group else {
+            let (direct, found) = self.direct.without(session);
+            return (Self { direct, groups: self.groups.clone() }, found);
+        };
+        let mut groups = self.groups.clone();
+        let mut found = false;
+        groups.retain_mut(|group| {
+            if group.name() != name {
+                return true;
+            }
+            let (changed, was_there) = group.without(session);
+            found = was_there;
+            let keep = !changed.members().is_empty();
+            *group = Arc::new(changed);
+            keep
+        });
+        (Self { direct: self.direct.clone(), groups }, found)
+    }
+}
+
+impl Chunks {
+    fn with(&self, subscriber: Subscriber) -> (Self, bool) {
+        let key = subscriber.key();
+        match self {
+            Self::None => (Self::One(subscriber), true),
+            Self::One(present) if present.key() == key => (Self::One(subscriber), false),
+            Self::One(present) => {
+                let mut both = [present.clone(), subscriber];
+                both.sort_by_key(Subscriber::key);
+                (Self::Many(vec![Arc::from(both)]), true)
+            }
+            Self::Many(chunks) => {
+                let mut chunks = chunks.clone();
+                let at = chunk_of(&chunks, key);
+                let Some(chunk) = chunks.get_mut(at) else { return (Self::One(subscriber), true) };
+                let mut members = chunk.to_vec();
+                let new = match members.binary_search_by_key(&key, Subscriber::key) {
+                    Ok(index) => {
+                        if let Some(member) = members.get_mut(index) {
+                            *member = subscriber;
+                        }
+                        false
+                    }
+                    Err(index) => {
+                        members.insert(index, subscriber);
+                        true
+                    }
+                };
+                if members.len() > CHUNK_MAX {
+                    let upper = members.split_off(CHUNK_MAX / 2);
+                    chunks.insert(at + 1, Arc::from(upper));
+                }
+                if let Some(chunk) = chunks.get_mut(at) {
+                    *chunk = Arc::from(members);
+                }
+                (Self::Many(chunks), new)
+            }
+        }
+    }
+
+    fn without(&self, session: SessionKey) -> (Self, bool) {
+        match self {
+            Self::None => (Self::None, false),
+            Self::One(present) if present.key() == session => (Self::None, true),
+            Self::One(_) => (self.clone(), false),
+            Self::Many(chunks) => {
+                let at = chunk_of(chunks, session);
+                let Some(chunk) = chunks.get(at) else { return (self.clone(), false) };
+                let Ok(index) = chunk.binary_search_by_key(&session, Subscriber::key) else {
+                    return (self.clone(), false);
+                };
+                let mut members = chunk.to_vec();
+                members.remove(index);
+                let mut chunks = chunks.clone();
+                if members.is_empty() {
+                    chunks.remove(at);
+                } else if let Some(chunk) = chunks.get_mut(at) {
+                    *chunk = Arc::from(members);
+                }
+                if chunks.is_empty() { (Self::None, true) } else { (Self::Many(chunks), true) }
+            }
+        }
+    }
+}
+
+/// The chunk that holds `key` or would.
+fn chunk_of(chunks: &[Arc<[Subscriber]>], key: SessionKey) -> usize {
+    let after = chunks.partition_point(|chunk| chunk.first().is_some_and(|first| first.key() <= key));
+    after.saturating_sub(1)
+}

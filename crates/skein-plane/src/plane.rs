@@ -1,0 +1,100 @@
+//! The plane: what every door shares.
+//!
+//! One value per node, reached by reference from everywhere. It owns the subscriptions, sessions, retained
+//! messages, access rules and the ledger, and knows no protocol.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use crate::{access::Access, ledger::Ledger, matcher::Matcher, retained::Retained, sessions::Sessions};
+
+/// The message plane of one node.
+#[derive(Debug)]
+pub struct Plane {
+    matcher: Matcher,
+    sessions: Sessions,
+    retained: Retained,
+    access: Arc<Access>,
+    ledger: Ledger,
+    traffic: Traffic,
+}
+
+/// Bytes and packets over all doors.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Bytes read from clients.
+    pub received_bytes: AtomicU64,
+    /// Bytes written to clients.
+    pub sent_bytes: AtomicU64,
+    /// Protocol packets read from clients.
+    pub received_packets: AtomicU64,
+    /// Bytes of payload in accepted publishes.
+    pub published_bytes: AtomicU64,
+}
+
+impl Traffic {
+    /// Adds to a counter.
+    pub fn add(counter: &AtomicU64, by: u64) {
+        counter.fetch_add(by, Relaxed);
+    }
+}
+
+/// Bounds of the whole plane.
+#[derive(Clone, Copy, Debug)]
+pub struct PlaneLimits {
+    /// Topics with a retained message.
+    pub retained_messages_max: usize,
+}
+
+impl Plane {
+    /// An empty plane.
+    #[must_use]
+    pub fn new(access: Arc<Access>, limits: PlaneLimits) -> Self {
+        Self {
+            matcher: Matcher::default(),
+            sessions: Sessions::default(),
+            retained: Retained::new(limits.retained_messages_max),
+            access,
+            ledger: Ledger::default(),
+            traffic: Traffic::default(),
+        }
+    }
+
+    /// Subscriptions of all sessions.
+    #[must_use]
+    pub fn matcher(&self) -> &Matcher {
+        &self.matcher
+    }
+
+    /// Sessions of all clients.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Retained messages.
+    #[must_use]
+    pub fn retained(&self) -> &Retained {
+        &self.retained
+    }
+
+    /// Users and rules.
+    #[must_use]
+    pub fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
+
+    /// What became of every message.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Bytes and packets.
+    #[must_use]
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+}

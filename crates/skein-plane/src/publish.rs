@@ -1,0 +1,280 @@
+//! The publish path, top to bottom: authorise, match, push to each recipient's outbox, flush.
+//!
+//! A connection's task reads what its socket holds, hands each decoded message to [`Plane::publish`] and calls
+//! [`Plane::finish`] once. In between nothing waits and nothing is allocated per recipient at QoS 0.
+//!
+//! Consecutive messages of one publisher on one topic form a *run*: the topic is matched once, each recipient is
+//! locked once, and the encoded frames are made once per form and appended as one piece. A run ends when the
+//! topic, the quality of service or the retain flag changes, when anything else happens on the connection, and at
+//! the end of the batch, so the order of a publisher's messages is never changed.
+
+pub(crate) mod frames;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use skein_types::{Message, Moment, QoS, SessionKey};
+
+use self::frames::{Frames, FramesPool};
+use crate::{
+    access::{BoundAccess, Verdict},
+    ledger::{DropReason, Tally},
+    matcher::{Group, Route, RouteCache},
+    outbox::SHARE_PAYLOAD_BYTES_MIN,
+    plane::Plane,
+    session::{
+        Session,
+        deliver::{Delivered, Willing},
+    },
+    wire::{DeliveryOptions, SubscriptionIds, Wire},
+};
+
+/// Messages of one run; more start the next one, so that the frames of a run stay in the processor's cache.
+const RUN_MESSAGES_MAX: usize = 4096;
+
+/// Who publishes: one per connection, kept as long as it lives.
+#[derive(Debug, Default)]
+pub struct Publisher {
+    origin: SessionKey,
+    access: Option<Arc<BoundAccess>>,
+    cache: RouteCache,
+}
+
+/// What became of a publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// Taken over; somebody gets it.
+    Matched,
+    /// Taken over; nobody wants it now.
+    Unmatched,
+    /// The publisher may not publish there; nothing happened.
+    Denied,
+}
+
+/// The work of one read batch; one per thread, lent to whichever connection is being handled.
+#[derive(Debug, Default)]
+pub struct Batch {
+    run: Run,
+    touched: Vec<Arc<Session>>,
+    /// Sessions that do not keep up; the publisher waits for them before it reads on.
+    congested: Vec<Arc<Session>>,
+    /// Counted so far, not yet in the ledger.
+    pub tally: Tally,
+}
+
+impl Publisher {
+    /// A publisher for the session `origin`, whose messages are allowed by `access`, or all where there is none.
+    #[must_use]
+    pub fn new(origin: SessionKey, access: Option<Arc<BoundAccess>>) -> Self {
+        Self { origin, access, cache: RouteCache::default() }
+    }
+}
+
+impl Plane {
+    /// Takes over a message. Its recipients have it in their outboxes or queues after [`Plane::settle`].
+    pub fn publish(
+        &self,
+        publisher: &mut Publisher,
+        batch: &mut Batch,
+        mut message: Message,
+        now: Moment,
+    ) -> Published {
+        message.origin = publisher.origin;
+        let access = &publisher.access;
+        let route = publisher.cache.route(self.matcher(), &message.topic, publisher.origin, || {
+            access.as_ref().is_none_or(|access| access.check_publish(&message.topic) == Verdict::Allow)
+        });
+        if !route.allowed {
+            return Published::Denied;
+        }
+        batch.tally.accepted += 1;
+        if message.retain {
+            self.retained().set(&message, now);
+        }
+        if route.is_empty() {
+            batch.tally.unmatched += 1;
+            return Published::Unmatched;
+        }
+        if !batch.run.takes(&route, &message) {
+            self.settle(batch, now);
+            batch.run.route = Some(route);
+        }
+        batch.run.push(RunMessage { message, shared: None });
+        Published::Matched
+    }
+
+    /// Delivers the messages taken over so far. Called before anything that could change who gets them.
+    pub fn settle(&self, batch: &mut Batch, now: Moment) {
+        let Some(route) = batch.run.route.take() else { return };
+        for to in &route.direct {
+            let delivered = to.session.deliver(to, &mut batch.run, now, &mut batch.tally);
+            batch.note(&to.session, delivered);
+        }
+        for group in &route.groups {
+            for index in 0..batch.run.len() {
+                batch.deliver_to_group(group, index, now);
+            }
+        }
+        batch.run.clear();
+    }
+
+    /// Ends a batch: delivers, writes every touched outbox once, and brings the ledger up to date.
+    pub fn finish(&self, batch: &mut Batch, now: Moment) {
+        self.settle(batch, now);
+        let Batch { touched, tally, .. } = batch;
+        for session in touched.drain(..) {
+            session.flush(self, now, tally);
+        }
+        self.ledger().add(tally);
+    }
+
+    /// Gives messages of an ended session to the other members of the groups they came through (MQTT-4.8.2-5).
+    pub(crate) fn redeliver(
+        &self,
+        group: &Group,
+        message: Arc<Message>,
+        batch: &mut Batch,
+        now: Moment,
+    ) -> bool {
+        self.settle(batch, now);
+        let Some(group) = self.matcher().group(group.filter(), group.name()) else { return false };
+        let shared = Some(message.clone());
+        batch.run.push(RunMessage { message: Message::clone(&message), shared });
+        let taken = batch.deliver_to_group(&group, 0, now);
+        batch.run.clear();
+        taken
+    }
+}
+
+impl Batch {
+    /// Remembers that `session`'s outbox has something to flush.
+    pub fn touch(&mut self, session: &Arc<Session>) {
+        self.touched.push(session.clone());
+    }
+
+    /// Sessions that do not keep up, for the publisher to wait for.
+    pub fn take_congested(&mut self) -> Vec<Arc<Session>> {
+        std::mem::take(&mut self.congested)
+    }
+
+    fn note(&mut self, session: &Arc<Session>, delivered: Delivered) {
+        if delivered.touched {
+            self.touched.push(session.clone());
+        }
+        if delivered.congested && !self.congested.iter().any(|known| Arc::ptr_eq(known, session)) {
+            self.congested.push(session.clone());
+        }
+    }
+
+    /// One message to one member, the readiest first; false when no member can take it.
+    fn deliver_to_group(&mut self, group: &Arc<Group>, index: usize, now: Moment) -> bool {
+        for willing in [Willing::Ready, Willing::Connected, Willing::Kept] {
+            for member in group.next_members() {
+                let id = member.options.id.map_or(SubscriptionIds::None, SubscriptionIds::One);
+                let options =
+                    self.run.options_for(member.options.qos, member.options.retain_as_published, id);
+                let part = (&mut self.run, index);
+                let session = &member.session;
+                if let Some(delivered) =
+                    session.deliver_shared(group, &options, part, willing, now, &mut self.tally)
+                {
+                    self.note(session, delivered);
+                    return true;
+                }
+            }
+        }
+        self.tally.routed += 1;
+        self.tally.drop_messages(DropReason::ClientAway, 1);
+        false
+    }
+}
+
+/// Consecutive messages with one route.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    route: Option<Arc<Route>>,
+    messages: Vec<RunMessage>,
+    largest_bytes: usize,
+    frames: FramesPool,
+}
+
+#[derive(Debug)]
+struct RunMessage {
+    message: Message,
+    /// The message in memory of its own, made when the first recipient has to keep it.
+    shared: Option<Arc<Message>>,
+}
+
+impl Run {
+    pub(crate) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    pub(crate) fn message(&self, index: usize) -> &Message {
+        &self.messages[index].message
+    }
+
+    /// The message for keeping: it owns its bytes, so that a read buffer is not kept for it. A large payload is
+    /// most of its buffer and stays shared.
+    pub(crate) fn shared(&mut self, index: usize) -> Arc<Message> {
+        let RunMessage { message, shared } = &mut self.messages[index];
+        let topic = self.route.as_ref().map(|route| &route.topic);
+        shared
+            .get_or_insert_with(|| {
+                let payload = &message.payload;
+                Arc::new(Message {
+                    topic: topic.map_or_else(|| message.topic.detached(), Clone::clone),
+                    payload: match payload.len() {
+                        SHARE_PAYLOAD_BYTES_MIN.. => payload.clone(),
+                        _ => Bytes::copy_from_slice(payload),
+                    },
+                    properties: message.properties.as_ref().map(|properties| Box::new(properties.detached())),
+                    ..*message
+                })
+            })
+            .clone()
+    }
+
+    /// How the run goes to a recipient that asked for these options.
+    pub(crate) fn options_for(
+        &self,
+        qos_max: QoS,
+        retain_as_published: bool,
+        ids: SubscriptionIds,
+    ) -> DeliveryOptions {
+        let first = self.messages.first().map(|first| &first.message);
+        let (qos, retain) = first.map_or((QoS::AtMostOnce, false), |message| (message.qos, message.retain));
+        DeliveryOptions { qos: qos.min(qos_max), retain: retain && retain_as_published, ids }
+    }
+
+    /// The run's frames in the form this wire shares with others; none when it has to encode by itself.
+    pub(crate) fn frames(
+        &mut self,
+        options: &DeliveryOptions,
+        wire: &mut dyn Wire,
+        now: Moment,
+    ) -> Option<&Frames> {
+        let form = wire.form(options, self.largest_bytes)?;
+        let messages = self.messages.iter().map(|entry| &entry.message);
+        Some(self.frames.of(form, messages, options, wire, now))
+    }
+
+    fn takes(&self, route: &Arc<Route>, message: &Message) -> bool {
+        let same_route = self.route.as_ref().is_some_and(|present| Arc::ptr_eq(present, route));
+        let alike =
+            |first: &RunMessage| first.message.qos == message.qos && first.message.retain == message.retain;
+        same_route && self.messages.len() < RUN_MESSAGES_MAX && self.messages.first().is_some_and(alike)
+    }
+
+    fn push(&mut self, entry: RunMessage) {
+        self.largest_bytes = self.largest_bytes.max(entry.message.size_bytes());
+        self.messages.push(entry);
+    }
+
+    fn clear(&mut self) {
+        self.route = None;
+        self.largest_bytes = 0;
+        self.messages.clear();
+        self.frames.clear();
+    }
+}

@@ -1,0 +1,215 @@
+//! Retained messages: the last message of each topic, for those who subscribe later (MQTT 5.0 section 3.3.1.3).
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use foldhash::fast::RandomState;
+use parking_lot::RwLock;
+use skein_types::{Filter, Message, Moment, Topic};
+
+/// The last retained message of every topic, as a tree of topic levels.
+#[derive(Debug)]
+pub struct Retained {
+    tree: RwLock<Tree>,
+    count: AtomicUsize,
+    messages_max: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Tree {
+    root: Node,
+    /// Topics of messages that expire, by deadline.
+    deadlines: BTreeSet<(Moment, Topic)>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    message: Option<Arc<Message>>,
+    children: Option<Box<HashMap<Box<str>, Node, RandomState>>>,
+}
+
+impl Retained {
+    /// An empty store of at most `messages_max` topics.
+    #[must_use]
+    pub fn new(messages_max: usize) -> Self {
+        Self {
+            tree: RwLock::default(),
+            count: AtomicUsize::new(0),
+            messages_max: AtomicUsize::new(messages_max),
+            refused: AtomicUsize::new(0),
+        }
+    }
+
+    /// Keeps `message` as the last of its topic; an empty payload removes what was kept (MQTT-3.3.1-6). A new topic
+    /// above the bound is not kept, and counted. The message is still delivered live.
+    pub fn set(&self, message: &Message, now: Moment) {
+        let mut tree = self.tree.write();
+        if message.payload.is_empty() || message.is_expired(now) {
+            self.removed(tree.remove(&message.topic));
+            return;
+        }
+        if self.count.load(Relaxed) >= self.messages_max.load(Relaxed) && tree.get(&message.topic).is_none() {
+            self.refused.fetch_add(1, Relaxed);
+            return;
+        }
+        let kept = Message { retain: true, ..message.detached() };
+        if tree.insert(Arc::new(kept)).is_none() {
+            self.count.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// The message kept for `topic`.
+    #[must_use]
+    pub fn get(&self, topic: &Topic, now: Moment) -> Option<Arc<Message>> {
+        self.tree.read().get(topic).filter(|message| !message.is_expired(now)).cloned()
+    }
+
+    /// Removes what is kept for `topic`; false when there was nothing.
+    pub fn remove(&self, topic: &Topic) -> bool {
+        let removed = self.tree.write().remove(topic);
+        self.removed(removed)
+    }
+
+    /// Topics with a message that `filter` matches.
+    #[must_use]
+    pub fn matching(&self, filter: &Filter) -> Vec<Topic> {
+        let tree = self.tree.read();
+        let levels: Vec<&str> = filter.levels().collect();
+        let mut found = Vec::new();
+        tree.root.visit(&levels, 0, &mut |message| found.push(message.topic.clone()));
+        found
+    }
+
+    /// Removes messages that expired; returns how many.
+    pub fn expire(&self, now: Moment) -> usize {
+        let mut tree = self.tree.write();
+        let mut expired = 0;
+        while let Some((deadline, topic)) = tree.deadlines.first().cloned() {
+            if deadline > now {
+                break;
+            }
+            expired += usize::from(self.removed(tree.remove(&topic)));
+            tree.deadlines.remove(&(deadline, topic));
+        }
+        expired
+    }
+
+    /// Number of topics with a message.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count.load(Relaxed)
+    }
+
+    /// Whether nothing is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Messages that were not kept because the bound was reached.
+    #[must_use]
+    pub fn refused(&self) -> usize {
+        self.refused.load(Relaxed)
+    }
+
+    fn removed(&self, removed: Option<Arc<Message>>) -> bool {
+        if removed.is_some() {
+            self.count.fetch_sub(1, Relaxed);
+        }
+        removed.is_some()
+    }
+}
+
+impl Tree {
+    fn get(&self, topic: &Topic) -> Option<&Arc<Message>> {
+        let mut node = &self.root;
+        for level in topic.levels() {
+            node = node.children.as_ref()?.get(level)?;
+        }
+        node.message.as_ref()
+    }
+
+    fn insert(&mut self, message: Arc<Message>) -> Option<Arc<Message>> {
+        let mut node = &mut self.root;
+        for level in message.topic.levels() {
+            let children = node.children.get_or_insert_default();
+            if !children.contains_key(level) {
+                children.insert(level.into(), Node::default());
+            }
+            let Some(child) = children.get_mut(level) else { return None };
+            node = child;
+        }
+        let before = node.message.replace(message.clone());
+        self.forget_deadline(before.as_ref());
+        if let Some(deadline) = message.expires_at {
+            self.deadlines.insert((deadline, message.topic.clone()));
+        }
+        before
+    }
+
+    fn remove(&mut self, topic: &Topic) -> Option<Arc<Message>> {
+        let levels: Vec<&str> = topic.levels().collect();
+        let removed = self.root.remove(&levels);
+        self.forget_deadline(removed.as_ref());
+        removed
+    }
+
+    fn forget_deadline(&mut self, message: Option<&Arc<Message>>) {
+        if let Some(message) = message
+            && let Some(deadline) = message.expires_at
+        {
+            self.deadlines.remove(&(deadline, message.topic.clone()));
+        }
+    }
+}
+
+impl Node {
+    /// Recursion is bounded by the listener's limit on topic levels.
+    fn remove(&mut self, levels: &[&str]) -> Option<Arc<Message>> {
+        let Some((level, rest)) = levels.split_first() else { return self.message.take() };
+        let children = self.children.as_mut()?;
+        let child = children.get_mut(*level)?;
+        let removed = child.remove(rest);
+        if child.message.is_none() && child.children.is_none() {
+            children.remove(*level);
+            if children.is_empty() {
+                self.children = None;
+            }
+        }
+        removed
+    }
+
+    fn visit(&self, levels: &[&str], depth: usize, found: &mut impl FnMut(&Arc<Message>)) {
+        let children = || self.children.iter().flat_map(|children| children.iter());
+        // MQTT-4.7.2-1: a wildcard at the start does not match a first level that starts with $.
+        let wild = |name: &str| depth > 0 || !name.starts_with('$');
+        let Some((level, rest)) = levels.split_first() else {
+            self.message.iter().for_each(found);
+            return;
+        };
+        match *level {
+            "#" => {
+                self.message.iter().for_each(&mut *found);
+                for (_, child) in children().filter(|(name, _)| wild(name)) {
+                    child.visit(levels, depth + 1, found);
+                }
+            }
+            "+" => {
+                for (_, child) in children().filter(|(name, _)| wild(name)) {
+                    child.visit(rest, depth + 1, found);
+                }
+            }
+            _ => {
+                if let Some(child) = self.children.as_ref().and_then(|children| children.get(*level)) {
+                    child.visit(rest, depth + 1, found);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! A session: one client's subscriptions, queue and delivery state, and the connection it has at the moment.
+//!
+//! Everything about a session is under one lock, held for a few lines and never while a system call runs.
+//! Each connection gets a new epoch; whoever comes with an older one is told that the session is no longer its
+//! own and changes nothing (guarantee G4).
+
+pub(crate) mod connection;
+pub(crate) mod deliver;
+mod inbound;
+mod pump;
+mod subscriptions;
+
+use std::{collections::VecDeque, num::NonZeroU16, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwapOption;
+use parking_lot::{Mutex, MutexGuard};
+use skein_types::{ClientId, Message, Moment, SessionKey, SubscriptionFilter, Topic, UserName};
+
+pub use self::connection::{Connection, ConnectionInfo, Flushed};
+pub use self::inbound::Inbound;
+use self::subscriptions::Subscriptions;
+use crate::{
+    access::{BoundAccess, Verdict},
+    delivery::{Delivery, QueueLimits},
+    matcher::SubscribeOptions,
+};
+
+/// A session that never expires (MQTT 5.0 section 3.1.2.11.2).
+pub const EXPIRY_NEVER_SECS: u32 = u32::MAX;
+
+/// Number of a connection within its session; a session's present connection has the highest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Epoch(u32);
+
+/// Bounds of a session, from the listener its client came through.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLimits {
+    /// Bytes waiting for the connection; above, QoS 0 messages are dropped.
+    pub outbox_bytes_max: usize,
+    /// Messages and bytes waiting for their turn or for the client's return.
+    pub queue: QueueLimits,
+    /// A connection whose outbox is full and that takes nothing for this long is closed.
+    pub slow_consumer_timeout: Duration,
+    /// Subscriptions.
+    pub subscriptions_max: usize,
+}
+
+impl SessionLimits {
+    /// Above this many waiting bytes, publishers slow down.
+    #[must_use]
+    pub fn outbox_bytes_high(&self) -> usize {
+        self.outbox_bytes_max / 4 * 3
+    }
+
+    /// Below this many, they go on.
+    #[must_use]
+    pub fn outbox_bytes_low(&self) -> usize {
+        self.outbox_bytes_max / 2
+    }
+}
+
+/// The message to publish when a client goes without saying good-bye (MQTT 5.0 section 3.1.2.5).
+#[derive(Clone, Debug)]
+pub struct Will {
+    /// The message; its expiry is counted from when it is published.
+    pub message: Message,
+    /// Seconds of its life from then on.
+    pub expiry_secs: Option<u32>,
+    /// Seconds to wait for the client to return.
+    pub delay_secs: u32,
+}
+
+/// One client's session.
+#[derive(Debug)]
+pub struct Session {
+    key: SessionKey,
+    client_id: ClientId,
+    access: ArcSwapOption<BoundAccess>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) epoch: Epoch,
+    pub(crate) connection: Option<Connection>,
+    pub(crate) delivery: Delivery,
+    pub(crate) inbound: Inbound,
+    pub(crate) subscriptions: Subscriptions,
+    /// Retained messages still to be sent, by topic, for subscriptions made since the client connected.
+    pub(crate) retained: Option<Box<VecDeque<RetainedToSend>>>,
+    pub(crate) will: Option<Box<Will>>,
+    pub(crate) user: Option<UserName>,
+    pub(crate) limits: Arc<SessionLimits>,
+    /// Seconds the session outlives its connection.
+    pub(crate) expiry_secs: u32,
+    /// When the session ends, or its will is due, if the client stays away.
+    pub(crate) expires_at: Option<Moment>,
+    pub(crate) will_at: Option<Moment>,
+    pub(crate) ended: bool,
+}
+
+/// Topics whose retained messages a new subscription is to get. The message itself is looked up when its turn
+/// comes, so that it is never older than what was delivered live in between (guarantee G7).
+#[derive(Debug)]
+pub(crate) struct RetainedToSend {
+    pub(crate) topics: std::vec::IntoIter<Topic>,
+    pub(crate) options: SubscribeOptions,
+}
+
+/// A session as listings show it.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    /// Client id.
+    pub client_id: ClientId,
+    /// Who the client is, if it said so.
+    pub user: Option<UserName>,
+    /// Its connection, if it has one.
+    pub connection: Option<ConnectionInfo>,
+    /// What it subscribed to.
+    pub subscriptions: Vec<(SubscriptionFilter, SubscribeOptions)>,
+    /// Messages sent and not acknowledged.
+    pub in_flight: usize,
+    /// Messages waiting.
+    pub queued_messages: usize,
+    /// Their bytes.
+    pub queued_bytes: usize,
+    /// Bytes waiting for the connection.
+    pub outbox_bytes: usize,
+    /// Seconds it outlives its connection.
+    pub expiry_secs: u32,
+}
+
+impl Session {
+    pub(crate) fn new(key: SessionKey, client_id: ClientId, limits: Arc<SessionLimits>) -> Self {
+        let state = State {
+            epoch: Epoch(0),
+            connection: None,
+            delivery: Delivery::default(),
+            inbound: Inbound::default(),
+            subscriptions: Subscriptions::default(),
+            retained: None,
+            will: None,
+            user: None,
+            limits,
+            expiry_secs: 0,
+            expires_at: None,
+            will_at: None,
+            ended: false,
+        };
+        Self { key, client_id, access: ArcSwapOption::empty(), state: Mutex::new(state) }
+    }
+
+    /// The session's number.
+    #[must_use]
+    pub fn key(&self) -> SessionKey {
+        self.key
+    }
+
+    /// The client's name.
+    #[must_use]
+    pub fn client_id(&self) -> &ClientId {
+        &self.client_id
+    }
+
+    /// Whether access rules let this session receive from `topic`; asked only where a subscription is partly allowed.
+    #[must_use]
+    pub fn may_receive(&self, topic: &Topic) -> bool {
+        self.access.load().as_ref().is_none_or(|access| access.check_receive(topic) == Verdict::Allow)
+    }
+
+    pub(crate) fn bind(&self, access: Option<Arc<BoundAccess>>) {
+        self.access.store(access);
+    }
+
+    /// The rules that hold for this session's client.
+    #[must_use]
+    pub fn access(&self) -> Option<Arc<BoundAccess>> {
+        self.access.load_full()
+    }
+
+    /// Whether a client is connected.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.state.lock().connection.is_some()
+    }
+
+    /// What listings show.
+    #[must_use]
+    pub fn info(&self) -> SessionInfo {
+        let state = self.state.lock();
+        let (queued_messages, queued_bytes) = state.delivery.queued();
+        SessionInfo {
+            client_id: self.client_id.clone(),
+            user: state.user.clone(),
+            connection: state.connection.as_ref().map(|connection| connection.info.clone()),
+            subscriptions: state.subscriptions.to_vec(),
+            in_flight: state.delivery.in_flight(),
+            queued_messages,
+            queued_bytes,
+            outbox_bytes: state.connection.as_ref().map_or(0, |connection| connection.outbox.len()),
+            expiry_secs: state.expiry_secs,
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// The state, if the connection of `epoch` still owns it.
+    pub(crate) fn lock_as(&self, epoch: Epoch) -> Option<MutexGuard<'_, State>> {
+        let state = self.state.lock();
+        (state.epoch == epoch && state.connection.is_some()).then_some(state)
+    }
+}
+
+impl Epoch {
+    pub(crate) fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
+
+impl State {
+    /// Whether the session is kept when its client goes.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.expiry_secs > 0
+    }
+
+    pub(crate) fn connected(&mut self, connection: Connection, receive_maximum: NonZeroU16) -> Epoch {
+        self.epoch = self.epoch.next();
+        self.delivery.connected(receive_maximum);
+        self.connection = Some(connection);
+        self.expires_at = None;
+        self.epoch
+    }
+}

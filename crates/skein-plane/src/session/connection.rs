@@ -1,0 +1,270 @@
+//! The connection a session has at the moment: its outbox, its door's wire, and how it is written to.
+
+use std::{net::SocketAddr, sync::Arc, task::Waker};
+
+use skein_types::{Code, Moment};
+
+use crate::{
+    handle::Handle,
+    ledger::{DropReason, Tally},
+    outbox::{Outbox, Socket, Written},
+    plane::Plane,
+    session::{Epoch, Session, State},
+    wire::Wire,
+};
+
+/// A consumer whose outbox moved within this time is draining, and publishers wait for it.
+const STALLED_AFTER_MILLIS: u64 = 100;
+
+/// What is known of a connection beside its bytes.
+#[derive(Clone, Debug)]
+pub struct ConnectionInfo {
+    /// Where it comes from.
+    pub address: SocketAddr,
+    /// Which door it came through, as in metrics and rules.
+    pub door: &'static str,
+    /// Protocol version as its specification writes it.
+    pub version: &'static str,
+    /// Listener's name.
+    pub listener: Arc<str>,
+    /// Keep alive in seconds, 0 when off.
+    pub keep_alive_secs: u16,
+    /// When it connected.
+    pub connected_at: Moment,
+}
+
+/// One connection, as its session sees it.
+#[derive(Debug)]
+pub struct Connection {
+    pub(crate) outbox: Outbox,
+    pub(crate) wire: Box<dyn Wire>,
+    /// None where only the connection's own task can write (TLS, WebSocket).
+    pub(crate) socket: Option<Arc<dyn Socket>>,
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) info: ConnectionInfo,
+    /// Somebody's batch will flush it.
+    pub(crate) dirty: bool,
+    /// Somebody writes its outbox without the lock.
+    writing: bool,
+    /// The socket would block; the connection's task waits for it.
+    pub(crate) blocked: bool,
+    last_progress: Moment,
+    /// Publishers waiting for the outbox to drain.
+    waiting: Vec<Waker>,
+}
+
+impl Connection {
+    /// A connection that has nothing to write yet.
+    #[must_use]
+    pub fn new(
+        wire: Box<dyn Wire>,
+        socket: Option<Arc<dyn Socket>>,
+        handle: Arc<Handle>,
+        info: ConnectionInfo,
+    ) -> Self {
+        let last_progress = info.connected_at;
+        Self {
+            outbox: Outbox::default(),
+            wire,
+            socket,
+            handle,
+            info,
+            dirty: false,
+            writing: false,
+            blocked: false,
+            last_progress,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Whether another thread is writing what it took out of the outbox.
+    pub(crate) fn is_being_written(&self) -> bool {
+        self.writing
+    }
+
+    /// Lets publishers go on that wait for this connection.
+    pub(crate) fn release_publishers(&mut self) {
+        for waker in self.waiting.drain(..) {
+            waker.wake();
+        }
+    }
+
+    fn progressed(&mut self, now: Moment, low: usize) {
+        self.last_progress = now;
+        if self.outbox.len() <= low {
+            self.release_publishers();
+        }
+    }
+
+    fn is_stalled(&self, now: Moment) -> bool {
+        now.as_millis().saturating_sub(self.last_progress.as_millis()) > STALLED_AFTER_MILLIS
+    }
+}
+
+/// How the connection stands after a flush, for its own task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flushed {
+    /// Nothing waits.
+    Clear,
+    /// The socket has to become writable first.
+    Blocked,
+    /// The session belongs to another connection now.
+    Lost,
+}
+
+impl Session {
+    /// Appends what `encode` writes to the connection's outbox; false when the epoch is over.
+    pub fn reply(&self, epoch: Epoch, encode: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let Some(mut state) = self.lock_as(epoch) else { return false };
+        if let Some(connection) = &mut state.connection {
+            connection.outbox.push_with(encode);
+        }
+        true
+    }
+
+    /// Writes what waits in the outbox, from whichever task calls; leaves it to the connection's own task when the
+    /// socket would block or only that task can write.
+    pub fn flush(&self, plane: &Plane, now: Moment, tally: &mut Tally) {
+        let mut state = self.lock();
+        if let Some(connection) = &mut state.connection {
+            connection.dirty = false;
+            if connection.blocked {
+                return;
+            }
+        }
+        loop {
+            let epoch = state.epoch;
+            let Some(connection) = &mut state.connection else { return };
+            if connection.writing || connection.outbox.is_empty() {
+                return;
+            }
+            let Some(socket) = connection.socket.clone() else {
+                connection.handle.wake();
+                return;
+            };
+            let mut taken = connection.outbox.take();
+            connection.writing = true;
+            drop(state);
+            let written = taken.write_to(&*socket);
+            state = self.lock();
+            if state.epoch != epoch || state.connection.is_none() {
+                // The outbox went with its connection; account for what was taken out of it.
+                tally.delivered += u64::from(taken.written_messages());
+                tally.drop_messages(DropReason::ConnectionLost, taken.messages());
+                return;
+            }
+            let progress = taken.written_bytes() > 0;
+            let low = state.limits.outbox_bytes_low();
+            let Some(connection) = &mut state.connection else { return };
+            connection.writing = false;
+            tally.delivered += u64::from(connection.outbox.put_back(taken));
+            if progress {
+                connection.progressed(now, low);
+            }
+            match written {
+                Written::All => state.pump(plane, now, tally),
+                Written::Blocked => {
+                    connection.blocked = true;
+                    connection.handle.wake();
+                    return;
+                }
+                Written::Failed(_) => {
+                    let outbox = std::mem::take(&mut connection.outbox);
+                    tally.drop_messages(DropReason::ConnectionLost, outbox.messages());
+                    connection.handle.part(Code::ConnectionLost, Outbox::default());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// For the connection's own task: the socket is writable again.
+    pub fn unblock(&self, epoch: Epoch, plane: &Plane, now: Moment, tally: &mut Tally) -> Flushed {
+        {
+            let Some(mut state) = self.lock_as(epoch) else { return Flushed::Lost };
+            if let Some(connection) = &mut state.connection {
+                connection.blocked = false;
+            }
+        }
+        self.flush(plane, now, tally);
+        self.flushed(epoch)
+    }
+
+    /// How the connection stands.
+    #[must_use]
+    pub fn flushed(&self, epoch: Epoch) -> Flushed {
+        match self.lock_as(epoch).as_deref() {
+            None => Flushed::Lost,
+            Some(State { connection: Some(connection), .. }) if connection.blocked => Flushed::Blocked,
+            Some(_) => Flushed::Clear,
+        }
+    }
+
+    /// For connections that only their own task can write to: moves what waits into `out`. The bytes count as
+    /// delivered once moved. Returns [`Flushed::Clear`] when `out` got everything.
+    pub fn take_output(
+        &self,
+        epoch: Epoch,
+        plane: &Plane,
+        out: &mut Vec<u8>,
+        now: Moment,
+        tally: &mut Tally,
+    ) -> Flushed {
+        let Some(mut state) = self.lock_as(epoch) else { return Flushed::Lost };
+        let low = state.limits.outbox_bytes_low();
+        if let Some(connection) = &mut state.connection {
+            if !connection.outbox.is_empty() {
+                tally.delivered += connection.outbox.drain_into(out);
+                connection.progressed(now, low);
+            }
+        }
+        state.pump(plane, now, tally);
+        Flushed::Clear
+    }
+
+    /// Whether a publisher that filled this session's outbox may go on; if not, `waker` is called once it may.
+    /// A consumer that takes nothing does not hold publishers up (its outbox fills and QoS 0 is dropped).
+    pub fn poll_drained(&self, waker: &Waker, now: Moment) -> bool {
+        let mut state = self.lock();
+        let low = state.limits.outbox_bytes_low();
+        let queue_full = state.queue_is_high();
+        match &mut state.connection {
+            Some(connection) if connection.outbox.len() > low || queue_full => {
+                if connection.is_stalled(now) {
+                    return true;
+                }
+                connection.waiting.push(waker.clone());
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether the connection has taken nothing for longer than allowed while its outbox was full.
+    #[must_use]
+    pub fn is_slow_consumer(&self, epoch: Epoch, now: Moment) -> bool {
+        self.lock_as(epoch).is_some_and(|state| {
+            let limits = &state.limits;
+            state.connection.as_ref().is_some_and(|connection| {
+                connection.outbox.len() >= limits.outbox_bytes_high()
+                    && now.since(connection.last_progress) >= limits.slow_consumer_timeout
+            })
+        })
+    }
+}
+
+impl State {
+    /// Whether the queue of a connected client is so full that publishers should slow down.
+    pub(crate) fn queue_is_high(&self) -> bool {
+        let (messages, bytes) = self.delivery.queued();
+        messages > self.limits.queue.messages_max / 4 * 3 || bytes > self.limits.queue.bytes_max / 4 * 3
+    }
+
+    /// Whether publishers should wait for this session's client.
+    pub(crate) fn is_congested(&self) -> bool {
+        let high = self.limits.outbox_bytes_high();
+        self.connection
+            .as_ref()
+            .is_some_and(|connection| connection.outbox.len() > high || self.queue_is_high())
+    }
+}

@@ -1,0 +1,195 @@
+//! Handing a run of messages to one session: the inner loop of every publish.
+
+use std::sync::Arc;
+
+use skein_types::{Moment, QoS};
+
+use crate::{
+    delivery::{Offer, Waiting},
+    ledger::{DropReason, Tally},
+    matcher::{Group, Match},
+    outbox::Outbox,
+    publish::{Run, frames::Frames},
+    session::{Session, State, connection::Connection, pump::push_frame},
+    wire::{DeliveryOptions, Frame},
+};
+
+/// What a delivery left to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Delivered {
+    /// The outbox was clean before: the caller flushes it at the end of its batch.
+    pub(crate) touched: bool,
+    /// The client does not keep up: the caller waits before it reads more from its publisher.
+    pub(crate) congested: bool,
+}
+
+/// How willing a group member has to be to take a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Willing {
+    /// Connected, and neither its outbox nor its queue is filling up.
+    Ready,
+    /// Connected.
+    Connected,
+    /// Kept for its client's return.
+    Kept,
+}
+
+impl Session {
+    /// Delivers every message of `run` to this session.
+    pub(crate) fn deliver(&self, to: &Match, run: &mut Run, now: Moment, tally: &mut Tally) -> Delivered {
+        let options = run.options_for(to.qos, to.retain_as_published, to.ids.clone());
+        let mut state = self.lock();
+        tally.routed += run.len() as u64;
+        let state = &mut *state;
+        match (&mut state.connection, options.qos) {
+            (Some(connection), QoS::AtMostOnce) => {
+                let bytes_max = state.limits.outbox_bytes_max;
+                connection.deliver_unacknowledged(&options, run, bytes_max, now, tally);
+            }
+            (None, QoS::AtMostOnce) => tally.drop_messages(DropReason::ClientAway, run.len() as u64),
+            (_, QoS::AtLeastOnce | QoS::ExactlyOnce) => {
+                for index in 0..run.len() {
+                    state.deliver_acknowledged(&options, run, index, None, now, tally);
+                }
+            }
+        }
+        state.after_delivery()
+    }
+
+    /// Delivers one message of `run` to this member of a group if it is willing enough.
+    pub(crate) fn deliver_shared(
+        &self,
+        group: &Arc<Group>,
+        options: &DeliveryOptions,
+        (run, index): (&mut Run, usize),
+        willing: Willing,
+        now: Moment,
+        tally: &mut Tally,
+    ) -> Option<Delivered> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let acceptable = match willing {
+            Willing::Ready => state.connection.is_some() && !state.is_congested(),
+            Willing::Connected => state.connection.is_some(),
+            Willing::Kept => state.is_durable() && !state.ended && options.qos != QoS::AtMostOnce,
+        };
+        if !acceptable {
+            return None;
+        }
+        tally.routed += 1;
+        match (&mut state.connection, options.qos) {
+            (Some(connection), QoS::AtMostOnce) => {
+                let bytes_max = state.limits.outbox_bytes_max;
+                connection.deliver_one_unacknowledged(options, run, index, bytes_max, now, tally);
+            }
+            _ => state.deliver_acknowledged(options, run, index, Some(group), now, tally),
+        }
+        Some(state.after_delivery())
+    }
+}
+
+impl State {
+    /// Whether the caller is the one to flush the outbox at the end of its batch; true once until then.
+    pub(crate) fn wants_flush(&mut self) -> bool {
+        let Some(connection) = &mut self.connection else { return false };
+        let wanted = !connection.dirty && !connection.blocked && !connection.outbox.is_empty();
+        connection.dirty |= wanted;
+        wanted
+    }
+
+    fn after_delivery(&mut self) -> Delivered {
+        Delivered { congested: self.is_congested(), touched: self.wants_flush() }
+    }
+
+    /// QoS 1 and 2: into the window or the queue.
+    fn deliver_acknowledged(
+        &mut self,
+        options: &DeliveryOptions,
+        run: &mut Run,
+        index: usize,
+        group: Option<&Arc<Group>>,
+        now: Moment,
+        tally: &mut Tally,
+    ) {
+        if self.ended || (self.connection.is_none() && !self.is_durable()) {
+            tally.drop_messages(DropReason::SessionEnded, 1);
+            return;
+        }
+        let room = self.connection.as_ref().is_some_and(|to| to.outbox.len() < self.limits.outbox_bytes_max);
+        let waiting = Waiting { message: run.shared(index), options: options.clone(), group: group.cloned() };
+        match self.delivery.offer(waiting, room, self.limits.queue) {
+            Offer::Queued => {}
+            Offer::Full => tally.drop_messages(DropReason::QueueFull, 1),
+            Offer::Send(id) => {
+                let Some(Connection { outbox, wire, .. }) = &mut self.connection else { return };
+                let sent = match run.frames(options, &mut **wire, now) {
+                    Some(frames) => frames.push_as(outbox, index, id),
+                    None => {
+                        let message = run.message(index);
+                        push_frame(
+                            outbox,
+                            &mut **wire,
+                            &Frame { message, options, id: Some(id), again: false, now },
+                            0,
+                        )
+                    }
+                };
+                if !sent {
+                    self.delivery.give_up(id);
+                    tally.drop_messages(DropReason::TooLarge, 1);
+                }
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// QoS 0: into the outbox or nowhere.
+    fn deliver_unacknowledged(
+        &mut self,
+        options: &DeliveryOptions,
+        run: &mut Run,
+        bytes_max: usize,
+        now: Moment,
+        tally: &mut Tally,
+    ) {
+        if let Some(frames) = run.frames(options, &mut *self.wire, now)
+            && self.outbox.len() + frames.total_bytes() <= bytes_max
+        {
+            frames.push_all(&mut self.outbox);
+            return;
+        }
+        for index in 0..run.len() {
+            self.deliver_one_unacknowledged(options, run, index, bytes_max, now, tally);
+        }
+    }
+
+    fn deliver_one_unacknowledged(
+        &mut self,
+        options: &DeliveryOptions,
+        run: &mut Run,
+        index: usize,
+        bytes_max: usize,
+        now: Moment,
+        tally: &mut Tally,
+    ) {
+        let bytes = run.message(index).topic.len() + run.message(index).payload.len();
+        if self.outbox.len() + bytes > bytes_max && !self.outbox.is_empty() {
+            tally.drop_messages(DropReason::OutboxFull, 1);
+            return;
+        }
+        self.send_unacknowledged(run.message(index), options, now, tally);
+    }
+}
+
+impl Frames {
+    fn push_all(&self, outbox: &mut Outbox) {
+        self.each_piece(|bytes, payload, messages| {
+            let shared = u32::from(payload.is_some());
+            outbox.push(bytes, messages - shared);
+            if let Some(payload) = payload {
+                outbox.push_shared(payload.clone(), shared);
+            }
+        });
+    }
+}

@@ -1,0 +1,147 @@
+//! Sending what waits: after a reconnect, an acknowledgement, or when the outbox has room again.
+
+use std::sync::Arc;
+
+use skein_types::{Message, Moment, QoS};
+
+use crate::{
+    delivery::{Next, Waiting},
+    ledger::{DropReason, Tally},
+    matcher::SubscribeOptions,
+    outbox::{Outbox, SHARE_PAYLOAD_BYTES_MIN},
+    plane::Plane,
+    session::{State, connection::Connection},
+    wire::{DeliveryOptions, Encoded, Frame, SubscriptionIds, Wire},
+};
+
+impl State {
+    /// Encodes what may be sent now into the outbox: unacknowledged messages of an earlier connection, the queue, then
+    /// retained messages of new subscriptions, until the window or the outbox is full.
+    pub(crate) fn pump(&mut self, plane: &Plane, now: Moment, tally: &mut Tally) {
+        let Some(connection) = &mut self.connection else { return };
+        let room = self.limits.outbox_bytes_low();
+        while connection.outbox.len() < room {
+            let mut expired = 0;
+            let next = self.delivery.next(now, &mut expired);
+            tally.expired += expired;
+            let Some(next) = next else { break };
+            let (waiting, id, again) = match next {
+                Next::Publish { id, waiting, again } => (waiting, Some(id), again),
+                Next::Release(id) => {
+                    let Connection { outbox, wire, .. } = connection;
+                    outbox.push_with(|out| wire.release(id, out));
+                    continue;
+                }
+                Next::Unacknowledged(waiting) => {
+                    connection.send_unacknowledged(&waiting.message, &waiting.options, now, tally);
+                    continue;
+                }
+            };
+            let Waiting { message, options, .. } = waiting;
+            let frame = Frame { message, options, id, again, now };
+            let sent = push_frame(&mut connection.outbox, &mut *connection.wire, &frame, 0);
+            if !sent && let Some(id) = id {
+                // MQTT-3.1.2-25: as if it had been sent.
+                self.delivery.give_up(id);
+                tally.drop_messages(DropReason::TooLarge, 1);
+            }
+        }
+        if self.retained.is_some() {
+            self.pump_retained(plane, now, tally);
+        }
+        self.delivery.shrink();
+    }
+
+    fn pump_retained(&mut self, plane: &Plane, now: Moment, tally: &mut Tally) {
+        let Some(pending) = &mut self.retained else { return };
+        let room = self.limits.outbox_bytes_low();
+        while let Some(batch) = pending.front_mut() {
+            let Some(connection) = &mut self.connection else { return };
+            let (_, queued_bytes) = self.delivery.queued();
+            if connection.outbox.len() >= room || queued_bytes > 0 {
+                return;
+            }
+            let options = batch.options;
+            let Some(topic) = batch.topics.next() else {
+                pending.pop_front();
+                continue;
+            };
+            let Some(message) = plane.retained().get(&topic, now) else { continue };
+            tally.routed += 1;
+            let options = retained_options(&message, &options);
+            if options.qos == QoS::AtMostOnce {
+                connection.send_unacknowledged(&message, &options, now, tally);
+                continue;
+            }
+            let waiting = Waiting { message, options, group: None };
+            // A full window sends it through the queue, which is empty here and takes one message of any size.
+            let unbounded = crate::delivery::QueueLimits { messages_max: usize::MAX, bytes_max: usize::MAX };
+            self.delivery.enqueue(waiting, unbounded);
+            self.pump_one(now, tally);
+            return self.pump_retained(plane, now, tally);
+        }
+        self.retained = None;
+    }
+
+    /// Sends the head of the queue if the window has room.
+    fn pump_one(&mut self, now: Moment, tally: &mut Tally) {
+        let Some(connection) = &mut self.connection else { return };
+        let mut expired = 0;
+        if let Some(Next::Publish { id, waiting, again }) = self.delivery.next(now, &mut expired) {
+            let Waiting { message, options, .. } = waiting;
+            let frame = Frame { message, options, id: Some(id), again, now };
+            if !push_frame(&mut connection.outbox, &mut *connection.wire, &frame, 0) {
+                self.delivery.give_up(id);
+                tally.drop_messages(DropReason::TooLarge, 1);
+            }
+        }
+        tally.expired += expired;
+    }
+}
+
+/// MQTT-3.3.1-9 and following: sent because of a new subscription, so marked as retained.
+fn retained_options(message: &Arc<Message>, options: &SubscribeOptions) -> DeliveryOptions {
+    DeliveryOptions {
+        qos: message.qos.min(options.qos),
+        retain: true,
+        ids: options.id.map_or(SubscriptionIds::None, SubscriptionIds::One),
+    }
+}
+
+impl Connection {
+    /// Encodes one QoS 0 message for this connection alone.
+    pub(crate) fn send_unacknowledged(
+        &mut self,
+        message: &Message,
+        options: &DeliveryOptions,
+        now: Moment,
+        tally: &mut Tally,
+    ) {
+        let frame = Frame { message, options, id: None, again: false, now };
+        if !push_frame(&mut self.outbox, &mut *self.wire, &frame, 1) {
+            tally.drop_messages(DropReason::TooLarge, 1);
+        }
+    }
+}
+
+/// Encodes one frame; false when it is larger than the client accepts. `messages` is what the outbox counts it as.
+pub(crate) fn push_frame(outbox: &mut Outbox, wire: &mut dyn Wire, frame: &Frame<'_>, messages: u32) -> bool {
+    let payload = &frame.message.payload;
+    let mut encoded = Encoded::TooLarge;
+    let share = payload.len() >= SHARE_PAYLOAD_BYTES_MIN;
+    outbox.push_with(|out| {
+        encoded = wire.publish(frame, out);
+        if !share && encoded != Encoded::TooLarge {
+            out.extend_from_slice(payload);
+        }
+    });
+    if encoded == Encoded::TooLarge {
+        return false;
+    }
+    if share {
+        outbox.push_shared(payload.clone(), messages);
+    } else {
+        outbox.count(messages);
+    }
+    true
+}

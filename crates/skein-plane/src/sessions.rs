@@ -1,0 +1,441 @@
+//! The life of sessions: opening, taking over, parting, expiring; and the wills that go with it.
+//!
+//! One session exists per client id, and one connection per session (MQTT-3.1.4-3). Locks are taken in the order
+//! shard, session, matcher; messages are published only when none of them is held.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    num::NonZeroU16,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use foldhash::fast::RandomState;
+use parking_lot::{Mutex, MutexGuard};
+use skein_types::{ClientId, Code, Moment, SessionKey, UserName};
+
+use crate::{
+    access::BoundAccess,
+    ledger::{DropReason, Tally},
+    outbox::{Outbox, Written},
+    plane::Plane,
+    publish::{Batch, Publisher},
+    session::{Connection, EXPIRY_NEVER_SECS, Epoch, Session, SessionLimits, State, Will},
+};
+
+const SHARDS: usize = 64;
+
+type Shard = HashMap<ClientId, Arc<Session>, RandomState>;
+
+/// All sessions of the node, by client id.
+#[derive(Debug)]
+pub struct Sessions {
+    shards: Vec<Mutex<Shard>>,
+    hasher: RandomState,
+    last_key: AtomicU64,
+    connected: AtomicUsize,
+    connected_max: AtomicUsize,
+    connects: AtomicU64,
+    /// When a session whose client is away expires or its will is due.
+    deadlines: Mutex<BTreeMap<(Moment, SessionKey), Weak<Session>>>,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::default(),
+            last_key: AtomicU64::new(0),
+            connected: AtomicUsize::new(0),
+            connected_max: AtomicUsize::new(0),
+            connects: AtomicU64::new(0),
+            deadlines: Mutex::default(),
+        }
+    }
+}
+
+/// What a client asks for when it connects.
+#[derive(Debug)]
+pub struct Open {
+    /// Its name.
+    pub client_id: ClientId,
+    /// Whether an earlier session is thrown away (MQTT-3.1.2-4).
+    pub clean_start: bool,
+    /// Seconds the session outlives the connection; [`EXPIRY_NEVER_SECS`] for ever.
+    pub expiry_secs: u32,
+    /// Unacknowledged messages it takes.
+    pub receive_maximum: NonZeroU16,
+    /// Its will.
+    pub will: Option<Will>,
+    /// Who it is.
+    pub user: Option<UserName>,
+    /// What it may do.
+    pub access: Option<Arc<BoundAccess>>,
+    /// Its bounds.
+    pub limits: Arc<SessionLimits>,
+}
+
+/// A session and the epoch of its new connection.
+#[derive(Debug)]
+pub struct Opened {
+    /// The session.
+    pub session: Arc<Session>,
+    /// What the connection proves itself with from now on.
+    pub epoch: Epoch,
+    /// Whether it was there before (MQTT-3.2.2-2).
+    pub present: bool,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The client said good-bye: no will.
+    Graceful,
+    /// Anything else: the will is due (MQTT-3.1.2-8).
+    WithWill(Code),
+}
+
+/// Work that must wait until no lock is held.
+#[derive(Debug, Default)]
+struct Aftermath {
+    wills: Vec<Will>,
+    ended: Vec<Arc<Session>>,
+}
+
+impl Sessions {
+    /// Clients connected now.
+    #[must_use]
+    pub fn connected(&self) -> usize {
+        self.connected.load(Relaxed)
+    }
+
+    /// Most clients ever connected at once.
+    #[must_use]
+    pub fn connected_max(&self) -> usize {
+        self.connected_max.load(Relaxed)
+    }
+
+    /// Connections that opened a session since the start.
+    #[must_use]
+    pub fn connects(&self) -> u64 {
+        self.connects.load(Relaxed)
+    }
+
+    /// Sessions, with a client or without.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    /// Whether there is no session.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The session of `client_id`.
+    #[must_use]
+    pub fn get(&self, client_id: &ClientId) -> Option<Arc<Session>> {
+        self.shard(client_id).get(client_id).cloned()
+    }
+
+    /// All sessions at the moment, in no order.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Session>> {
+        self.shards.iter().flat_map(|shard| shard.lock().values().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    fn shard(&self, client_id: &ClientId) -> MutexGuard<'_, Shard> {
+        use std::hash::BuildHasher;
+        let index = self.hasher.hash_one(client_id) as usize % SHARDS;
+        self.shards[index].lock()
+    }
+
+    fn forget(&self, session: &Arc<Session>) {
+        let mut shard = self.shard(session.client_id());
+        if shard.get(session.client_id()).is_some_and(|known| Arc::ptr_eq(known, session)) {
+            shard.remove(session.client_id());
+        }
+    }
+
+    fn counted_in(&self) {
+        self.connects.fetch_add(1, Relaxed);
+        let now = self.connected.fetch_add(1, Relaxed) + 1;
+        self.connected_max.fetch_max(now, Relaxed);
+    }
+}
+
+impl Plane {
+    /// Opens the session of a client that was let in: resumes the one it had or makes a new one, and takes it over
+    /// from another connection of the same client (MQTT-3.1.4-3). From then on the session delivers to `connection`.
+    pub fn open(&self, open: Open, connection: Connection, batch: &mut Batch, now: Moment) -> Opened {
+        let sessions = self.sessions();
+        let mut aftermath = Aftermath::default();
+        let opened = {
+            let mut shard = sessions.shard(&open.client_id);
+            let mut resumed = None;
+            if let Some(present) = shard.get(&open.client_id).cloned() {
+                let mut state = present.lock();
+                state.leave(Code::SessionTakenOver, self, open.clean_start, &mut aftermath, &mut batch.tally);
+                let expired = state.ended || state.expires_at.is_some_and(|deadline| deadline <= now);
+                if open.clean_start || expired {
+                    state.end(&mut aftermath);
+                    aftermath.ended.push(present.clone());
+                } else {
+                    resumed = Some(present.clone());
+                }
+            }
+            let present = resumed.is_some();
+            let session = resumed.unwrap_or_else(|| {
+                let key = SessionKey(sessions.last_key.fetch_add(1, Relaxed) + 1);
+                let session = Arc::new(Session::new(key, open.client_id.clone(), open.limits.clone()));
+                shard.insert(open.client_id.clone(), session.clone());
+                session
+            });
+            session.bind(open.access);
+            let mut state = session.lock();
+            state.will = open.will.map(Box::new);
+            state.will_at = None;
+            state.user = open.user;
+            state.limits = open.limits;
+            state.expiry_secs = open.expiry_secs;
+            let epoch = state.connected(connection, open.receive_maximum);
+            drop(state);
+            Opened { session, epoch, present }
+        };
+        sessions.counted_in();
+        self.finish_parting(aftermath, batch, now);
+        opened
+    }
+
+    /// Ends the connection of `epoch`. The session stays as long as it was asked to; `expiry_secs` replaces what the
+    /// client said when it connected. Returns what was still to be written, or nothing if the epoch was over already.
+    pub fn close(
+        &self,
+        session: &Arc<Session>,
+        epoch: Epoch,
+        ending: Ending,
+        expiry_secs: Option<u32>,
+        batch: &mut Batch,
+        now: Moment,
+    ) -> Option<Outbox> {
+        let mut aftermath = Aftermath::default();
+        let mut outbox = None;
+        {
+            let mut state = session.lock_as(epoch)?;
+            state.expiry_secs = expiry_secs.unwrap_or(state.expiry_secs);
+            if let Some(mut connection) = state.connection.take() {
+                self.sessions().connected.fetch_sub(1, Relaxed);
+                outbox = Some(connection.last_outbox(&mut batch.tally));
+                connection.release_publishers();
+            }
+            state.retained = None;
+            state.delivery.shrink();
+            state.inbound.shrink();
+            if ending == Ending::Graceful {
+                state.will = None;
+            }
+            let will_delay = state.will.as_ref().map_or(0, |will| will.delay_secs.min(state.expiry_secs));
+            if will_delay == 0 {
+                aftermath.wills.extend(state.will.take().map(|will| *will));
+            }
+            if state.expiry_secs == 0 {
+                state.end(&mut aftermath);
+                aftermath.ended.push(session.clone());
+            } else {
+                state.will_at = state.will.is_some().then(|| now.after_secs(will_delay));
+                let never = state.expiry_secs == EXPIRY_NEVER_SECS;
+                state.expires_at =
+                    Some(if never { Moment::NEVER } else { now.after_secs(state.expiry_secs) });
+                self.schedule(session, &state);
+            }
+        }
+        for ended in &aftermath.ended {
+            self.sessions().forget(ended);
+        }
+        self.finish_parting(aftermath, batch, now);
+        outbox
+    }
+
+    /// Tells the client of a session why and ends its connection; false when it is not connected. With `end` the
+    /// session itself ends too.
+    pub fn disconnect(
+        &self,
+        session: &Arc<Session>,
+        code: Code,
+        end: bool,
+        batch: &mut Batch,
+        now: Moment,
+    ) -> bool {
+        let epoch = {
+            let mut state = session.lock();
+            if end {
+                state.expiry_secs = 0;
+            }
+            let Some(connection) = &mut state.connection else {
+                drop(state);
+                if end {
+                    self.expire_session(session, Moment::NEVER, batch, now);
+                }
+                return false;
+            };
+            connection.say_farewell(code, &mut batch.tally);
+            state.epoch
+        };
+        self.close(session, epoch, Ending::WithWill(code), None, batch, now).is_some()
+    }
+
+    /// Publishes wills that are due and ends sessions whose time is over. Called about ten times a second.
+    pub fn expire(&self, batch: &mut Batch, now: Moment) {
+        loop {
+            let due = {
+                let mut deadlines = self.sessions().deadlines.lock();
+                match deadlines.first_key_value() {
+                    Some(((deadline, _), _)) if *deadline <= now => deadlines.pop_first(),
+                    _ => None,
+                }
+            };
+            let Some((_, session)) = due else { break };
+            if let Some(session) = session.upgrade() {
+                self.expire_session(&session, now, batch, now);
+            }
+        }
+        self.retained().expire(now);
+        self.finish(batch, now);
+    }
+
+    /// Ends a session whose client is away if it expires until `until`, and publishes its will if that is due.
+    fn expire_session(&self, session: &Arc<Session>, until: Moment, batch: &mut Batch, now: Moment) {
+        let mut aftermath = Aftermath::default();
+        {
+            let mut state = session.lock();
+            if state.connection.is_some() || state.ended {
+                return;
+            }
+            if state.will_at.is_some_and(|deadline| deadline <= until) {
+                state.will_at = None;
+                aftermath.wills.extend(state.will.take().map(|will| *will));
+            }
+            if state.expires_at.is_some_and(|deadline| deadline <= until) {
+                state.end(&mut aftermath);
+                aftermath.ended.push(session.clone());
+            } else {
+                self.schedule(session, &state);
+            }
+        }
+        for ended in &aftermath.ended {
+            self.sessions().forget(ended);
+        }
+        self.finish_parting(aftermath, batch, now);
+    }
+
+    fn schedule(&self, session: &Arc<Session>, state: &State) {
+        let due = [state.will_at, state.expires_at].into_iter().flatten().min();
+        if let Some(due) = due.filter(|due| *due != Moment::NEVER) {
+            self.sessions().deadlines.lock().insert((due, session.key()), Arc::downgrade(session));
+        }
+    }
+
+    fn finish_parting(&self, aftermath: Aftermath, batch: &mut Batch, now: Moment) {
+        for ended in aftermath.ended {
+            self.dismantle(&ended, batch, now);
+        }
+        for will in aftermath.wills {
+            let mut message = will.message;
+            message.expires_at = will.expiry_secs.map(|secs| now.after_secs(secs));
+            let mut publisher = Publisher::new(message.origin, None);
+            self.publish(&mut publisher, batch, message, now);
+        }
+        self.settle(batch, now);
+    }
+
+    /// Takes an ended session out of the matcher and accounts for what it still held.
+    fn dismantle(&self, session: &Arc<Session>, batch: &mut Batch, now: Moment) {
+        let (subscriptions, (waiting, held)) = {
+            let mut state = session.lock();
+            (std::mem::take(&mut state.subscriptions), state.delivery.drain())
+        };
+        for (filter, _) in subscriptions.to_vec() {
+            self.matcher().unsubscribe(&filter, session.key());
+        }
+        batch.tally.drop_messages(DropReason::SessionEnded, held);
+        for entry in waiting {
+            match &entry.group {
+                // Another member takes it over: this delivery ends and a new one starts.
+                Some(group) if self.redeliver(group, entry.message.clone(), batch, now) => {
+                    batch.tally.drop_messages(DropReason::SessionEnded, 1);
+                }
+                _ => batch.tally.drop_messages(DropReason::SessionEnded, 1),
+            }
+        }
+        session.bind(None);
+    }
+}
+
+impl State {
+    /// The present connection, if any, loses the session to another one. Its will is due unless the new connection
+    /// resumes the session before the will's delay is over (MQTT 5.0 sections 3.1.2.5 and 3.1.3.2.2).
+    fn leave(
+        &mut self,
+        code: Code,
+        plane: &Plane,
+        clean_start: bool,
+        aftermath: &mut Aftermath,
+        tally: &mut Tally,
+    ) {
+        let was_connected = self.connection.is_some();
+        if let Some(mut connection) = self.connection.take() {
+            connection.say_farewell(code, tally);
+            plane.sessions().connected.fetch_sub(1, Relaxed);
+            if self.expiry_secs == 0 {
+                // The old connection's session ended with it; what follows is a new one.
+                self.expires_at = Some(Moment::ZERO);
+            }
+        }
+        let due = |will: &Will| {
+            clean_start || self.ends_with_connection() || (was_connected && will.delay_secs == 0)
+        };
+        if self.will.as_deref().is_some_and(due) {
+            aftermath.wills.extend(self.will.take().map(|will| *will));
+        }
+        self.will = None;
+        self.will_at = None;
+        self.retained = None;
+    }
+
+    fn ends_with_connection(&self) -> bool {
+        self.expiry_secs == 0
+    }
+
+    fn end(&mut self, aftermath: &mut Aftermath) {
+        self.ended = true;
+        self.will_at = None;
+        aftermath.wills.extend(self.will.take().map(|will| *will));
+    }
+}
+
+impl Connection {
+    /// Writes the reason and everything before it as far as the socket takes it at once, so that the client is told
+    /// before another connection proceeds (MQTT-3.1.4-3), and leaves the rest to the connection's own task.
+    fn say_farewell(&mut self, code: Code, tally: &mut Tally) {
+        let mut outbox = self.last_outbox(tally);
+        outbox.push_with(|out| self.wire.farewell(code, out));
+        if let Some(socket) = &self.socket
+            && matches!(outbox.write_to(&**socket), Written::All)
+        {
+            socket.shutdown();
+        }
+        self.handle.part(code, outbox);
+    }
+
+    /// What was still to be written, its messages accounted for as lost. Nothing when another thread is in the middle
+    /// of writing: whatever follows would not start at the beginning of a frame.
+    fn last_outbox(&mut self, tally: &mut Tally) -> Outbox {
+        let mut outbox = std::mem::take(&mut self.outbox);
+        tally.drop_messages(DropReason::ConnectionLost, outbox.messages());
+        outbox.forget_messages();
+        if self.is_being_written() { Outbox::default() } else { outbox }
+    }
+}

@@ -1,0 +1,107 @@
+//! Subscribing and unsubscribing: access, bounds, matcher, retained messages.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use skein_types::{Code, Moment, SubscriptionFilter};
+
+use crate::{
+    access::Subscribe as Verdict,
+    ledger::Tally,
+    matcher::SubscribeOptions,
+    plane::Plane,
+    session::{Epoch, RetainedToSend, Session},
+};
+
+/// When a subscription gets the retained messages it matches (MQTT-3.3.1-9 to -11).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RetainHandling {
+    /// Whenever it is made.
+    #[default]
+    Always,
+    /// Only when it is new.
+    IfNew,
+    /// Never.
+    Never,
+}
+
+impl Plane {
+    /// Subscribes the session. From the moment this returns every message accepted anywhere on the node matches;
+    /// retained messages are sent by [`Plane::send_waiting`], so that the door can acknowledge first.
+    ///
+    /// # Errors
+    /// [`Code::NotAuthorized`] by access rules, [`Code::QuotaExceeded`] above the session's bound,
+    /// [`Code::SessionTakenOver`] when the connection is not the session's any more.
+    pub fn subscribe(
+        &self,
+        session: &Arc<Session>,
+        epoch: Epoch,
+        filter: SubscriptionFilter,
+        mut options: SubscribeOptions,
+        retain: RetainHandling,
+    ) -> Result<(), Code> {
+        options.partly_allowed = match session.access().map(|access| access.check_subscribe(&filter.filter)) {
+            None | Some(Verdict::Allow) => false,
+            Some(Verdict::AllowPart) => true,
+            Some(Verdict::Deny) => return Err(Code::NotAuthorized),
+        };
+        let mut state = session.lock_as(epoch).ok_or(Code::SessionTakenOver)?;
+        let new = !state.subscriptions.contains(&filter);
+        if new && state.subscriptions.len() >= state.limits.subscriptions_max {
+            return Err(Code::QuotaExceeded);
+        }
+        state.subscriptions.insert(filter.clone(), options);
+        // Under the session's lock, so that a session that ends meanwhile leaves nothing behind in the matcher.
+        self.matcher().subscribe(&filter, session, options);
+        let wanted = match retain {
+            RetainHandling::Always => true,
+            RetainHandling::IfNew => new,
+            RetainHandling::Never => false,
+        };
+        // Shared subscriptions get no retained messages (MQTT 5.0 section 4.8.2).
+        if wanted && filter.group.is_none() {
+            let topics = self.retained().matching(&filter.filter);
+            if !topics.is_empty() {
+                let pending = state.retained.get_or_insert_with(|| Box::new(VecDeque::new()));
+                pending.push_back(RetainedToSend { topics: topics.into_iter(), options });
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a subscription; false when there was none (MQTT-3.10.4-1). What was sent already is finished
+    /// (MQTT-3.10.4-3).
+    pub fn unsubscribe(&self, session: &Arc<Session>, epoch: Epoch, filter: &SubscriptionFilter) -> bool {
+        let Some(mut state) = session.lock_as(epoch) else { return false };
+        state.subscriptions.remove(filter);
+        self.matcher().unsubscribe(filter, session.key())
+    }
+
+    /// Encodes whatever waits for the session into its outbox, as far as window and outbox allow.
+    pub fn send_waiting(&self, session: &Session, epoch: Epoch, now: Moment, tally: &mut Tally) {
+        if let Some(mut state) = session.lock_as(epoch) {
+            state.pump(self, now, tally);
+        }
+    }
+
+    /// Applies changed access rules to what is subscribed already: forbidden subscriptions end, and every cached
+    /// decision is taken anew.
+    pub fn access_changed(&self) {
+        for session in self.sessions().all() {
+            let Some(access) = session.access() else { continue };
+            let mut state = session.lock();
+            for (filter, mut options) in state.subscriptions.to_vec() {
+                let verdict = access.check_subscribe(&filter.filter);
+                let partly_allowed = verdict == Verdict::AllowPart;
+                if verdict == Verdict::Deny {
+                    self.matcher().unsubscribe(&filter, session.key());
+                    state.subscriptions.remove(&filter);
+                } else if options.partly_allowed != partly_allowed {
+                    options.partly_allowed = partly_allowed;
+                    self.matcher().subscribe(&filter, &session, options);
+                    state.subscriptions.insert(filter, options);
+                }
+            }
+        }
+        self.matcher().invalidate();
+    }
+}
