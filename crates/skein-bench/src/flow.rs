@@ -171,11 +171,6 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The payload every publication carries behind its sequence number and time.
-fn payload(bytes: usize) -> Vec<u8> {
-    (0..bytes).map(|at| u8::try_from(at % 251).expect("a remainder of 251 fits a byte")).collect()
-}
-
 /// Whether publications of this quality are acknowledged.
 fn is_acknowledged(qos: Qos) -> bool {
     qos != Qos::AtMostOnce

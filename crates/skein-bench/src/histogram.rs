@@ -38,10 +38,6 @@ impl Histogram {
         self.max = 0;
     }
 
-    pub(crate) fn total(&self) -> u64 {
-        self.total
-    }
-
     pub(crate) fn max(&self) -> u64 {
         self.max
     }
@@ -108,8 +104,8 @@ mod tests {
             assert!((got / exact - 1.0).abs() < 0.01, "p{quantile}: {got} for {exact}");
         }
         assert_eq!(histogram.quantile(1.0), 100_000_000);
-        assert_eq!((histogram.max(), histogram.total()), (100_000_000, 100_000));
+        assert_eq!((histogram.max(), histogram.total), (100_000_000, 100_000));
         histogram.clear();
-        assert_eq!((histogram.max(), histogram.total()), (0, 0));
+        assert_eq!((histogram.max(), histogram.total), (0, 0));
     }
 }

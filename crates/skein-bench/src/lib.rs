@@ -11,17 +11,22 @@ mod config;
 mod driver;
 mod error;
 mod flow;
+mod handshake;
 mod histogram;
+mod idle;
 mod measure;
 mod process;
 mod progress;
+mod relay;
 mod report;
+mod retained;
 mod sequence;
 
 pub use cli::{BenchArgs, main_from_args};
 pub use codec::{Protocol, Qos};
 pub use config::{Config, Length, PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN, Workload};
 pub use error::BenchError;
+pub use relay::Relay;
 pub use report::{Cpu, Latency, Report, ServerUse};
 
 /// Runs one workload to its end.
@@ -32,13 +37,23 @@ pub use report::{Cpu, Latency, Report, ServerUse};
 pub fn run(config: &Config) -> Result<Report, BenchError> {
     config.check()?;
     let result = match config.workload {
-        Workload::Idle { .. } | Workload::Retained { .. } => unimplemented!(),
-        _ => flow::run(config),
+        Workload::Idle { connections } => idle::run(config, connections),
+        Workload::Retained { messages, subscribers } => retained::run(config, messages, subscribers),
+        Workload::Pairs { .. }
+        | Workload::Fanout { .. }
+        | Workload::Fanin { .. }
+        | Workload::Shared { .. }
+        | Workload::Paced { .. } => flow::run(config),
     };
     if config.progress {
         progress::clear();
     }
     result
+}
+
+/// The payload of every publication: sixteen bytes for number and time, and a pattern that is compared on arrival.
+fn payload(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|at| u8::try_from(at % 251).expect("a remainder of 251 fits a byte")).collect()
 }
 
 /// The start of all client ids and topics of a run.

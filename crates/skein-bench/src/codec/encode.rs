@@ -18,6 +18,7 @@ pub(crate) struct ConnectFields<'a> {
 
 /// The four acknowledgements that carry only a packet id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "the names are the standard's")]
 pub(crate) enum Ack {
     PubAck,
     PubRec,

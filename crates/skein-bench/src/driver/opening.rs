@@ -14,15 +14,16 @@ use socket2::{Domain, Socket, Type};
 
 use super::{ANSWER_TIMEOUT, Connection, Driver, Fault, Handler};
 use crate::{
-    BenchError, Qos,
+    BenchError, Qos, Workload,
     codec::{ConnAck, ConnectFields, write_connect, write_subscribe},
 };
 
 /// Connections being opened at the same time. Some servers listen with a backlog of 100; past it a SYN is dropped
 /// and costs a second.
 const OPENING_MAX: usize = 64;
-/// Connections per loopback source address; Linux gives out 28 232 ports per address by default.
-const CONNECTIONS_PER_SOURCE: usize = 25_000;
+/// Connections per loopback source address. Linux gives out 28 232 ports per address by default, but searches
+/// them one by one once half of them are taken, which would be measured as a slow server.
+const CONNECTIONS_PER_SOURCE: usize = 10_000;
 
 /// A connection to be made.
 #[derive(Debug)]
@@ -109,6 +110,17 @@ impl Driver<'_> {
             seconds: ANSWER_TIMEOUT.as_secs(),
             ready,
             wanted,
+        }
+    }
+
+    /// The error for a connection that gets no answer in the middle of a run.
+    pub(crate) fn silent(&self, index: usize, step: &'static str, after: Duration) -> BenchError {
+        BenchError::Timeout {
+            connection: self.specs[index].client_id.clone(),
+            step,
+            seconds: after.as_secs(),
+            ready: self.opened,
+            wanted: self.specs.len(),
         }
     }
 
@@ -207,6 +219,9 @@ impl Driver<'_> {
         if connack.qos_max < self.config.qos.bits() {
             return refused(0x9B, format!("It allows at most --qos {}", connack.qos_max));
         }
+        if !connack.retain_available && matches!(self.config.workload, Workload::Retained { .. }) {
+            return refused(0x9A, "Choose another workload than retained".to_owned());
+        }
         if !connack.shared_available && filter.starts_with("$share/") {
             return refused(0x9E, "Choose another workload than shared".to_owned());
         }
@@ -221,6 +236,22 @@ impl Driver<'_> {
             return Err(self.fault(index, Fault::Protocol("CONNACK with a receive maximum of 0".to_owned())));
         }
         Ok(())
+    }
+
+    /// Subscribes on a connection that was opened without a filter; [`Driver::is_ready`] tells when the answer
+    /// came.
+    pub(crate) fn subscribe(&mut self, index: usize, filter: String) -> Result<(), BenchError> {
+        let connection = &mut self.connections[index];
+        assert!(connection.step == Step::Ready, "a connection subscribes once it is open");
+        connection.step = Step::AwaitSubAck;
+        self.opened -= 1;
+        write_subscribe(&mut connection.out, self.config.protocol, 1, &filter, self.config.qos);
+        self.specs[index].filter = Some(filter);
+        self.flush(index)
+    }
+
+    pub(crate) fn is_ready(&self, index: usize) -> bool {
+        self.connections[index].step == Step::Ready
     }
 
     pub(super) fn suback(&mut self, index: usize, reason: u8) -> Result<(), BenchError> {

@@ -1,11 +1,10 @@
-//! One publisher: its window, its packet ids and the handshakes above QoS 0.
-
-use std::collections::VecDeque;
+//! One publisher: its window and what it publishes into it.
 
 use crate::{
     BenchError, Qos,
-    codec::{Ack, PublishTemplate, write_ack},
+    codec::{Packet, PublishTemplate},
     driver::{Driver, Fault},
+    handshake::PacketIds,
 };
 
 /// Bytes a publisher leaves unwritten before it waits for its socket.
@@ -53,7 +52,7 @@ impl Publisher {
         window: u64,
         fan: u64,
     ) -> Self {
-        let ids = PacketIds::default();
+        let ids = PacketIds::new(qos, 0);
         Self {
             index,
             topic,
@@ -71,17 +70,14 @@ impl Publisher {
 
     /// Makes the packet ids, as many as the server and the window allow.
     pub(super) fn opened(&mut self, receive_maximum: u16) {
-        if self.qos != Qos::AtMostOnce {
-            let window = u16::try_from(self.window).unwrap_or(u16::MAX);
-            self.ids = PacketIds::new(window.min(receive_maximum));
-        }
+        let window = u16::try_from(self.window).unwrap_or(u16::MAX);
+        self.ids = PacketIds::new(self.qos, window.min(receive_maximum));
     }
 
     /// Messages the window and the limit allow now.
     pub(super) fn allowance(&self) -> u64 {
         let window_end = self.window + self.settled / self.fan;
-        let allowed = window_end.min(self.limit).saturating_sub(self.sent);
-        if self.qos == Qos::AtMostOnce { allowed } else { allowed.min(self.ids.free.len() as u64) }
+        window_end.min(self.limit).saturating_sub(self.sent).min(self.ids.available())
     }
 
     /// Publishes all that is allowed; returns how many were written.
@@ -116,121 +112,28 @@ impl Publisher {
 
     #[inline]
     fn write_one(&mut self, out: &mut Vec<u8>, time_ns: u64) {
-        let packet_id = if self.qos == Qos::AtMostOnce { 0 } else { self.ids.take() };
-        self.template.write(out, packet_id, join(self.index, self.sent), time_ns);
+        self.template.write(out, self.ids.take(), join(self.index, self.sent), time_ns);
         self.sent += 1;
     }
 
-    pub(super) fn puback(&mut self, packet_id: u16, reason: u8) -> Result<(), Fault> {
-        refused(reason)?;
-        self.ids.release(packet_id, IdState::Published, "PUBACK", self.qos == Qos::AtLeastOnce)
-    }
-
-    pub(super) fn pubrec(&mut self, packet_id: u16, reason: u8, out: &mut Vec<u8>) -> Result<(), Fault> {
-        refused(reason)?;
-        self.ids.receive(packet_id, self.qos == Qos::ExactlyOnce)?;
-        write_ack(out, Ack::PubRel, packet_id);
-        Ok(())
-    }
-
-    pub(super) fn pubcomp(&mut self, packet_id: u16) -> Result<(), Fault> {
-        self.ids.release(packet_id, IdState::Received, "PUBCOMP", self.qos == Qos::ExactlyOnce)
+    /// Takes an answer of the server; returns whether a handshake is over with it.
+    pub(super) fn answer(&mut self, packet: &Packet<'_>, out: &mut Vec<u8>) -> Result<bool, Fault> {
+        self.ids.answer(packet, out)
     }
 
     /// Publications whose handshake is not over.
     pub(super) fn unacknowledged(&self) -> u64 {
-        (self.ids.states.len().saturating_sub(1) - self.ids.free.len()) as u64
+        self.ids.waiting()
     }
-}
-
-fn refused(reason: u8) -> Result<(), Fault> {
-    // 0x10 says that nobody subscribes; it is a success (MQTT 5 section 3.4.2.1).
-    if reason < 0x80 {
-        return Ok(());
-    }
-    Err(Fault::Refused {
-        request: "PUBLISH",
-        reason,
-        advice: "Raise the server's limits or lower --window".to_owned(),
-    })
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum IdState {
-    Free,
-    Published,
-    /// PUBREC came and PUBREL went out.
-    Received,
-}
-
-/// The packet ids of one publisher, used in turn so that an answer to an old one is noticed.
-#[derive(Debug, Default)]
-struct PacketIds {
-    /// State of each id; id 0 is never used.
-    states: Vec<IdState>,
-    free: VecDeque<u16>,
-}
-
-impl PacketIds {
-    fn new(count: u16) -> Self {
-        Self { states: vec![IdState::Free; usize::from(count) + 1], free: (1..=count).collect() }
-    }
-
-    fn take(&mut self) -> u16 {
-        let id = self.free.pop_front().expect("the allowance counts the free ids");
-        self.states[usize::from(id)] = IdState::Published;
-        id
-    }
-
-    fn receive(&mut self, id: u16, is_expected: bool) -> Result<(), Fault> {
-        match self.states.get_mut(usize::from(id)) {
-            Some(state @ IdState::Published) if is_expected => {
-                *state = IdState::Received;
-                Ok(())
-            }
-            _ => Err(unexpected("PUBREC", id)),
-        }
-    }
-
-    fn release(&mut self, id: u16, from: IdState, packet: &str, is_expected: bool) -> Result<(), Fault> {
-        match self.states.get_mut(usize::from(id)) {
-            Some(state) if *state == from && is_expected => {
-                *state = IdState::Free;
-                self.free.push_back(id);
-                Ok(())
-            }
-            _ => Err(unexpected(packet, id)),
-        }
-    }
-}
-
-fn unexpected(packet: &str, id: u16) -> Fault {
-    Fault::Protocol(format!("{packet} for packet id {id}, for which it is not due"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{IdState, PacketIds, join, split};
+    use super::{join, split};
 
     #[test]
     fn publisher_and_number_survive_the_payload() {
         assert_eq!(split(join(70_000, (1 << 40) - 1)), (70_000, (1 << 40) - 1));
         assert_eq!(split(join(0, 5)), (0, 5));
-    }
-
-    #[test]
-    fn an_answer_that_is_not_due_is_refused() {
-        let mut ids = PacketIds::new(2);
-        let (first, second) = (ids.take(), ids.take());
-        assert_eq!((first, second), (1, 2));
-        assert!(ids.release(first, IdState::Published, "PUBACK", true).is_ok());
-        assert!(ids.release(first, IdState::Published, "PUBACK", true).is_err(), "a second PUBACK");
-        assert!(ids.release(second, IdState::Received, "PUBCOMP", true).is_err(), "PUBCOMP before PUBREC");
-        assert!(ids.receive(second, true).is_ok());
-        assert!(ids.receive(second, true).is_err(), "a second PUBREC");
-        assert!(ids.release(second, IdState::Received, "PUBCOMP", true).is_ok());
-        assert!(ids.release(0, IdState::Published, "PUBACK", true).is_err());
-        assert!(ids.release(9, IdState::Published, "PUBACK", true).is_err());
-        assert_eq!(ids.take(), 1, "ids are used in turn");
     }
 }

@@ -3,13 +3,13 @@
 use super::{
     is_acknowledged,
     ledger::Ledger,
-    payload,
     publisher::{Publisher, split},
 };
 use crate::{
     BenchError, Config, Qos, Report, Workload,
-    codec::{Ack, Packet, Publish, PublishFields, PublishTemplate, write_ack},
+    codec::{Packet, Publish, PublishFields, PublishTemplate},
     driver::{Driver, Fault, Handler, Spec},
+    handshake::Inbox,
     histogram::Histogram,
     sequence::{Noted, OrderCheck, SequenceCheck, SetCheck},
 };
@@ -27,8 +27,7 @@ pub(super) struct Traffic {
     /// Deliveries of each publication.
     fan: u64,
     ledger: Ledger,
-    /// Packet ids of QoS 2 messages that each subscriber holds until PUBREL, one bit each.
-    held: Vec<Vec<u64>>,
+    inboxes: Vec<Inbox>,
     /// Publishers whose allowance may have grown.
     listed: Vec<usize>,
     next_paced: usize,
@@ -52,21 +51,20 @@ impl Traffic {
     pub(super) fn new(config: &Config) -> Self {
         let prefix = crate::run_prefix(config);
         let shape = Shape::new(&config.workload, &prefix);
-        let payload = payload(config.payload_bytes);
+        let payload = crate::payload(config.payload_bytes);
         let publishers = shape.topics.into_iter().enumerate().map(|(index, topic)| {
             let fields =
                 PublishFields { protocol: config.protocol, qos: config.qos, retain: false, topic: &topic };
             let template = PublishTemplate::new(fields, &payload);
             Publisher::new(index, topic, template, config.qos, config.window(), shape.fan)
         });
-        let held_words = if config.qos == Qos::ExactlyOnce { 1024 } else { 0 };
         Self {
             prefix,
             qos: config.qos,
             publishers: publishers.collect(),
             fan: shape.fan,
             ledger: shape.ledger,
-            held: vec![vec![0; held_words]; shape.filters.len()],
+            inboxes: shape.filters.iter().map(|_| Inbox::default()).collect(),
             filters: shape.filters,
             listed: Vec::new(),
             next_paced: 0,
@@ -216,22 +214,18 @@ impl Handler for Traffic {
         self.arrivals += 1;
         match (packet, connection.checked_sub(self.publishers.len())) {
             (Packet::Publish(publish), Some(subscriber)) => self.publish(subscriber, &publish, now_ns, out),
-            (Packet::PubRel { packet_id }, Some(subscriber)) => self.pubrel(subscriber, packet_id, out),
-            (Packet::PubAck { packet_id, reason }, None) => {
-                self.publishers[connection].puback(packet_id, reason)?;
-                self.acknowledged(connection);
-                Ok(())
-            }
-            (Packet::PubRec { packet_id, reason }, None) => {
-                self.publishers[connection].pubrec(packet_id, reason, out)
-            }
-            (Packet::PubComp { packet_id }, None) => {
-                self.publishers[connection].pubcomp(packet_id)?;
-                self.acknowledged(connection);
-                Ok(())
+            (Packet::PubRel { packet_id }, Some(subscriber)) => {
+                self.inboxes[subscriber].release(packet_id, out)
             }
             (Packet::PingResp, _) => Ok(()),
-            (other, _) => Err(Fault::Protocol(format!("{other:?} has no business on this connection"))),
+            (answer, None) => {
+                if self.publishers[connection].answer(&answer, out)? {
+                    self.acks += 1;
+                    self.list(connection);
+                }
+                Ok(())
+            }
+            (other, Some(_)) => Err(Fault::Protocol(format!("{other:?} was sent to a subscriber"))),
         }
     }
 
@@ -250,16 +244,9 @@ impl Traffic {
         now_ns: u64,
         out: &mut Vec<u8>,
     ) -> Result<(), Fault> {
-        match publish.qos {
-            Qos::AtMostOnce => {}
-            Qos::AtLeastOnce => write_ack(out, Ack::PubAck, publish.packet_id),
-            Qos::ExactlyOnce => {
-                write_ack(out, Ack::PubRec, publish.packet_id);
-                if !self.hold(subscriber, publish.packet_id) {
-                    self.repeats += 1;
-                    return Ok(());
-                }
-            }
+        if !self.inboxes[subscriber].acknowledge(publish.qos, publish.packet_id, out) {
+            self.repeats += 1;
+            return Ok(());
         }
         if publish.qos != self.qos {
             let (is, wanted) = (publish.qos.bits(), self.qos.bits());
@@ -297,36 +284,6 @@ impl Traffic {
         let noted = self.ledger.record(subscriber, index, number, publisher.sent)?;
         Some((index, u64::from_le_bytes(*sent_ns), noted))
     }
-
-    fn pubrel(&mut self, subscriber: usize, packet_id: u16, out: &mut Vec<u8>) -> Result<(), Fault> {
-        write_ack(out, Ack::PubComp, packet_id);
-        let (word, bit) = held_bit(packet_id);
-        match self.held[subscriber].get_mut(word) {
-            Some(word) if *word & bit != 0 => {
-                *word &= !bit;
-                Ok(())
-            }
-            _ => Err(Fault::Protocol(format!("PUBREL for packet id {packet_id}, which holds no message"))),
-        }
-    }
-
-    /// Notes that a QoS 2 message came; returns whether its packet id was free.
-    fn hold(&mut self, subscriber: usize, packet_id: u16) -> bool {
-        let (word, bit) = held_bit(packet_id);
-        let Some(word) = self.held[subscriber].get_mut(word) else { return true };
-        let is_new = *word & bit == 0;
-        *word |= bit;
-        is_new
-    }
-
-    fn acknowledged(&mut self, publisher: usize) {
-        self.acks += 1;
-        self.list(publisher);
-    }
-}
-
-fn held_bit(packet_id: u16) -> (usize, u64) {
-    (usize::from(packet_id / 64), 1 << (packet_id % 64))
 }
 
 /// Topics, filters and checks of a workload.
