@@ -8,18 +8,23 @@
 #[derive(Debug)]
 pub(crate) struct Source<'a> {
     pub(crate) path: &'a str,
-    pub(crate) text: &'a str,
+    /// Whether the file's first line is a line of its module document.
+    pub(crate) opens_with_document: bool,
     /// The lines of the file with comments and the content of literals left out.
     pub(crate) code: Vec<String>,
+    /// The text of the comments, on the lines where they stand.
+    pub(crate) comments: Vec<String>,
     /// For each line whether it belongs to tests.
     pub(crate) is_test: Vec<bool>,
 }
 
 impl<'a> Source<'a> {
     pub(crate) fn read(path: &'a str, text: &'a str) -> Self {
-        let code: Vec<String> = strip(text).lines().map(str::to_owned).collect();
+        let (code, comments) = split(text);
+        let lines = |text: String| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let (code, comments) = (lines(code), lines(comments));
         let is_test = if is_test_file(path) { vec![true; code.len()] } else { test_lines(&code) };
-        Self { path, text, code, is_test }
+        Self { path, opens_with_document: text.starts_with("//! "), code, comments, is_test }
     }
 
     /// Line number (from 1), code and whether it is test code.
@@ -66,16 +71,17 @@ fn test_lines(code: &[String]) -> Vec<bool> {
     marks
 }
 
-/// The text with comments removed and literals emptied; line ends stay where they are.
-fn strip(text: &str) -> String {
-    let mut scanner = Scanner { rest: text, out: String::with_capacity(text.len()) };
+/// The code of the text with literals emptied, and its comments; line ends stay where they are.
+fn split(text: &str) -> (String, String) {
+    let mut scanner = Scanner { rest: text, out: String::with_capacity(text.len()), comments: String::new() };
     while scanner.step() {}
-    scanner.out
+    (scanner.out, scanner.comments)
 }
 
 struct Scanner<'a> {
     rest: &'a str,
     out: String,
+    comments: String,
 }
 
 impl Scanner<'_> {
@@ -83,7 +89,7 @@ impl Scanner<'_> {
         let Some(first) = self.rest.chars().next() else { return false };
         if self.rest.starts_with("//") {
             let end = self.rest.find('\n').unwrap_or(self.rest.len());
-            self.drop_to(end);
+            self.comment(end);
         } else if self.rest.starts_with("/*") {
             self.block_comment();
         } else if let Some(hashes) = self.raw_string_hashes() {
@@ -100,6 +106,9 @@ impl Scanner<'_> {
             self.out.push_str("' '");
         } else {
             self.out.push(first);
+            if first == '\n' {
+                self.comments.push(first);
+            }
             self.rest = self.rest.get(first.len_utf8()..).unwrap_or_default();
         }
         true
@@ -108,7 +117,17 @@ impl Scanner<'_> {
     /// Leaves out the next `length` bytes, except their line ends.
     fn drop_to(&mut self, length: usize) {
         let (dropped, rest) = self.rest.split_at_checked(length).unwrap_or((self.rest, ""));
-        self.out.extend(dropped.chars().filter(|character| *character == '\n'));
+        for line_end in dropped.chars().filter(|character| *character == '\n') {
+            self.out.push(line_end);
+            self.comments.push(line_end);
+        }
+        self.rest = rest;
+    }
+
+    fn comment(&mut self, length: usize) {
+        let (comment, rest) = self.rest.split_at_checked(length).unwrap_or((self.rest, ""));
+        self.out.extend(comment.chars().filter(|character| *character == '\n'));
+        self.comments.push_str(comment);
         self.rest = rest;
     }
 
@@ -129,7 +148,7 @@ impl Scanner<'_> {
                 at += here.chars().next().map_or(1, char::len_utf8);
             }
         }
-        self.drop_to(at);
+        self.comment(at);
     }
 
     /// The number of `#` when a raw string begins here.
@@ -173,17 +192,21 @@ mod tests {
     #[test]
     fn leaves_out_comments_and_literals() {
         let text = "let a = \"todo!()\"; // todo!()\nlet b = r#\"x \" todo!()\"#; /* a /* b */ todo!() */ c('\\'', '\"', b'x', 'a');";
-        let stripped = strip(text);
+        let (stripped, comments) = split(text);
         assert!(!stripped.contains("todo"), "{stripped}");
         assert!(stripped.ends_with("c(' ', ' ', b' ', ' ');"), "{stripped}");
         assert_eq!(stripped.lines().count(), 2);
+        assert_eq!(comments, "// todo!()\n/* a /* b */ todo!() */");
     }
 
     #[test]
     fn keeps_lifetimes_and_lines() {
-        assert_eq!(strip("fn f<'a>(x: &'a str) -> &'a str { x }"), "fn f<'a>(x: &'a str) -> &'a str { x }");
-        assert_eq!(strip("a \"one\ntwo\" b\n/* x\ny */c"), "a \n\"\" b\n\nc");
-        assert_eq!(strip("\"\\\"\" x"), "\"\" x");
+        assert_eq!(
+            split("fn f<'a>(x: &'a str) -> &'a str { x }"),
+            ("fn f<'a>(x: &'a str) -> &'a str { x }".to_owned(), String::new())
+        );
+        assert_eq!(split("a \"one\ntwo\" b\n/* x\ny */c").0, "a \n\"\" b\n\nc");
+        assert_eq!(split("\"\\\"\" x").0, "\"\" x");
     }
 
     #[test]

@@ -128,7 +128,7 @@ fn mosquitto_program(name: &str) -> Command {
 #[track_caller]
 fn mosquitto_config(places: &Places, users: &[User]) -> String {
     // Limits off: what is compared is behaviour, not where each server draws a line by default.
-    let mut config = "user root\npersistence false\nmax_queued_messages 0\n".to_owned();
+    let mut config = "user root\npersistence false\nset_tcp_nodelay true\nmax_queued_messages 0\n".to_owned();
     if users.is_empty() {
         config.push_str("allow_anonymous true\n");
     } else {

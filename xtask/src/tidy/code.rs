@@ -22,8 +22,7 @@ pub(super) fn long_functions(source: &Source<'_>) -> usize {
 }
 
 fn opens_with_document(source: &Source<'_>) -> Option<String> {
-    let opens = source.text.starts_with("//! ");
-    (!opens).then(|| {
+    (!source.opens_with_document).then(|| {
         format!(
             "{}:1: opens without `//!`: say what the file is for, what it must never do, who calls it",
             source.path
@@ -83,11 +82,11 @@ fn glob_imports(source: &Source<'_>) -> Vec<String> {
 
 fn bare_todo_comments(source: &Source<'_>) -> Vec<String> {
     let mut faults = Vec::new();
-    for (at, line) in source.text.lines().enumerate() {
-        let comment = line.split_once("//").map_or("", |(_, comment)| comment);
+    for (at, comment) in source.comments.iter().enumerate() {
         for word in ["TODO", "FIXME", "XXX"] {
-            let bare = comment.split(word).skip(1).any(|after| !has_issue(after));
-            if bare && !is_within_quotes(comment, word) {
+            // A comment that speaks of the word itself puts it into quotes.
+            let bare = |(before, after): (&str, &str)| !before.ends_with('`') && !has_issue(after);
+            if comment.match_indices(word).any(|(at, _)| bare(around(comment, at, word))) {
                 faults.push(format!(
                     "{}:{}: `{word}` without an issue: write TODO(#number)",
                     source.path,
@@ -99,15 +98,15 @@ fn bare_todo_comments(source: &Source<'_>) -> Vec<String> {
     faults
 }
 
+fn around<'a>(comment: &'a str, at: usize, word: &str) -> (&'a str, &'a str) {
+    let (before, rest) = comment.split_at_checked(at).unwrap_or((comment, ""));
+    (before, rest.strip_prefix(word).unwrap_or_default())
+}
+
 /// Whether the text goes on with `(#number)`.
 fn has_issue(after: &str) -> bool {
     let number = after.strip_prefix("(#").and_then(|rest| rest.split_once(')')).map(|(number, _)| number);
     number.is_some_and(|number| !number.is_empty() && number.chars().all(|digit| digit.is_ascii_digit()))
-}
-
-/// A comment or string that speaks of the word itself puts it into quotes.
-fn is_within_quotes(comment: &str, word: &str) -> bool {
-    comment.contains(&format!("`{word}")) || comment.contains(&format!("\"{word}"))
 }
 
 fn length(source: &Source<'_>, findings: &mut Findings) {
