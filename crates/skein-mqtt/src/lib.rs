@@ -1,3 +1,14 @@
-//! The MQTT door: what lies between a socket and the plane for MQTT 3.1, 3.1.1 and 5.0.
+//! The MQTT door: MQTT 3.1, 3.1.1 and 5.0 on one port, over TCP, TLS and WebSocket.
+//!
+//! Start with `connection.rs`, the state machine of one connection; `codec.rs` has the packets, `wire.rs` how the
+//! plane's messages become packets, `server.rs` the sockets and threads around them.
+#![warn(missing_docs)]
 
 pub mod codec;
+mod connection;
+mod reason;
+mod settings;
+mod wire;
+
+pub use connection::{Closed, Context, MqttConnection, Origin, PasswordCheck, Step};
+pub use settings::Settings;

@@ -55,20 +55,16 @@ impl Plane {
         acked
     }
 
-    /// Notes the id of a QoS 2 message; false when it is a resend of one that is delivered already (MQTT-4.3.3-10).
-    pub fn receive_once(&self, session: &Session, epoch: Epoch, id: NonZeroU16) -> bool {
-        session.lock_as(epoch).is_some_and(|mut state| state.inbound.receive(id))
+    /// Notes the id of a QoS 2 message and says how many now wait for their release (for the receive maximum); none
+    /// when it is a resend of one that is delivered already (MQTT-4.3.3-10).
+    pub fn receive_once(&self, session: &Session, epoch: Epoch, id: NonZeroU16) -> Option<usize> {
+        let mut state = session.lock_as(epoch)?;
+        state.inbound.receive(id).then(|| state.inbound.len())
     }
 
     /// Forgets the id of a QoS 2 message; false when it was not known.
     pub fn release(&self, session: &Session, epoch: Epoch, id: NonZeroU16) -> bool {
         session.lock_as(epoch).is_some_and(|mut state| state.inbound.release(id))
-    }
-
-    /// QoS 2 messages of the client that wait for its release (for its receive maximum).
-    #[must_use]
-    pub fn unreleased(&self, session: &Session, epoch: Epoch) -> usize {
-        session.lock_as(epoch).map_or(0, |state| state.inbound.len())
     }
 }
 

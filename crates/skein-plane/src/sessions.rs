@@ -202,6 +202,13 @@ impl Plane {
             state.limits = open.limits;
             state.expiry_secs = open.expiry_secs;
             let epoch = state.connected(connection, open.receive_maximum);
+            if let Some(Connection { outbox, wire, .. }) = &mut state.connection {
+                outbox.push_with(|out| wire.greet(present, out));
+            }
+            state.pump(self, now, &mut batch.tally);
+            if state.wants_flush() {
+                batch.touch(&session);
+            }
             drop(state);
             Opened { session, epoch, present }
         };

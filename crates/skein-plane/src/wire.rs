@@ -98,6 +98,10 @@ pub trait Wire: Send + std::fmt::Debug {
     /// Writes the second step of a QoS 2 hand-over: the publisher's release of `id` (PUBREL).
     fn release(&mut self, id: NonZeroU16, out: &mut Vec<u8>);
 
+    /// Writes the answer to a client that was let in; `present` says whether it had a session (CONNACK). Nothing is
+    /// written before it.
+    fn greet(&mut self, present: bool, out: &mut Vec<u8>);
+
     /// Writes what tells the client why its connection ends, where the protocol has words for it.
     fn farewell(&mut self, code: Code, out: &mut Vec<u8>);
 }

@@ -160,7 +160,7 @@ impl ReasonCode {
             PacketType::Disconnect => match sender {
                 Side::Client => matches!(value, 0 | 4 | 0x80..=0x83 | 0x90 | 0x93..=0x99),
                 Side::Server => {
-                    matches!(value, 0 | 0x80..=0x83 | 0x87 | 0x89 | 0x8B | 0x8D..=0x90 | 0x93..=0xA2)
+                    matches!(value, 0 | 0x80..=0x83 | 0x87 | 0x89 | 0x8B..=0x90 | 0x93..=0xA2)
                 }
             },
             PacketType::Auth => match sender {

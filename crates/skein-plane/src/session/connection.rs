@@ -9,6 +9,7 @@ use crate::{
     ledger::{DropReason, Tally},
     outbox::{Outbox, Socket, Written},
     plane::Plane,
+    publish::Batch,
     session::{Epoch, Session, State},
     wire::Wire,
 };
@@ -112,16 +113,22 @@ pub enum Flushed {
     Lost,
 }
 
-impl Session {
-    /// Appends what `encode` writes to the connection's outbox; false when the epoch is over.
-    pub fn reply(&self, epoch: Epoch, encode: impl FnOnce(&mut Vec<u8>)) -> bool {
-        let Some(mut state) = self.lock_as(epoch) else { return false };
+impl Plane {
+    /// Appends a door's own packets to the outbox of the connection of `epoch`, to be flushed with the batch; false
+    /// when the session belongs to another connection by now.
+    pub fn reply(&self, session: &Arc<Session>, epoch: Epoch, packets: &[u8], batch: &mut Batch) -> bool {
+        let Some(mut state) = session.lock_as(epoch) else { return false };
         if let Some(connection) = &mut state.connection {
-            connection.outbox.push_with(encode);
+            connection.outbox.push(packets, 0);
+        }
+        if state.wants_flush() {
+            batch.touch(session);
         }
         true
     }
+}
 
+impl Session {
     /// Writes what waits in the outbox, from whichever task calls; leaves it to the connection's own task when the
     /// socket would block or only that task can write.
     pub fn flush(&self, plane: &Plane, now: Moment, tally: &mut Tally) {

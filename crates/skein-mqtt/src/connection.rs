@@ -1,0 +1,386 @@
+//! One MQTT connection as a state machine: bytes in, bytes out, no IO, no clock, no waiting.
+//!
+//! A transport reads what its socket holds and hands it to [`MqttConnection::receive`]; everything a client can ask
+//! for happens in there, by calls into the plane. The one thing that takes long, checking a password, is handed back
+//! to the transport as a [`Step`]. What the state machine answers stands in [`Context::out`] until the session is
+//! open, and in the session's outbox from then on.
+
+mod acks;
+mod auth;
+mod connect;
+mod publish;
+mod rate;
+mod subscribe;
+
+use std::{collections::HashMap, net::SocketAddr, num::NonZeroU16, sync::Arc};
+
+use bytes::Bytes;
+use skein_plane::{
+    Batch, Ending, Epoch, Handle, Outbox, Plane, Publisher, Session, Socket,
+    access::{Authenticated, BoundAccess, ScramExchange},
+};
+use skein_types::{ByteString, ClientId, Code, Moment, Topic, UserName};
+
+use self::rate::RateLimit;
+use crate::{
+    codec::{ConnAck, Connect, DecodeContext, Disconnect, Packet, ReasonCode, Side, Version, decode},
+    reason::{code_of, reason_of},
+    settings::Settings,
+    wire::farewell,
+};
+
+/// Packets before the CONNECT was accepted may not be larger: credentials and a will fit, a flood does not.
+const FIRST_PACKET_BYTES_MAX: u32 = 256 * 1024;
+
+/// What the state machine works with during one batch.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The plane.
+    pub plane: &'a Plane,
+    /// The batch of the read that is being handled.
+    pub batch: &'a mut Batch,
+    /// The moment at hand.
+    pub now: Moment,
+    /// Packets for the client, not yet in the session's outbox.
+    pub out: &'a mut Vec<u8>,
+    /// Fills a slice with unpredictable bytes.
+    pub random: fn(&mut [u8]),
+}
+
+/// What the transport does next.
+#[derive(Debug)]
+pub enum Step {
+    /// Read more.
+    Read,
+    /// Check these credentials away from the event loop and call [`MqttConnection::password_checked`].
+    CheckPassword(PasswordCheck),
+    /// Write what is left and close.
+    Close(Closed),
+}
+
+/// Credentials to be checked with [`skein_plane::access::Access::verify_password`].
+pub struct PasswordCheck {
+    /// The user's name.
+    pub user: ByteString,
+    /// What it says its password is.
+    pub password: Bytes,
+}
+
+/// Why a connection ended, for the log, and what is still to be written.
+#[derive(Debug)]
+pub struct Closed {
+    /// Why.
+    pub code: Code,
+    /// What exactly was wrong.
+    pub detail: &'static str,
+    /// What waited in the session's outbox; write it before [`Context::out`].
+    pub outbox: Option<Outbox>,
+}
+
+/// A packet that cannot be accepted, and why the connection ends with it.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    reason: ReasonCode,
+    code: Code,
+    detail: &'static str,
+}
+
+/// One connection's state.
+#[derive(Debug)]
+pub struct MqttConnection {
+    settings: Arc<Settings>,
+    origin: Origin,
+    phase: Phase,
+}
+
+/// Where a connection comes from and how it is written to.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// The user named by the client's certificate, if certificates name users here.
+    pub certificate_user: Option<UserName>,
+    /// The socket, when others may write to it directly.
+    pub socket: Option<Arc<dyn Socket>>,
+    /// How the connection's task is woken.
+    pub handle: Arc<Handle>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Nothing but a CONNECT may come.
+    Fresh,
+    /// The password is being checked.
+    Checking(Box<Connect>),
+    /// Extended authentication is under way (MQTT 5.0 section 4.12).
+    Authenticating(Box<Connect>, Option<Box<ScramExchange>>),
+    /// The session is open.
+    Open(Box<Open>),
+    /// Nothing is read any more.
+    Closed,
+}
+
+/// An accepted connection.
+#[derive(Debug)]
+pub(crate) struct Open {
+    session: Arc<Session>,
+    epoch: Epoch,
+    version: Version,
+    publisher: Publisher,
+    access: Arc<BoundAccess>,
+    /// Topics by the client's aliases (MQTT-3.3.2-7).
+    aliases: Option<Box<HashMap<NonZeroU16, Topic>>>,
+    rate: Option<Box<RateLimit>>,
+    keep_alive_secs: u16,
+    packet_bytes_max: u32,
+    problem_information: bool,
+    /// Whether a DISCONNECT may set a session expiry (MQTT-3.14.2-2).
+    expires_later: bool,
+    /// Method of extended authentication, and an exchange under way.
+    auth: Option<Box<AuthState>>,
+}
+
+#[derive(Debug)]
+struct AuthState {
+    method: ByteString,
+    user: Option<UserName>,
+    exchange: Option<ScramExchange>,
+    /// A re-authentication waits for the client's next message.
+    running: bool,
+}
+
+impl MqttConnection {
+    /// A connection on which nothing was received yet.
+    #[must_use]
+    pub fn new(settings: Arc<Settings>, origin: Origin) -> Self {
+        Self { settings, origin, phase: Phase::Fresh }
+    }
+
+    /// Handles every complete packet in `bytes` and leaves an incomplete rest there. End the batch with
+    /// [`MqttConnection::flush`].
+    pub fn receive(&mut self, bytes: &mut Bytes, cx: &mut Context<'_>) -> Step {
+        loop {
+            if matches!(self.phase, Phase::Closed | Phase::Checking(_)) {
+                return Step::Read;
+            }
+            let result = match decode(bytes, &self.decode_context()) {
+                Ok(None) => return Step::Read,
+                Ok(Some(packet)) => self.handle(packet, cx),
+                Err(error) => Err(self.decode_refusal(error)),
+            };
+            match result {
+                Ok(Step::Read) => {}
+                Ok(step) => return step,
+                Err(refusal) => return self.refuse(&refusal, cx),
+            }
+        }
+    }
+
+    /// Goes on after a password check.
+    pub fn password_checked(&mut self, result: Result<Authenticated, Code>, cx: &mut Context<'_>) -> Step {
+        let Phase::Checking(connect) = std::mem::replace(&mut self.phase, Phase::Closed) else {
+            return Step::Read;
+        };
+        let opened = match result {
+            Ok(proof) => self.open(*connect, Some(proof), None, cx),
+            Err(code) => {
+                self.phase = Phase::Checking(connect);
+                Err(Refusal::of(code, "the credentials were refused"))
+            }
+        };
+        match opened {
+            Ok(()) => Step::Read,
+            Err(refusal) => self.refuse(&refusal, cx),
+        }
+    }
+
+    /// Hands the answers of a batch to the session's outbox and ends the batch.
+    pub fn flush(&mut self, cx: &mut Context<'_>) {
+        self.deliver_replies(cx);
+        cx.plane.finish(cx.batch, cx.now);
+    }
+
+    /// Ends the connection for a reason of the server's or the transport's.
+    pub fn close(&mut self, code: Code, detail: &'static str, cx: &mut Context<'_>) -> Closed {
+        let closed = match self.refuse(&Refusal::of(code, detail), cx) {
+            Step::Close(closed) => closed,
+            Step::Read | Step::CheckPassword(_) => Closed { code, detail, outbox: None },
+        };
+        cx.plane.finish(cx.batch, cx.now);
+        closed
+    }
+
+    /// The session and its epoch, once open.
+    #[must_use]
+    pub fn session(&self) -> Option<(&Arc<Session>, Epoch)> {
+        match &self.phase {
+            Phase::Open(open) => Some((&open.session, open.epoch)),
+            _ => None,
+        }
+    }
+
+    /// The client's id, once known to be good.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&ClientId> {
+        self.session().map(|(session, _)| session.client_id())
+    }
+
+    /// Milliseconds after which a silent client is closed: 1.5 times its keep alive (MQTT-3.1.2-22).
+    #[must_use]
+    pub fn keep_alive_millis(&self) -> Option<u64> {
+        match &self.phase {
+            Phase::Open(open) if open.keep_alive_secs > 0 => {
+                Some(u64::from(open.keep_alive_secs).saturating_mul(1500))
+            }
+            _ => None,
+        }
+    }
+
+    /// Until when the client has to be left unread because it publishes faster than allowed.
+    pub fn paused_until(&mut self, now: Moment) -> Option<Moment> {
+        match &mut self.phase {
+            Phase::Open(open) => open.rate.as_mut()?.paused_until(now),
+            _ => None,
+        }
+    }
+
+    /// Whether the user was removed from the access list since.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        matches!(&self.phase, Phase::Open(open) if open.access.is_revoked())
+    }
+
+    fn decode_context(&self) -> DecodeContext {
+        let (version, packet_bytes_max) = match &self.phase {
+            Phase::Fresh => (None, self.settings.packet_bytes_max.min(FIRST_PACKET_BYTES_MAX)),
+            Phase::Open(open) => (Some(open.version), self.settings.packet_bytes_max),
+            Phase::Checking(connect) | Phase::Authenticating(connect, _) => {
+                (Some(connect.version), FIRST_PACKET_BYTES_MAX)
+            }
+            Phase::Closed => (None, 0),
+        };
+        DecodeContext { side: Side::Server, version, packet_bytes_max }
+    }
+
+    fn handle(&mut self, packet: Packet, cx: &mut Context<'_>) -> Result<Step, Refusal> {
+        match (&mut self.phase, packet) {
+            (Phase::Open(open), Packet::Publish(publish)) => open.publish(publish, &self.settings, cx)?,
+            (Phase::Open(open), Packet::PubAck(ack)) => open.puback(&ack, cx),
+            (Phase::Open(open), Packet::PubRec(ack)) => open.pubrec(&ack, cx),
+            (Phase::Open(open), Packet::PubRel(ack)) => open.pubrel(&ack, cx),
+            (Phase::Open(open), Packet::PubComp(ack)) => open.pubcomp(&ack, cx),
+            (Phase::Open(open), Packet::Subscribe(subscribe)) => {
+                open.subscribe(*subscribe, &self.settings, cx)?
+            }
+            (Phase::Open(open), Packet::Unsubscribe(unsubscribe)) => open.unsubscribe(&unsubscribe, cx),
+            (Phase::Open(open), Packet::PingReq) => Packet::PingResp.encode(open.version, cx.out),
+            (Phase::Open(open), Packet::Auth(auth)) => open.reauthenticate(&auth, cx)?,
+            (Phase::Open(_) | Phase::Authenticating(..), Packet::Disconnect(disconnect)) => {
+                return self.disconnected(&disconnect, cx);
+            }
+            (Phase::Fresh, Packet::Connect(connect)) => return self.connect(connect, cx),
+            (Phase::Authenticating(..), Packet::Auth(auth)) => self.authenticate(&auth, cx)?,
+            // MQTT-3.1.0-2, MQTT-3.1.2-30, and packets only a server sends.
+            _ => return Err(Refusal::protocol("this packet is not allowed at this point of a connection")),
+        }
+        Ok(Step::Read)
+    }
+
+    fn disconnected(&mut self, disconnect: &Disconnect, cx: &mut Context<'_>) -> Result<Step, Refusal> {
+        let mut code = Code::Disconnected;
+        if let Phase::Open(open) = &self.phase {
+            if disconnect.session_expiry_secs.is_some_and(|secs| secs > 0) && !open.expires_later {
+                return Err(Refusal::protocol("a session without expiry cannot get one when it ends"));
+            }
+            let expiry_max = self.settings.session_expiry_max_secs;
+            let expiry_secs = disconnect.session_expiry_secs.map(|secs| secs.min(expiry_max));
+            // MQTT-3.1.2-8: anything but a normal disconnection publishes the will.
+            let ending = match disconnect.reason {
+                ReasonCode::Success => Ending::Graceful,
+                _ => Ending::WithWill(Code::Disconnected),
+            };
+            cx.plane.settle(cx.batch, cx.now);
+            cx.plane.close(&open.session, open.epoch, ending, expiry_secs, cx.batch, cx.now);
+        } else {
+            code = Code::NotAuthorized;
+        }
+        self.phase = Phase::Closed;
+        cx.out.clear();
+        Ok(Step::Close(Closed { code, detail: "the client disconnected", outbox: None }))
+    }
+
+    /// Tells the client why, ends the session's connection and closes.
+    fn refuse(&mut self, refusal: &Refusal, cx: &mut Context<'_>) -> Step {
+        let Refusal { reason, code, detail } = *refusal;
+        let mut outbox = None;
+        match std::mem::replace(&mut self.phase, Phase::Closed) {
+            Phase::Open(open) => {
+                cx.plane.settle(cx.batch, cx.now);
+                let ending = Ending::WithWill(code);
+                outbox = cx.plane.close(&open.session, open.epoch, ending, None, cx.batch, cx.now);
+                // Nothing when the session belongs to another connection: it was told by whoever took it.
+                if outbox.is_some() {
+                    let Open { version, problem_information, packet_bytes_max, .. } = *open;
+                    farewell(version, reason, Some(detail), problem_information, packet_bytes_max, cx.out);
+                }
+            }
+            Phase::Checking(connect) | Phase::Authenticating(connect, _) => {
+                refuse_connect(connect.version, reason, Some(detail), cx.out);
+            }
+            Phase::Fresh | Phase::Closed => {}
+        }
+        Step::Close(Closed { code, detail, outbox })
+    }
+
+    fn decode_refusal(&mut self, error: crate::codec::DecodeError) -> Refusal {
+        if let (Phase::Fresh, Some(version)) = (&self.phase, error.answer) {
+            // So that the refusal is answered with a CONNACK of that version.
+            self.phase = Phase::Checking(Box::new(Connect::new(version, ByteString::new())));
+        }
+        Refusal { reason: error.reason, code: code_of(error.reason), detail: error.what }
+    }
+
+    fn deliver_replies(&mut self, cx: &mut Context<'_>) {
+        if let Phase::Open(open) = &self.phase {
+            open.deliver_replies(cx);
+        }
+    }
+}
+
+impl Open {
+    /// Moves the answers written so far into the session's outbox, behind what is there already.
+    fn deliver_replies(&self, cx: &mut Context<'_>) {
+        if !cx.out.is_empty() {
+            cx.plane.reply(&self.session, self.epoch, cx.out, cx.batch);
+            cx.out.clear();
+        }
+    }
+
+    /// Writes a packet, without what the client does not want or has no room for (MQTT-3.1.2-29, MQTT-3.1.2-24).
+    fn send(&self, packet: &Packet, cx: &mut Context<'_>) {
+        let _fits = packet.encode_within(self.version, self.packet_bytes_max, cx.out);
+    }
+}
+
+impl Refusal {
+    fn of(code: Code, detail: &'static str) -> Self {
+        Self { reason: reason_of(code), code, detail }
+    }
+
+    fn protocol(detail: &'static str) -> Self {
+        Self::of(Code::ProtocolError, detail)
+    }
+}
+
+/// Answers a CONNECT that is refused (MQTT-3.2.2-6).
+fn refuse_connect(version: Version, reason: ReasonCode, text: Option<&str>, out: &mut Vec<u8>) {
+    let mut connack = ConnAck::refuse(reason);
+    connack.properties.reason_string = text.map(Into::into);
+    Packet::ConnAck(Box::new(connack)).encode(version, out);
+}
+
+impl std::fmt::Debug for PasswordCheck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PasswordCheck").field("user", &self.user).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,137 @@
+//! Extended authentication with SCRAM-SHA-256 (MQTT 5.0 section 4.12, RFC 7677).
+//!
+//! CONNECT carries the method and may carry the client's first message; AUTH packets carry the rest. On an open
+//! connection the client may prove itself again (section 4.12.1); a failure then ends the connection.
+
+use bytes::Bytes;
+use skein_plane::access::{Authenticated, SCRAM_NONCE_BYTES, ScramExchange};
+use skein_types::{ByteString, Code};
+
+use super::{AuthState, Context, MqttConnection, Open, Phase, Refusal, Step, connect::AuthDone};
+use crate::codec::{Auth, Packet, ReasonCode, Version};
+
+/// The method this server knows.
+const METHOD: &str = "SCRAM-SHA-256";
+
+impl MqttConnection {
+    /// A CONNECT with an authentication method.
+    pub(super) fn start_authentication(&mut self, cx: &mut Context<'_>) -> Result<Step, Refusal> {
+        let Phase::Checking(connect) = &self.phase else { return Ok(Step::Read) };
+        if connect.properties.authentication_method.as_deref() != Some(METHOD) {
+            // MQTT-4.12.0-1.
+            return Err(Refusal::of(Code::BadAuthenticationMethod, "the method known here is SCRAM-SHA-256"));
+        }
+        let exchange = match &connect.properties.authentication_data {
+            Some(first) => Some(Box::new(challenge(first, cx)?)),
+            None => {
+                send_auth(ReasonCode::ContinueAuthentication, METHOD.into(), None, cx);
+                None
+            }
+        };
+        if let Phase::Checking(connect) = std::mem::replace(&mut self.phase, Phase::Closed) {
+            self.phase = Phase::Authenticating(connect, exchange);
+        }
+        Ok(Step::Read)
+    }
+
+    /// An AUTH before the session is open.
+    pub(super) fn authenticate(&mut self, auth: &Auth, cx: &mut Context<'_>) -> Result<(), Refusal> {
+        if auth.reason != ReasonCode::ContinueAuthentication || &*auth.method != METHOD {
+            return Err(Refusal::protocol("an AUTH of the same method with reason 0x18 was expected"));
+        }
+        let data = auth.data.clone().unwrap_or_default();
+        match std::mem::replace(&mut self.phase, Phase::Closed) {
+            Phase::Authenticating(connect, None) => {
+                let started = challenge(&data, cx);
+                self.phase = Phase::Authenticating(connect, None);
+                let exchange = started?;
+                if let Phase::Authenticating(_, waiting) = &mut self.phase {
+                    *waiting = Some(Box::new(exchange));
+                }
+                Ok(())
+            }
+            Phase::Authenticating(connect, Some(exchange)) => match finish(*exchange, &data) {
+                Ok((answer, proof)) => {
+                    let done = AuthDone { method: METHOD.into(), data: Some(answer) };
+                    self.open(*connect, Some(proof), Some(done), cx)
+                }
+                Err(refusal) => {
+                    self.phase = Phase::Checking(connect);
+                    Err(refusal)
+                }
+            },
+            other => {
+                self.phase = other;
+                Err(Refusal::protocol("no authentication is under way"))
+            }
+        }
+    }
+}
+
+impl Open {
+    /// An AUTH on an open connection: re-authentication (MQTT-4.12.1-1).
+    pub(super) fn reauthenticate(&mut self, auth: &Auth, cx: &mut Context<'_>) -> Result<(), Refusal> {
+        let Some(state) = &mut self.auth else {
+            return Err(Refusal::protocol(
+                "AUTH needs a connection that was opened with an authentication method",
+            ));
+        };
+        if auth.method != state.method {
+            return Err(Refusal::protocol("the authentication method cannot change"));
+        }
+        let data = auth.data.clone().unwrap_or_default();
+        match (auth.reason, state.running, state.exchange.take()) {
+            (ReasonCode::ReAuthenticate, false, None) => {
+                state.running = true;
+                if data.is_empty() {
+                    send_auth(ReasonCode::ContinueAuthentication, METHOD.into(), None, cx);
+                } else {
+                    state.exchange = Some(challenge(&data, cx)?);
+                }
+                Ok(())
+            }
+            (ReasonCode::ContinueAuthentication, true, None) => {
+                state.exchange = Some(challenge(&data, cx)?);
+                Ok(())
+            }
+            (ReasonCode::ContinueAuthentication, true, Some(exchange)) => state.finish(exchange, &data, cx),
+            _ => Err(Refusal::protocol("this AUTH does not fit the authentication under way")),
+        }
+    }
+}
+
+impl AuthState {
+    fn finish(&mut self, exchange: ScramExchange, data: &Bytes, cx: &mut Context<'_>) -> Result<(), Refusal> {
+        let (answer, proof) = finish(exchange, data)?;
+        if Some(&proof.user) != self.user.as_ref() {
+            return Err(Refusal::of(Code::NotAuthorized, "a connection cannot change its user"));
+        }
+        self.running = false;
+        send_auth(ReasonCode::Success, METHOD.into(), Some(answer), cx);
+        Ok(())
+    }
+}
+
+/// Answers the client's first message.
+fn challenge(first: &[u8], cx: &mut Context<'_>) -> Result<ScramExchange, Refusal> {
+    let mut nonce = [0; SCRAM_NONCE_BYTES];
+    (cx.random)(&mut nonce);
+    let (answer, exchange) = cx
+        .plane
+        .access()
+        .scram_start(first, nonce)
+        .map_err(|code| Refusal::of(code, "the first SCRAM message was refused"))?;
+    send_auth(ReasonCode::ContinueAuthentication, METHOD.into(), Some(answer.into()), cx);
+    Ok(exchange)
+}
+
+fn finish(exchange: ScramExchange, data: &[u8]) -> Result<(Bytes, Authenticated), Refusal> {
+    let (answer, proof) =
+        exchange.finish(data).map_err(|code| Refusal::of(code, "the SCRAM proof was refused"))?;
+    Ok((answer.into(), proof))
+}
+
+fn send_auth(reason: ReasonCode, method: ByteString, data: Option<Bytes>, cx: &mut Context<'_>) {
+    let auth = Auth { reason, method, data, reason_string: None, user: Vec::new() };
+    Packet::Auth(Box::new(auth)).encode(Version::V5, cx.out);
+}

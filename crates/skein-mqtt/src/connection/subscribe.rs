@@ -1,0 +1,89 @@
+//! SUBSCRIBE and UNSUBSCRIBE (MQTT 5.0 sections 3.8 to 3.11).
+
+use std::num::NonZeroU32;
+
+use skein_plane::SubscribeOptions;
+use skein_types::Code;
+
+use super::{Context, Open, Refusal};
+use crate::{
+    codec::{Packet, ReasonCode, RetainHandling, SubAck, Subscribe, SubscribeItem, UnsubAck, Unsubscribe},
+    reason::reason_of,
+    settings::Settings,
+};
+
+impl Open {
+    /// One reason per filter, in order, each as if it had come alone (MQTT-3.8.4-5, MQTT-3.8.4-6).
+    pub(super) fn subscribe(
+        &self,
+        subscribe: Subscribe,
+        settings: &Settings,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Refusal> {
+        cx.plane.settle(cx.batch, cx.now);
+        let Subscribe { packet_id, subscription_id, items, .. } = subscribe;
+        let mut reasons = Vec::with_capacity(items.len());
+        for item in items {
+            let qos = item.qos;
+            reasons.push(match self.subscribe_one(item, subscription_id, settings, cx) {
+                Ok(()) => ReasonCode::granted(qos),
+                Err(code) => reason_of(code),
+            });
+        }
+        let packet = Packet::SubAck(Box::new(SubAck { packet_id, reasons, properties: None }));
+        self.send(&packet, cx);
+        // The acknowledgement goes before the retained messages it brings.
+        self.deliver_replies(cx);
+        cx.plane.send_waiting(&self.session, self.epoch, cx.now, &mut cx.batch.tally);
+        Ok(())
+    }
+
+    fn subscribe_one(
+        &self,
+        item: SubscribeItem,
+        id: Option<NonZeroU32>,
+        settings: &Settings,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Code> {
+        let filter = &item.filter;
+        if filter.group.is_some() && !settings.shared_available {
+            return Err(Code::SharedSubscriptionsNotSupported);
+        }
+        if !settings.wildcard_available && !filter.filter.is_literal() {
+            return Err(Code::WildcardSubscriptionsNotSupported);
+        }
+        if id.is_some() && !settings.subscription_id_available {
+            return Err(Code::SubscriptionIdentifiersNotSupported);
+        }
+        if filter.filter.depth() > settings.topic_levels_max {
+            return Err(Code::TopicFilterInvalid);
+        }
+        let options = SubscribeOptions {
+            qos: item.qos,
+            no_local: item.no_local,
+            retain_as_published: item.retain_as_published,
+            id,
+            partly_allowed: false,
+        };
+        let retain = match item.retain_handling {
+            RetainHandling::Send => skein_plane::RetainHandling::Always,
+            RetainHandling::SendIfNew => skein_plane::RetainHandling::IfNew,
+            RetainHandling::DoNotSend => skein_plane::RetainHandling::Never,
+        };
+        cx.plane.subscribe(&self.session, self.epoch, item.filter, options, retain)
+    }
+
+    pub(super) fn unsubscribe(&self, unsubscribe: &Unsubscribe, cx: &mut Context<'_>) {
+        cx.plane.settle(cx.batch, cx.now);
+        let reasons = unsubscribe
+            .filters
+            .iter()
+            .map(|filter| match cx.plane.unsubscribe(&self.session, self.epoch, filter) {
+                true => ReasonCode::Success,
+                false => ReasonCode::NoSubscriptionExisted,
+            })
+            .collect();
+        let packet_id = unsubscribe.packet_id;
+        self.send(&Packet::UnsubAck(Box::new(UnsubAck { packet_id, reasons, properties: None })), cx);
+    }
+}

@@ -1,0 +1,56 @@
+//! What an operator sets for one MQTT listener: limits and capabilities.
+//!
+//! Plain values: the configuration checks them, the connection obeys them. A listener's settings are replaced as a
+//! whole; a connection keeps those it came with.
+
+use std::{num::NonZeroU16, sync::Arc, time::Duration};
+
+use skein_plane::SessionLimits;
+use skein_types::QoS;
+
+/// Limits and capabilities of one listener.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The listener's name in logs, metrics and listings.
+    pub name: Arc<str>,
+    /// Connections at once.
+    pub connections_max: usize,
+    /// New connections per second; 0 for any.
+    pub connect_rate_per_sec: u32,
+    /// Time for the first packet to be complete.
+    pub connect_timeout: Duration,
+    /// Largest packet taken.
+    pub packet_bytes_max: u32,
+    /// Publishes one client may send per second before it is slowed down; 0 for any.
+    pub publish_rate_messages_per_sec: u32,
+    /// Bytes one client may send per second before it is slowed down; 0 for any.
+    pub publish_rate_bytes_per_sec: u32,
+    /// Unacknowledged messages taken from a client (its Receive Maximum towards us).
+    pub receive_maximum: NonZeroU16,
+    /// Most unacknowledged messages sent to a client, whatever it allows.
+    pub inflight_max: NonZeroU16,
+    /// Levels of a topic or filter.
+    pub topic_levels_max: usize,
+    /// Topic aliases a client may use.
+    pub topic_alias_max: u16,
+    /// Topic aliases we use towards a client, if it allows so many.
+    pub topic_alias_out_max: u16,
+    /// Longest keep alive; a client with a longer one or none is told to use this (MQTT-3.1.2-21). 0 for any.
+    pub keep_alive_max_secs: u16,
+    /// Longest time a session outlives its connection.
+    pub session_expiry_max_secs: u32,
+    /// Longest life of a message; 0 for any.
+    pub message_expiry_max_secs: u32,
+    /// Highest quality of service a client may publish with.
+    pub maximum_qos: QoS,
+    /// Whether messages are retained.
+    pub retain_available: bool,
+    /// Whether filters may have wildcards.
+    pub wildcard_available: bool,
+    /// Whether `$share` is understood.
+    pub shared_available: bool,
+    /// Whether subscriptions may have identifiers.
+    pub subscription_id_available: bool,
+    /// Bounds of a session.
+    pub session: Arc<SessionLimits>,
+}

@@ -1,0 +1,159 @@
+//! How the plane's messages become MQTT packets for one connection.
+
+use std::{collections::HashMap, num::NonZeroU16};
+
+use skein_plane::wire::{DeliveryOptions, Encoded, Form, Frame, SubscriptionIds, Wire};
+use skein_types::{Code, Topic};
+
+use crate::{
+    codec::{
+        Ack, ConnAck, Disconnect, Packet, PublishHead, ReasonCode, Version, encode_publish_head,
+        publish_length,
+    },
+    reason::reason_of,
+};
+
+/// This door's number in [`Form`]s.
+const DOOR: u32 = 1 << 24;
+/// What a frame can have beside topic, payload and properties.
+const HEAD_BYTES_MAX: usize = 64;
+
+/// Encodes for one connection.
+#[derive(Debug)]
+pub(crate) struct MqttWire {
+    version: Version,
+    /// Largest packet the client takes (MQTT-3.1.2-24).
+    packet_bytes_max: u32,
+    /// Whether the client wants reason strings (MQTT-3.1.2-29).
+    problem_information: bool,
+    aliases: Option<Box<Aliases>>,
+    greeting: Option<Box<ConnAck>>,
+}
+
+/// Topics the client knows by number (MQTT 5.0 section 3.3.2.3.4): the first ones sent to it, until it takes no more.
+#[derive(Debug)]
+struct Aliases {
+    max: u16,
+    known: HashMap<Topic, NonZeroU16>,
+}
+
+impl MqttWire {
+    pub(crate) fn new(
+        version: Version,
+        packet_bytes_max: u32,
+        problem_information: bool,
+        topic_alias_max: u16,
+        greeting: ConnAck,
+    ) -> Self {
+        let aliases = (version.is_v5() && topic_alias_max > 0)
+            .then(|| Box::new(Aliases { max: topic_alias_max, known: HashMap::new() }));
+        Self { version, packet_bytes_max, problem_information, aliases, greeting: Some(Box::new(greeting)) }
+    }
+}
+
+impl Wire for MqttWire {
+    fn form(&self, options: &DeliveryOptions, size_bytes: usize) -> Option<Form> {
+        let fits = size_bytes.saturating_add(HEAD_BYTES_MAX) <= self.packet_bytes_max as usize;
+        if !fits || self.aliases.is_some() || (self.version.is_v5() && options.ids != SubscriptionIds::None) {
+            return None;
+        }
+        let version = u32::from(self.version.is_v5());
+        Some(Form(DOOR | version << 8 | u32::from(options.retain) << 4 | options.qos as u32))
+    }
+
+    fn publish(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Encoded {
+        let Frame { message, options, id, again, now } = frame;
+        let ids: Vec<u32> = options.ids.iter().map(std::num::NonZeroU32::get).collect();
+        let expiry_secs = message.expires_at.map(|deadline| {
+            // MQTT-3.3.2-6: what is left, rounded up so that it is never 0 while it lives.
+            let left = deadline.since(*now).as_millis().div_ceil(1000);
+            u32::try_from(left).unwrap_or(u32::MAX)
+        });
+        let mut head = PublishHead {
+            topic: &message.topic,
+            qos: options.qos,
+            dup: *again,
+            retain: options.retain,
+            packet_id: *id,
+            alias: None,
+            expiry_secs,
+            subscription_ids: &ids,
+            properties: message.properties.as_deref(),
+        };
+        if publish_length(&head, self.version, message.payload.len()) > self.packet_bytes_max as usize {
+            return Encoded::TooLarge;
+        }
+        if let Some(aliases) = &mut self.aliases {
+            aliases.apply(
+                &message.topic,
+                &mut head,
+                self.version,
+                message.payload.len(),
+                self.packet_bytes_max,
+            );
+        }
+        Encoded::Head { id_at: encode_publish_head(&head, self.version, message.payload.len(), out) }
+    }
+
+    fn release(&mut self, id: NonZeroU16, out: &mut Vec<u8>) {
+        Packet::PubRel(Ack::success(id)).encode(self.version, out);
+    }
+
+    fn greet(&mut self, present: bool, out: &mut Vec<u8>) {
+        if let Some(mut connack) = self.greeting.take() {
+            connack.session_present = present;
+            // Without reason string and user properties a CONNACK always fits what a client may ask for.
+            let packet = Packet::ConnAck(connack);
+            if !packet.encode_within(self.version, self.packet_bytes_max, out) {
+                packet.encode(self.version, out);
+            }
+        }
+    }
+
+    fn farewell(&mut self, code: Code, out: &mut Vec<u8>) {
+        farewell(self.version, reason_of(code), None, self.problem_information, self.packet_bytes_max, out);
+    }
+}
+
+/// Writes a server's DISCONNECT; versions before 5 have none and are just closed.
+pub(crate) fn farewell(
+    version: Version,
+    reason: ReasonCode,
+    text: Option<&str>,
+    problem_information: bool,
+    packet_bytes_max: u32,
+    out: &mut Vec<u8>,
+) {
+    if !version.is_v5() {
+        return;
+    }
+    let mut disconnect = Disconnect::with_reason(reason);
+    disconnect.reason_string = text.filter(|_| problem_information).map(Into::into);
+    let _fits = Packet::Disconnect(Box::new(disconnect)).encode_within(version, packet_bytes_max, out);
+}
+
+impl Aliases {
+    /// Replaces the topic by its number, or introduces the number along with the topic if the frame still fits.
+    fn apply<'a>(
+        &mut self,
+        topic: &'a Topic,
+        head: &mut PublishHead<'a>,
+        version: Version,
+        payload_len: usize,
+        packet_bytes_max: u32,
+    ) {
+        if let Some(alias) = self.known.get(topic) {
+            head.alias = Some(*alias);
+            head.topic = "";
+            return;
+        }
+        let next = u16::try_from(self.known.len()).ok().and_then(|known| known.checked_add(1));
+        let Some(alias) = next.filter(|next| *next <= self.max).and_then(NonZeroU16::new) else { return };
+        head.alias = Some(alias);
+        if publish_length(head, version, payload_len) > packet_bytes_max as usize {
+            head.alias = None;
+            return;
+        }
+        self.known.insert(topic.detached(), alias);
+    }
+}
