@@ -53,11 +53,12 @@ fn decode_whole(bytes: &[u8], ctx: &DecodeContext) -> Result<Option<Packet>, Dec
 /// Until the last byte a packet is incomplete, or refused for what its first bytes show already.
 fn check_pieces(bytes: &[u8], ctx: &DecodeContext, expect: Option<ReasonCode>) {
     for end in 0..bytes.len() {
-        match decode_whole(&bytes[..end], ctx) {
-            Ok(None) => {}
-            Ok(Some(packet)) => panic!("{packet:?} out of {:02x?}", &bytes[..end]),
-            Err(error) => assert_eq!(Some(error.reason), expect, "{:02x?}", &bytes[..end]),
-        }
+        let early = decode_whole(&bytes[..end], ctx).map_err(|error| error.reason);
+        assert!(
+            early == Ok(None) || expect.is_some_and(|reason| early == Err(reason)),
+            "{:02x?}",
+            &bytes[..end]
+        );
     }
 }
 
