@@ -13,7 +13,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{BenchError, Config, Length, Protocol, Qos, Report, Workload, progress};
+use crate::{BenchError, CompareArgs, Config, Length, Protocol, Qos, Report, Workload, progress};
 
 /// The arguments of `skein bench`.
 #[derive(Args, Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct BenchArgs {
 enum Door {
     /// Load an MQTT server.
     Mqtt(MqttArgs),
+    /// Start several servers in turn, load each and compare them.
+    Compare(Box<CompareArgs>),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -156,7 +158,10 @@ fn protocol_number(text: &str) -> Result<u8, String> {
 impl BenchArgs {
     /// Runs what the arguments ask for and prints the outcome.
     pub fn execute(self) -> ExitCode {
-        let Door::Mqtt(mqtt) = self.door;
+        let mqtt = match self.door {
+            Door::Mqtt(mqtt) => mqtt,
+            Door::Compare(compare) => return compare.execute(),
+        };
         let (workload, common) = mqtt.shape.into_parts();
         let json = common.json;
         match common.into_config(workload).and_then(|config| crate::run(&config)) {

@@ -3,10 +3,39 @@
 //! It loads any MQTT 3.1.1 or 5 server from one thread, checks every message it gets and reports rates, latencies
 //! and the server's processor time per million messages. It must cost far less than the servers it measures
 //! and shares no code with them, so that it is also a check on them. The `skein` program embeds
-//! [`BenchArgs`]; tests call [`run`].
+//! [`BenchArgs`]; tests call [`run`]; [`compare`] sets several servers side by side.
+//!
+//! # Windows
+//!
+//! A publisher has at most `--window` messages on their way: published and not delivered, counted until the last
+//! of its subscribers has them. This bounds the queues of the server and the memory of this program; above QoS 0 it
+//! bounds the publications without an acknowledgement too. The default is 100 (fanout 32, paced 1000). A window of
+//! 1 measures round trips, a larger one lets the server batch.
+//!
+//! # Fields of the JSON form
+//!
+//! Counts are of the whole run, rates and times of the measured part.
+//!
+//! | field | meaning |
+//! |---|---|
+//! | `workload`, `protocol`, `qos`, `payload_bytes`, `window` | what was run |
+//! | `publishers`, `subscribers`, `connections` | numbers of connections |
+//! | `connects_per_second` | TCP, CONNECT and SUBSCRIBE with their answers |
+//! | `measured_seconds`, `measured_delivered`, `messages_per_second` | deliveries |
+//! | `latency_ms.p50`, `.p99`, `.p999`, `.max` | from publishing, or from the time it was due, to delivery |
+//! | `sent`, `expected`, `delivered` | publications, deliveries due, different deliveries seen |
+//! | `lost`, `duplicated`, `reordered`, `corrupted`, `unacknowledged` | broken promises; loss is allowed at QoS 0 |
+//! | `server.cpu_seconds`, `server.cpu_seconds_per_million` | user and system time of the server |
+//! | `server.rss_bytes_before`, `server.rss_bytes_after` | resident memory before the first connection and at the end |
+//! | `server.rss_bytes_per_connection`, `.pss_…`, `.private_…` | growth per connection |
+//! | `generator.cpu_seconds`, `generator.cpu_seconds_per_million` | time of this program |
+//!
+//! `server` is null without `--pid`. For the workload idle the delivery fields are 0; for retained the latency
+//! counts from SUBSCRIBE.
 
 mod cli;
 mod codec;
+mod compare;
 mod config;
 mod driver;
 mod error;
@@ -24,6 +53,9 @@ mod sequence;
 
 pub use cli::{BenchArgs, main_from_args};
 pub use codec::{Protocol, Qos};
+pub use compare::{
+    Case, Cell, CompareArgs, Comparison, Figures, Outcome, Row, ServerDefinition, built_in, compare,
+};
 pub use config::{Config, Length, PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN, Workload};
 pub use error::BenchError;
 pub use relay::Relay;
