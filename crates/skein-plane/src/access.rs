@@ -198,13 +198,17 @@ impl Access {
     /// # Errors
     /// Every fault of the text; the list in force then stays.
     pub fn reload(&self, text: &str) -> Result<(), AccessFaults> {
-        let list = AccessList::parse(text)?;
+        self.replace(AccessList::parse(text)?);
+        Ok(())
+    }
+
+    /// Puts `list` in force in the place of the one before, also for clients that are bound.
+    pub fn replace(&self, list: AccessList) {
         let _one_at_a_time = self.reloading.lock();
         // The list is stored before its number: who sees the number finds the list, or a newer one.
         let generation = self.generation().wrapping_add(1);
         self.list.store(Arc::new(list.numbered(generation)));
         self.generation.store(generation, Ordering::Release);
-        Ok(())
     }
 
     /// Number of the list in force.

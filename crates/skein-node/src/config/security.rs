@@ -1,0 +1,108 @@
+//! The sections about who may come in and how: TLS, access control and the HTTP door.
+
+use std::path::PathBuf;
+
+use skein_plane::access::Anonymous;
+
+use super::{
+    check::Check,
+    listen::Listen,
+    section::{Section, section, section_parts},
+    setting::choice,
+};
+
+section! {
+    /// TLS for every door that uses it.
+    TlsConfig = "tls" {
+        /// File with the certificate and those it depends on, in PEM form; without it TLS is off.
+        cert: Option<PathBuf> = None, Reload;
+        /// File with the private key of the certificate, in PEM form.
+        key: Option<PathBuf> = None, Reload;
+        /// File with the certificates that client certificates must come from, in PEM form.
+        client_ca: Option<PathBuf> = None, Restart;
+        /// Whether clients show a certificate: not at all, if they have one, or always.
+        client_auth: ClientAuth = ClientAuth::None, Restart;
+        /// Whether the common name of a client's certificate is its user name, so that it needs no password.
+        subject_as_user: bool = false, NewConnections;
+    }
+}
+
+section! {
+    /// The HTTP door: health, metrics, the REST interface.
+    HttpConfig = "http" {
+        /// Where HTTP is served.
+        listen: Listen = Listen(vec![([127, 0, 0, 1], 8080).into()]), Restart;
+        /// Whether HTTP is served over TLS.
+        tls: bool = false, Restart;
+    }
+}
+
+section! {
+    /// Who may come in and what they may do.
+    AccessConfig = "access" {
+        /// File with users and rules; without it there are no users and everything is allowed to whom is let in.
+        file: Option<PathBuf> = None, Reload;
+        /// Who may come in without a password: clients on the same machine, everybody, or nobody.
+        anonymous: Anonymous = Anonymous::Loopback, Restart;
+    }
+}
+
+choice! {
+    /// Whether clients show a certificate.
+    ClientAuth {
+        /// They are not asked for one.
+        None = "none",
+        /// One that they show must be right.
+        Optional = "optional",
+        /// Without one they are refused.
+        Require = "require",
+    }
+}
+
+impl Section for TlsConfig {
+    section_parts!("tls");
+
+    fn validate(&self, _path: &str, check: &mut Check<'_>) {
+        match (&self.cert, &self.key) {
+            (Some(_), None) => {
+                check.fault("tls.cert", "is set but tls.key is not; set tls.key to its private key")
+            }
+            (None, Some(_)) => {
+                check.fault("tls.key", "is set but tls.cert is not; set tls.cert to its certificate")
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        let asks = self.client_auth != ClientAuth::None;
+        if asks && self.client_ca.is_none() {
+            let name = self.client_auth.name();
+            let advice = "set tls.client_ca to the certificates that clients' certificates come from";
+            check.fault(
+                "tls.client_auth",
+                format!("is {name:?} but nothing says which certificates are right; {advice}"),
+            );
+        }
+        if self.client_ca.is_some() && !asks {
+            let advice = "set tls.client_auth to \"optional\" or \"require\"";
+            check.fault(
+                "tls.client_ca",
+                format!("is set but clients are not asked for a certificate; {advice}"),
+            );
+        }
+        if self.subject_as_user && !asks {
+            let advice = "set tls.client_auth to \"optional\" or \"require\"";
+            check.fault("tls.subject_as_user", format!("is true but clients show no certificate; {advice}"));
+        }
+    }
+}
+
+impl Section for HttpConfig {
+    section_parts!("http");
+
+    fn validate(&self, _path: &str, _check: &mut Check<'_>) {}
+}
+
+impl Section for AccessConfig {
+    section_parts!("access");
+
+    fn validate(&self, _path: &str, _check: &mut Check<'_>) {}
+}
