@@ -203,7 +203,7 @@ const INVALID: &[Invalid] = &[
     ("2.2.2.2 topic alias in CONNECT", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x03\x23\0\x01\0\x01c", PROTOCOL),
     ("2.2.2.2 unknown property", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x02\x7E\x01\0\x01c", MALFORMED),
     ("2.2.2.2 property identifier of two bytes", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x03\x97\0\x01\0\x01c", MALFORMED),
-    ("2.2.2.2 property cut by the end of the properties", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x04\x11\0\0\0\x01\0\x01c", MALFORMED),
+    ("2.2.2.2 property cut by the end of the properties", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x04\x11\0\0\0\0\x01c", MALFORMED),
     ("1.5.7-1 user property not UTF-8", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x07\x26\0\x01\xFF\0\x01v\0\x01c", MALFORMED),
     ("3.1.3.2 session expiry among the will properties", New, 0x10, b"\0\x04MQTT\x05\x06\0\0\0\0\x01c\x05\x11\0\0\0\x01\0\x01w\0\0", PROTOCOL),
     ("3.1.3.2.2 will delay twice", New, 0x10, b"\0\x04MQTT\x05\x06\0\0\0\0\x01c\x0A\x18\0\0\0\0\x18\0\0\0\0\0\x01w\0\0", PROTOCOL),
@@ -253,6 +253,7 @@ const INVALID: &[Invalid] = &[
     ("2.2.2.2 session expiry in PUBLISH", Server(V5), 0x30, b"\0\x01a\x05\x11\0\0\0\x01", PROTOCOL),
     ("2.2.2.2 unknown property in PUBLISH", Server(V5), 0x30, b"\0\x01a\x02\x04\0", MALFORMED),
     ("2.2.2-1 properties longer than the packet", Server(V5), 0x30, b"\0\x01a\x05\x01\0", MALFORMED),
+    ("2.2.2.2 property that reaches into the payload", Server(V5), 0x30, b"\0\x01a\x02\x02\0\0\0\x01x", MALFORMED),
     ("1.5.5-1 property length in a long form", Server(V5), 0x30, b"\0\x01a\x80\0x", MALFORMED),
     ("1.5.5 property length of five bytes", Server(V5), 0x30, b"\0\x01a\x80\x80\x80\x80\x01", MALFORMED),
     // Acknowledgements, sections 3.4 to 3.7
