@@ -35,10 +35,6 @@ pub(super) trait Setting: Sized {
 
 /// A text in TOML's quotes.
 pub(super) fn quoted(text: &str) -> String {
-    toml_string(text)
-}
-
-fn toml_string(text: &str) -> String {
     let mut out = String::from("\"");
     for letter in text.chars() {
         match letter {

@@ -18,8 +18,8 @@ pub fn read_access_file(path: &Path) -> io::Result<String> {
 
 /// Replaces the file at `path` by `text`, so that a reader or a crash finds either the old text or the new one.
 ///
-/// A new file can be read by its owner only, since it holds password hashes; an existing one keeps its permissions. A
-/// symbolic link stays one: the file behind it is replaced.
+/// A new file can be read by its owner only, since it holds password hashes; an existing one keeps its owner and
+/// permissions. A symbolic link stays one: the file behind it is replaced.
 ///
 /// # Errors
 /// That of the file system. The old file is then untouched.
@@ -37,6 +37,7 @@ pub fn write_file_atomically(path: &Path, text: &str) -> io::Result<()> {
 fn write_and_rename(temporary: &Path, target: &Path, text: &str) -> io::Result<()> {
     let mut file = create_private(temporary)?;
     if let Ok(existing) = fs::metadata(target) {
+        keep_owner(&file, &existing)?;
         file.set_permissions(existing.permissions())?;
     }
     file.write_all(text.as_bytes())?;
@@ -62,6 +63,22 @@ fn create_private(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+/// An administrator who edits the file of a server must not take it away from the server.
+#[cfg(unix)]
+fn keep_owner(file: &File, existing: &fs::Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) == (existing.uid(), existing.gid()) {
+        return Ok(());
+    }
+    fchown(file, Some(existing.uid()), Some(existing.gid()))
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_file: &File, _existing: &fs::Metadata) -> io::Result<()> {
+    Ok(())
 }
 
 /// Makes the rename itself last (fsync(2): the directory entry needs a sync of its own).
@@ -102,8 +119,8 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn permissions_and_links_stay() {
-        use std::os::unix::fs::{PermissionsExt, symlink};
+    fn owner_permissions_and_links_stay() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
         let directory = empty_directory("modes");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let (path, link) = (directory.join("access.toml"), directory.join("link.toml"));
@@ -114,6 +131,12 @@ mod tests {
         write_file_atomically(&link, "two").unwrap();
         assert_eq!((mode(&path), read_access_file(&path).unwrap().as_str()), (0o640, "two"));
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        // Only an administrator can give a file away, so only then is there something to see.
+        if chown(&path, Some(12_345), Some(12_345)).is_ok() {
+            write_file_atomically(&path, "three").unwrap();
+            let found = fs::metadata(&path).unwrap();
+            assert_eq!((found.uid(), found.gid(), mode(&path)), (12_345, 12_345, 0o640));
+        }
         fs::remove_dir_all(&directory).unwrap();
     }
 }
