@@ -12,7 +12,7 @@ mod publish;
 mod rate;
 mod subscribe;
 
-use std::{collections::HashMap, net::SocketAddr, num::NonZeroU16, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, num::NonZeroU16, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use skein_plane::{
@@ -52,6 +52,8 @@ pub struct Context<'a> {
 pub enum Step {
     /// Read more.
     Read,
+    /// The client publishes faster than allowed: call [`MqttConnection::receive`] again then, with the same bytes.
+    PauseUntil(Moment),
     /// Check these credentials away from the event loop and call [`MqttConnection::password_checked`].
     CheckPassword(PasswordCheck),
     /// Write what is left and close.
@@ -116,8 +118,8 @@ enum Phase {
     Authenticating(Box<Connect>, Option<Box<ScramExchange>>),
     /// The session is open.
     Open(Box<Open>),
-    /// Nothing is read any more.
-    Closed,
+    /// Nothing is read any more; whose connection it was.
+    Closed(Option<ClientId>),
 }
 
 /// An accepted connection.
@@ -160,8 +162,14 @@ impl MqttConnection {
     /// [`MqttConnection::flush`].
     pub fn receive(&mut self, bytes: &mut Bytes, cx: &mut Context<'_>) -> Step {
         loop {
-            if matches!(self.phase, Phase::Closed | Phase::Checking(_)) {
-                return Step::Read;
+            match &mut self.phase {
+                Phase::Closed(_) | Phase::Checking(_) => return Step::Read,
+                Phase::Open(open) => {
+                    if let Some(until) = open.rate.as_mut().and_then(|rate| rate.paused_until(cx.now)) {
+                        return Step::PauseUntil(until);
+                    }
+                }
+                Phase::Fresh | Phase::Authenticating(..) => {}
             }
             let result = match decode(bytes, &self.decode_context()) {
                 Ok(None) => return Step::Read,
@@ -178,7 +186,7 @@ impl MqttConnection {
 
     /// Goes on after a password check.
     pub fn password_checked(&mut self, result: Result<Authenticated, Code>, cx: &mut Context<'_>) -> Step {
-        let Phase::Checking(connect) = std::mem::replace(&mut self.phase, Phase::Closed) else {
+        let Phase::Checking(connect) = self.leave_phase() else {
             return Step::Read;
         };
         let opened = match result {
@@ -204,7 +212,9 @@ impl MqttConnection {
     pub fn close(&mut self, code: Code, detail: &'static str, cx: &mut Context<'_>) -> Closed {
         let closed = match self.refuse(&Refusal::of(code, detail), cx) {
             Step::Close(closed) => closed,
-            Step::Read | Step::CheckPassword(_) => Closed { code, detail, outbox: None },
+            Step::Read | Step::PauseUntil(_) | Step::CheckPassword(_) => {
+                Closed { code, detail, outbox: None }
+            }
         };
         cx.plane.finish(cx.batch, cx.now);
         closed
@@ -219,35 +229,42 @@ impl MqttConnection {
         }
     }
 
-    /// The client's id, once known to be good.
+    /// The client's id, if it ever got in.
     #[must_use]
     pub fn client_id(&self) -> Option<&ClientId> {
-        self.session().map(|(session, _)| session.client_id())
+        match &self.phase {
+            Phase::Open(open) => Some(open.session.client_id()),
+            Phase::Closed(client_id) => client_id.as_ref(),
+            _ => None,
+        }
     }
 
-    /// Milliseconds after which a silent client is closed: 1.5 times its keep alive (MQTT-3.1.2-22).
+    /// How long a client may be silent before it is closed: 1.5 times its keep alive (MQTT-3.1.2-22).
     #[must_use]
-    pub fn keep_alive_millis(&self) -> Option<u64> {
+    pub fn keep_alive(&self) -> Option<Duration> {
         match &self.phase {
             Phase::Open(open) if open.keep_alive_secs > 0 => {
-                Some(u64::from(open.keep_alive_secs).saturating_mul(1500))
+                Some(Duration::from_millis(u64::from(open.keep_alive_secs).saturating_mul(1500)))
             }
             _ => None,
         }
     }
 
-    /// Until when the client has to be left unread because it publishes faster than allowed.
-    pub fn paused_until(&mut self, now: Moment) -> Option<Moment> {
-        match &mut self.phase {
-            Phase::Open(open) => open.rate.as_mut()?.paused_until(now),
-            _ => None,
-        }
+    /// The settings it came with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Whether the user was removed from the access list since.
     #[must_use]
     pub fn is_revoked(&self) -> bool {
         matches!(&self.phase, Phase::Open(open) if open.access.is_revoked())
+    }
+
+    fn leave_phase(&mut self) -> Phase {
+        let closed = Phase::Closed(self.client_id().cloned());
+        std::mem::replace(&mut self.phase, closed)
     }
 
     fn decode_context(&self) -> DecodeContext {
@@ -257,7 +274,7 @@ impl MqttConnection {
             Phase::Checking(connect) | Phase::Authenticating(connect, _) => {
                 (Some(connect.version), FIRST_PACKET_BYTES_MAX)
             }
-            Phase::Closed => (None, 0),
+            Phase::Closed(_) => (None, 0),
         };
         DecodeContext { side: Side::Server, version, packet_bytes_max }
     }
@@ -304,7 +321,7 @@ impl MqttConnection {
         } else {
             code = Code::NotAuthorized;
         }
-        self.phase = Phase::Closed;
+        self.leave_phase();
         cx.out.clear();
         Ok(Step::Close(Closed { code, detail: "the client disconnected", outbox: None }))
     }
@@ -313,7 +330,7 @@ impl MqttConnection {
     fn refuse(&mut self, refusal: &Refusal, cx: &mut Context<'_>) -> Step {
         let Refusal { reason, code, detail } = *refusal;
         let mut outbox = None;
-        match std::mem::replace(&mut self.phase, Phase::Closed) {
+        match self.leave_phase() {
             Phase::Open(open) => {
                 cx.plane.settle(cx.batch, cx.now);
                 let ending = Ending::WithWill(code);
@@ -327,7 +344,7 @@ impl MqttConnection {
             Phase::Checking(connect) | Phase::Authenticating(connect, _) => {
                 refuse_connect(connect.version, reason, Some(detail), cx.out);
             }
-            Phase::Fresh | Phase::Closed => {}
+            Phase::Fresh | Phase::Closed(_) => {}
         }
         Step::Close(Closed { code, detail, outbox })
     }

@@ -4,11 +4,15 @@
 //! plane's messages become packets, `server.rs` the sockets and threads around them.
 #![warn(missing_docs)]
 
+mod clock;
 pub mod codec;
 mod connection;
 mod reason;
+mod server;
 mod settings;
 mod wire;
 
+pub use clock::Clock;
 pub use connection::{Closed, Context, MqttConnection, Origin, PasswordCheck, Step};
+pub use server::{ListenError, Listener, ListenerState, Shared, Transport, Workers};
 pub use settings::Settings;

@@ -28,7 +28,7 @@ impl MqttConnection {
                 None
             }
         };
-        if let Phase::Checking(connect) = std::mem::replace(&mut self.phase, Phase::Closed) {
+        if let Phase::Checking(connect) = self.leave_phase() {
             self.phase = Phase::Authenticating(connect, exchange);
         }
         Ok(Step::Read)
@@ -40,7 +40,7 @@ impl MqttConnection {
             return Err(Refusal::protocol("an AUTH of the same method with reason 0x18 was expected"));
         }
         let data = auth.data.clone().unwrap_or_default();
-        match std::mem::replace(&mut self.phase, Phase::Closed) {
+        match self.leave_phase() {
             Phase::Authenticating(connect, None) => {
                 let started = challenge(&data, cx);
                 self.phase = Phase::Authenticating(connect, None);

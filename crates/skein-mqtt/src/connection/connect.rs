@@ -5,7 +5,7 @@ use std::{num::NonZeroU16, sync::Arc};
 use bytes::Bytes;
 use skein_plane::{
     Connection, ConnectionInfo, EXPIRY_NEVER_SECS, Open as OpenSession, Publisher, Will,
-    access::{Admission, Authenticated, BoundAccess, Door, Identity, Verdict},
+    access::{Admission, Authenticated, Door, Identity, Verdict},
 };
 use skein_types::{ByteString, ClientId, Code, Message, SessionKey};
 
@@ -65,7 +65,7 @@ impl MqttConnection {
     }
 
     fn open_checked(&mut self, proof: Option<Authenticated>, cx: &mut Context<'_>) -> Result<Step, Refusal> {
-        let Phase::Checking(connect) = std::mem::replace(&mut self.phase, Phase::Closed) else {
+        let Phase::Checking(connect) = self.leave_phase() else {
             return Ok(Step::Read);
         };
         self.open(*connect, proof, None, cx)?;

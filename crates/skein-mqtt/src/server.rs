@@ -1,0 +1,99 @@
+//! Sockets and threads around the connections: listeners that accept, workers that serve.
+//!
+//! Each worker is one thread with a runtime of its own; a connection stays with the worker it was given to
+//! (docs/adr/0002), so that in the usual case nothing about it is shared. A publisher's worker writes straight to
+//! the sockets of subscribers on other workers.
+
+mod accept;
+mod io;
+mod task;
+mod worker;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use arc_swap::ArcSwap;
+use skein_plane::Plane;
+use skein_types::Code;
+use tokio::{sync::Notify, sync::Semaphore};
+
+pub use self::accept::{ListenError, Listener, Transport};
+pub use self::worker::Workers;
+use crate::{clock::Clock, settings::Settings};
+
+/// What every connection of the door shares.
+#[derive(Debug)]
+pub struct Shared {
+    /// The plane.
+    pub plane: Arc<Plane>,
+    /// The node's clock.
+    pub clock: Clock,
+    /// Password checks at once: each takes a core for tens of milliseconds.
+    pub(crate) password_checks: Semaphore,
+    /// Set once the server is shutting down; connections are told and closed.
+    stopping: AtomicBool,
+    stop: Notify,
+}
+
+impl Shared {
+    /// What the connections of `plane` share; `cores` password checks run at once.
+    #[must_use]
+    pub fn new(plane: Arc<Plane>, clock: Clock, cores: usize) -> Arc<Self> {
+        Arc::new(Self {
+            plane,
+            clock,
+            password_checks: Semaphore::new(cores.max(1)),
+            stopping: AtomicBool::new(false),
+            stop: Notify::new(),
+        })
+    }
+
+    /// Stops accepting. Connections are closed by [`Plane::disconnect`] with [`Code::ServerShuttingDown`].
+    pub fn stop(&self) {
+        self.stopping.store(true, Relaxed);
+        self.stop.notify_waiters();
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Relaxed)
+    }
+
+    pub(crate) async fn stopped(&self) {
+        let notified = self.stop.notified();
+        if !self.is_stopping() {
+            notified.await;
+        }
+    }
+}
+
+/// One listener's state: its settings for the next connections, and its counts.
+#[derive(Debug)]
+pub struct ListenerState {
+    /// Settings of connections to come; replaced as a whole on reload.
+    pub settings: ArcSwap<Settings>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What its connections speak below MQTT.
+    pub transport: &'static str,
+    /// Connections open now.
+    pub open: AtomicUsize,
+    /// Connections accepted since the start.
+    pub accepted: AtomicU64,
+    /// Connections turned away because the listener was full.
+    pub refused: AtomicU64,
+}
+
+/// Why a connection ended, for the one line in the log.
+pub(crate) fn log_end(peer: SocketAddr, client: Option<&str>, code: Code, detail: &str) {
+    match code {
+        Code::Disconnected | Code::ConnectionLost | Code::ServerShuttingDown => {
+            tracing::debug!(%peer, client, reason = code.name(), detail, "mqtt: connection ended");
+        }
+        _ => tracing::info!(%peer, client, reason = code.name(), detail, "mqtt: connection closed"),
+    }
+}

@@ -1,0 +1,184 @@
+//! Listeners: binding, accepting, and turning away what is too much.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use skein_types::Code;
+use tokio::net::TcpListener;
+
+use super::{
+    ListenerState, Shared, log_end,
+    worker::{Accepted, Workers},
+};
+use crate::settings::Settings;
+
+/// Pause after the operating system refused a connection for want of file handles or memory.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// Connections the kernel keeps for us while we are busy.
+const BACKLOG: i32 = 4096;
+
+/// What the connections of a listener speak below MQTT.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+}
+
+/// How one connection's stream is made.
+#[derive(Clone, Debug)]
+pub(super) enum Security {
+    None,
+}
+
+/// A listener could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "mqtt: cannot listen on {address}: {source}. Stop the program that uses the port or set another address for this listener."
+)]
+pub struct ListenError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// A bound listener that does not accept yet.
+#[derive(Debug)]
+pub struct Listener {
+    listener: TcpListener,
+    transport: Transport,
+    state: Arc<ListenerState>,
+}
+
+impl Listener {
+    /// Binds `address`.
+    ///
+    /// # Errors
+    /// When the address is in use or not ours.
+    pub fn bind(address: SocketAddr, transport: Transport, settings: Settings) -> Result<Self, ListenError> {
+        let listener = bind(address).map_err(|source| ListenError { address, source })?;
+        let address = listener.local_addr().map_err(|source| ListenError { address, source })?;
+        let state = ListenerState {
+            settings: ArcSwap::from_pointee(settings),
+            address,
+            transport: transport.name(),
+            open: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        };
+        Ok(Self { listener, transport, state: Arc::new(state) })
+    }
+
+    /// Its state, for listings and reload.
+    #[must_use]
+    pub fn state(&self) -> &Arc<ListenerState> {
+        &self.state
+    }
+
+    /// Accepts until the server stops.
+    pub async fn run(self, shared: Arc<Shared>, workers: Arc<Workers>) {
+        let Self { listener, transport, state } = self;
+        let mut pace = Pace::default();
+        loop {
+            // Accepting is cancel-safe: a connection that was not returned stays with the kernel.
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = shared.stopped() => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    pace.wait(state.settings.load().connect_rate_per_sec).await;
+                    if let Some(accepted) = admit(stream, peer, &state, &transport) {
+                        workers.take(accepted).await;
+                    }
+                }
+                Err(error) if is_about_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::error!(address = %state.address, %error, "mqtt: cannot accept; raise the limit of open files");
+                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn admit(
+    stream: tokio::net::TcpStream,
+    peer: SocketAddr,
+    state: &Arc<ListenerState>,
+    transport: &Transport,
+) -> Option<Accepted> {
+    let connections_max = state.settings.load().connections_max;
+    if state.open.fetch_add(1, Relaxed) >= connections_max {
+        state.open.fetch_sub(1, Relaxed);
+        state.refused.fetch_add(1, Relaxed);
+        log_end(peer, None, Code::TooManyConnections, "the listener has as many connections as it allows");
+        return None;
+    }
+    state.accepted.fetch_add(1, Relaxed);
+    // Without Nagle a small packet is sent at once; batches are written in one piece anyway.
+    let ready = stream.set_nodelay(true).and_then(|()| stream.into_std());
+    let Ok(stream) = ready else {
+        // The peer was gone before we looked.
+        state.open.fetch_sub(1, Relaxed);
+        return None;
+    };
+    let security = transport.security();
+    Some(Accepted { stream, peer, listener: state.clone(), security })
+}
+
+impl Transport {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+        }
+    }
+
+    fn security(&self) -> Security {
+        match self {
+            Self::Tcp => Security::None,
+        }
+    }
+}
+
+/// Spreads new connections evenly when their rate is limited.
+#[derive(Debug, Default)]
+struct Pace {
+    next: Option<tokio::time::Instant>,
+}
+
+impl Pace {
+    async fn wait(&mut self, per_sec: u32) {
+        if per_sec == 0 {
+            return;
+        }
+        let now = tokio::time::Instant::now();
+        let turn = self.next.map_or(now, |next| next.max(now));
+        self.next = Some(turn + Duration::from_secs(1) / per_sec);
+        tokio::time::sleep_until(turn).await;
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart must not wait for connections of the last run to be forgotten.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}

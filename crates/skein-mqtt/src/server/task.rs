@@ -1,0 +1,468 @@
+//! The task of one connection: waits for something to happen and hands it to the state machine.
+//!
+//! Between two waits everything is synchronous. The buffers it works with belong to the thread, so that an idle
+//! connection holds none.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context as TaskContext, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use skein_plane::{Batch, Flushed, Handle, Outbox, Session, Traffic, Written, access::Authenticated};
+use skein_types::{Code, Moment, UserName};
+use tokio::time::{Instant, Sleep};
+
+use super::{ListenerState, Shared, io::Io, log_end};
+use crate::{
+    codec::frame_length,
+    connection::{Closed, Context, MqttConnection, Origin, PasswordCheck, Step},
+};
+
+/// What one read takes at most.
+const READ_BYTES: usize = 64 * 1024;
+/// How long a publisher waits for a subscriber that does not keep up before it may send a little more.
+const CONGESTION_WAIT: Duration = Duration::from_millis(100);
+/// How long a connection that ends may take to read its last bytes.
+const PARTING_TIMEOUT: Duration = Duration::from_secs(5);
+
+thread_local! {
+    static WORK: RefCell<Work> = RefCell::default();
+    static READ: RefCell<BytesMut> = RefCell::default();
+}
+
+/// One thread's scratch space, lent to whichever connection is being handled.
+#[derive(Debug, Default)]
+struct Work {
+    batch: Batch,
+    out: Vec<u8>,
+}
+
+/// A connection and the stream under it.
+pub(super) struct Connection {
+    shared: Arc<Shared>,
+    listener: Arc<ListenerState>,
+    peer: SocketAddr,
+    io: Io,
+    handle: Arc<Handle>,
+    mqtt: MqttConnection,
+    /// An incomplete packet.
+    rest: BytesMut,
+    /// The session's outbox waits for the socket.
+    blocked: bool,
+    congested: Vec<Arc<Session>>,
+    timer: Option<Pin<Box<Sleep>>>,
+    connected_at: Moment,
+    last_heard: Moment,
+}
+
+enum Event {
+    Read(Bytes),
+    Eof,
+    Writable,
+    Woken,
+    Timer,
+    Failed(io::Error),
+}
+
+/// Serves one connection until it ends.
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    listener: Arc<ListenerState>,
+    peer: SocketAddr,
+    io: Io,
+    user: Option<UserName>,
+) {
+    let handle = Arc::new(Handle::default());
+    let settings = listener.settings.load_full();
+    let origin = Origin { peer, certificate_user: user, socket: io.socket(), handle: handle.clone() };
+    let mut connection = Connection {
+        connected_at: shared.clock.now(),
+        last_heard: shared.clock.now(),
+        mqtt: MqttConnection::new(settings, origin),
+        shared,
+        listener,
+        peer,
+        io,
+        handle,
+        rest: BytesMut::new(),
+        blocked: false,
+        congested: Vec::new(),
+        timer: None,
+    };
+    connection.set_timer();
+    let end = connection.run().await;
+    connection.part(end).await;
+}
+
+/// How a connection ends: why, and what is still to be written.
+struct End {
+    code: Code,
+    detail: &'static str,
+    outbox: Outbox,
+}
+
+impl Connection {
+    async fn run(&mut self) -> End {
+        loop {
+            let event = poll_fn(|cx| match self.poll_event(cx) {
+                Poll::Pending => self.poll_read(cx),
+                ready => ready,
+            });
+            let outcome = match event.await {
+                Event::Read(bytes) => self.received(bytes).await,
+                other => self.handle_event(other),
+            };
+            if let Err(end) = outcome {
+                return end;
+            }
+        }
+    }
+
+    /// Waits for `future` without reading, but serves everything else meanwhile.
+    async fn wait_for<T>(&mut self, future: impl Future<Output = T>) -> Result<T, End> {
+        let mut future = std::pin::pin!(future);
+        loop {
+            let next = poll_fn(|cx| match future.as_mut().poll(cx) {
+                Poll::Ready(value) => Poll::Ready(Ok(value)),
+                Poll::Pending => self.poll_event(cx).map(Err),
+            });
+            match next.await {
+                Ok(value) => {
+                    // What the client sent meanwhile is still to be read.
+                    self.last_heard = self.shared.clock.now();
+                    return Ok(value);
+                }
+                Err(Event::Timer) => self.set_timer(),
+                Err(event) => self.handle_event(event)?,
+            }
+        }
+    }
+
+    fn handle_event(&mut self, event: Event) -> Result<(), End> {
+        match event {
+            Event::Read(_) => Ok(()),
+            Event::Eof => Err(self.close(Code::ConnectionLost, "the client closed the connection")),
+            Event::Failed(_) => Err(self.close(Code::ConnectionLost, "the connection broke")),
+            Event::Writable => self.unblocked(),
+            Event::Woken => self.woken(),
+            Event::Timer => self.timed_out(),
+        }
+    }
+
+    /// Everything that can happen beside something to read.
+    fn poll_event(&mut self, cx: &mut TaskContext<'_>) -> Poll<Event> {
+        if self.handle.register(cx.waker()) {
+            return Poll::Ready(Event::Woken);
+        }
+        if self.io.has_pending()
+            && let Poll::Ready(result) = self.io.poll_pending(cx)
+        {
+            return Poll::Ready(result.map_or_else(Event::Failed, |()| Event::Writable));
+        }
+        if self.blocked && self.io.poll_writable(cx).is_ready() {
+            return Poll::Ready(Event::Writable);
+        }
+        if let Some(timer) = &mut self.timer
+            && timer.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Event::Timer);
+        }
+        Poll::Pending
+    }
+
+    /// Reads into the thread's buffer, or behind the rest of an incomplete packet.
+    fn poll_read(&mut self, cx: &mut TaskContext<'_>) -> Poll<Event> {
+        let (io, rest) = (&mut self.io, &mut self.rest);
+        loop {
+            let (result, bytes) = if rest.is_empty() {
+                READ.with_borrow_mut(|buffer| {
+                    buffer.reserve(READ_BYTES);
+                    let result = io.poll_read(cx, buffer);
+                    (result, buffer.split().freeze())
+                })
+            } else {
+                // Room grows with what has arrived, not with what was announced.
+                rest.reserve(READ_BYTES.min(rest.len()).max(1024));
+                let result = io.poll_read(cx, rest);
+                let complete = is_complete(rest);
+                (result, if complete { rest.split().freeze() } else { Bytes::new() })
+            };
+            return match result {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Err(error)) => Poll::Ready(Event::Failed(error)),
+                Poll::Ready(Ok(0)) => Poll::Ready(Event::Eof),
+                Poll::Ready(Ok(_)) if bytes.is_empty() => continue,
+                Poll::Ready(Ok(_)) => Poll::Ready(Event::Read(bytes)),
+            };
+        }
+    }
+
+    async fn received(&mut self, mut bytes: Bytes) -> Result<(), End> {
+        let full = bytes.len() >= READ_BYTES;
+        let opening = self.mqtt.session().is_none();
+        Traffic::add(&self.shared.plane.traffic().received_bytes, bytes.len() as u64);
+        let mut step = self.handle_batch(|mqtt, cx| mqtt.receive(&mut bytes, cx));
+        loop {
+            match step {
+                Step::Read => break,
+                Step::Close(closed) => return Err(closed.into()),
+                Step::PauseUntil(moment) => {
+                    self.wait_for(tokio::time::sleep(self.shared.clock.until(moment))).await?;
+                    step = self.handle_batch(|mqtt, cx| mqtt.receive(&mut bytes, cx));
+                }
+                Step::CheckPassword(check) => {
+                    let result = self.wait_for(check_password(self.shared.clone(), check)).await?;
+                    step = self.handle_batch(|mqtt, cx| match mqtt.password_checked(result, cx) {
+                        Step::Read => mqtt.receive(&mut bytes, cx),
+                        other => other,
+                    });
+                }
+            }
+        }
+        if !bytes.is_empty() {
+            self.rest = BytesMut::from(&bytes[..]);
+        }
+        drop(bytes);
+        if opening && self.mqtt.session().is_some() {
+            // The connect timeout gives way to the keep alive.
+            self.set_timer();
+        }
+        if !self.congested.is_empty() {
+            self.wait_for_subscribers().await?;
+        } else if full {
+            // Others of this thread get their turn before the next full read.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Runs the state machine over one batch and hands on what it wrote.
+    fn handle_batch(&mut self, handle: impl FnOnce(&mut MqttConnection, &mut Context<'_>) -> Step) -> Step {
+        let now = self.shared.clock.now();
+        self.last_heard = now;
+        WORK.with_borrow_mut(|Work { batch, out }| {
+            let mut cx = Context { plane: &self.shared.plane, batch, now, out, random: fill_random };
+            let mut step = handle(&mut self.mqtt, &mut cx);
+            self.mqtt.flush(&mut cx);
+            self.congested = batch.take_congested();
+            // What is left was written outside of a session: a refusal or a step of authentication.
+            if let Step::Close(closed) = &mut step {
+                closed.outbox.get_or_insert_default().push(out, 0);
+                out.clear();
+            } else if !out.is_empty() {
+                self.io.write_soon(out);
+            }
+            step
+        })
+    }
+
+    fn close(&mut self, code: Code, detail: &'static str) -> End {
+        let now = self.shared.clock.now();
+        WORK.with_borrow_mut(|Work { batch, out }| {
+            let mut cx = Context { plane: &self.shared.plane, batch, now, out, random: fill_random };
+            let mut closed = self.mqtt.close(code, detail, &mut cx);
+            closed.outbox.get_or_insert_default().push(out, 0);
+            out.clear();
+            closed.into()
+        })
+    }
+
+    /// The socket takes more.
+    fn unblocked(&mut self) -> Result<(), End> {
+        let Some((session, epoch)) = self.mqtt.session() else { return Ok(()) };
+        let now = self.shared.clock.now();
+        let flushed = WORK.with_borrow_mut(|Work { batch, .. }| {
+            let flushed = match self.io.pending_mut() {
+                None => session.unblock(epoch, &self.shared.plane, now, &mut batch.tally),
+                Some(pending) => {
+                    session.take_output(epoch, &self.shared.plane, pending, now, &mut batch.tally)
+                }
+            };
+            self.shared.plane.ledger().add(&mut batch.tally);
+            flushed
+        });
+        self.note_flushed(flushed)
+    }
+
+    /// Somebody called: the session went to another connection, or there is something to write.
+    fn woken(&mut self) -> Result<(), End> {
+        if let Some(parting) = self.handle.take_parting() {
+            return Err(End { code: parting.code, detail: "ended by the server", outbox: parting.outbox });
+        }
+        let Some((session, epoch)) = self.mqtt.session() else { return Ok(()) };
+        if self.io.pending_mut().is_some() {
+            // One batch of output at a time; more is taken when it is written.
+            return if self.io.has_pending() { Ok(()) } else { self.unblocked() };
+        }
+        let flushed = session.flushed(epoch);
+        self.note_flushed(flushed)
+    }
+
+    fn note_flushed(&mut self, flushed: Flushed) -> Result<(), End> {
+        match flushed {
+            Flushed::Clear => self.blocked = false,
+            Flushed::Blocked if self.blocked => {}
+            Flushed::Blocked => {
+                self.blocked = true;
+                self.set_timer();
+            }
+            Flushed::Lost => {
+                let parting = self.handle.take_parting();
+                let (code, outbox) = parting.map_or((Code::SessionTakenOver, Outbox::default()), |parting| {
+                    (parting.code, parting.outbox)
+                });
+                return Err(End { code, detail: "ended by the server", outbox });
+            }
+        }
+        Ok(())
+    }
+
+    /// When something is due if nothing happens: the end of the connect timeout, the keep alive, or a look at whether
+    /// a blocked client still takes anything.
+    fn due(&self) -> Option<Moment> {
+        if self.mqtt.session().is_none() {
+            return Some(self.connected_at.after(self.mqtt.settings().connect_timeout));
+        }
+        let keep_alive = self.mqtt.keep_alive().map(|limit| self.last_heard.after(limit));
+        let blocked = self
+            .is_blocked()
+            .then(|| self.shared.clock.now().after(self.mqtt.settings().session.slow_consumer_timeout / 2));
+        keep_alive.into_iter().chain(blocked).min()
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.blocked || self.io.has_pending()
+    }
+
+    /// Sets the timer for what is due next. It is not moved with every packet: when it fires early it is set anew.
+    fn set_timer(&mut self) {
+        let Some(due) = self.due() else {
+            self.timer = None;
+            return;
+        };
+        let deadline = Instant::now() + self.shared.clock.until(due);
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().reset(deadline),
+            None => self.timer = Some(Box::pin(tokio::time::sleep_until(deadline))),
+        }
+    }
+
+    fn timed_out(&mut self) -> Result<(), End> {
+        let now = self.shared.clock.now();
+        let Some((session, epoch)) = self.mqtt.session() else {
+            if now >= self.connected_at.after(self.mqtt.settings().connect_timeout) {
+                return Err(self.close(Code::ConnectTimeout, "no CONNECT arrived within the connect timeout"));
+            }
+            self.set_timer();
+            return Ok(());
+        };
+        if session.is_slow_consumer(epoch, now) {
+            return Err(self.close(Code::SlowConsumer, "the client does not read what is sent to it"));
+        }
+        // MQTT-3.1.2-22.
+        if self.mqtt.keep_alive().is_some_and(|limit| self.last_heard.after(limit) <= now) {
+            return Err(
+                self.close(Code::KeepAliveTimeout, "nothing received within 1.5 times the keep alive")
+            );
+        }
+        self.set_timer();
+        Ok(())
+    }
+
+    async fn wait_for_subscribers(&mut self) -> Result<(), End> {
+        let mut congested = std::mem::take(&mut self.congested);
+        let clock = self.shared.clock;
+        let drained = poll_fn(move |cx| {
+            let now = clock.now();
+            congested.retain(|session| !session.poll_drained(cx.waker(), now));
+            if congested.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        // Drained or not, one more batch follows: a consumer that takes nothing is dealt with by its own bounds.
+        self.wait_for(tokio::time::timeout(CONGESTION_WAIT, drained)).await.map(|_drained_or_not| ())
+    }
+
+    /// Writes the last bytes, gives the client time to read them, and says in the log why.
+    async fn part(mut self, end: End) {
+        let End { code, detail, outbox } = end;
+        log_end(self.peer, self.mqtt.client_id().map(|id| id.as_str()), code, detail);
+        // A peer that is gone or reads nothing has had its chance when the time is over.
+        let _late = tokio::time::timeout(PARTING_TIMEOUT, self.say_last(outbox)).await;
+    }
+
+    async fn say_last(&mut self, mut outbox: Outbox) {
+        if let Some(pending) = self.io.pending_mut() {
+            outbox.drain_into(pending);
+        }
+        let socket = self.io.socket();
+        let written = poll_fn(|cx| match &socket {
+            None => self.io.poll_pending(cx),
+            Some(socket) => loop {
+                match outbox.write_to(&**socket) {
+                    Written::All => return Poll::Ready(Ok(())),
+                    Written::Failed(error) => return Poll::Ready(Err(error)),
+                    Written::Blocked if self.io.poll_writable(cx).is_ready() => {}
+                    Written::Blocked => return Poll::Pending,
+                }
+            },
+        });
+        if written.await.is_err() || poll_fn(|cx| self.io.poll_shutdown(cx)).await.is_err() {
+            return;
+        }
+        // A socket closed with unread bytes resets the connection and may take our last packet from the client's
+        // buffer: read until it has closed too.
+        let mut ignored = BytesMut::with_capacity(1024);
+        while let Ok(1..) = poll_fn(|cx| self.io.poll_read(cx, &mut ignored)).await {
+            ignored.clear();
+        }
+    }
+}
+
+impl Drop for Connection {
+    /// However the task ended, by a panic too, its session is left in order and nobody else is touched.
+    fn drop(&mut self) {
+        self.listener.open.fetch_sub(1, Relaxed);
+        if std::thread::panicking() {
+            // Half of somebody's answer must not reach the next connection of this thread.
+            let _borrowed = WORK.try_with(|work| work.try_borrow_mut().map(|mut work| *work = Work::default()));
+        }
+        if self.mqtt.session().is_some() {
+            drop(self.close(Code::Internal, "the connection's task ended early"));
+        }
+    }
+}
+
+impl From<Closed> for End {
+    fn from(closed: Closed) -> Self {
+        let Closed { code, detail, outbox } = closed;
+        Self { code, detail, outbox: outbox.unwrap_or_default() }
+    }
+}
+
+/// Whether `bytes` start with a whole packet, or with something no packet starts with.
+fn is_complete(bytes: &[u8]) -> bool {
+    match frame_length(bytes) {
+        Ok(Some(length)) => bytes.len() >= length,
+        Ok(None) => false,
+        Err(_) => true,
+    }
+}
+
+/// Checks a password on a thread that may be busy for long, a few at once.
+async fn check_password(shared: Arc<Shared>, check: PasswordCheck) -> Result<Authenticated, Code> {
+    let Ok(_permit) = shared.password_checks.acquire().await else { return Err(Code::ServerShuttingDown) };
+    let access = shared.plane.access().clone();
+    let checked = tokio::task::spawn_blocking(move || access.verify_password(&check.user, &check.password));
+    checked.await.unwrap_or(Err(Code::Internal))
+}
+
+/// Randomness of the operating system. Without it nothing safe can be said, so the process ends.
+fn fill_random(bytes: &mut [u8]) {
+    getrandom::fill(bytes).expect("the operating system gives random bytes");
+}

@@ -1,0 +1,109 @@
+//! Workers: one thread each, with a single-threaded runtime and the connections that were given to it.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread::JoinHandle,
+};
+
+use skein_types::Code;
+use tokio::{net::TcpStream, sync::mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{ListenerState, Shared, accept::Security, io::Io, log_end, task::serve};
+
+/// Accepted connections that wait for their worker; the listener waits when there are more.
+const BACKLOG: usize = 256;
+
+/// A connection on its way to its worker.
+pub(super) struct Accepted {
+    pub(super) stream: std::net::TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) listener: Arc<ListenerState>,
+    pub(super) security: Security,
+}
+
+/// The threads that serve connections.
+#[derive(Debug)]
+pub struct Workers {
+    queues: Vec<mpsc::Sender<Accepted>>,
+    next: AtomicUsize,
+    threads: Vec<JoinHandle<()>>,
+    stop: CancellationToken,
+}
+
+impl Workers {
+    /// Starts `count` threads.
+    ///
+    /// # Errors
+    /// When a thread or its runtime cannot be made.
+    pub fn start(count: usize, shared: &Arc<Shared>) -> std::io::Result<Arc<Self>> {
+        let stop = CancellationToken::new();
+        let mut queues = Vec::new();
+        let mut threads = Vec::new();
+        for index in 0..count.max(1) {
+            let (sender, receiver) = mpsc::channel(BACKLOG);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let (shared, stop) = (shared.clone(), stop.clone());
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || runtime.block_on(work(receiver, shared, stop)))?;
+            queues.push(sender);
+            threads.push(thread);
+        }
+        Ok(Arc::new(Self { queues, next: AtomicUsize::new(0), threads, stop }))
+    }
+
+    /// Gives a connection to the next worker in turn, waiting while that one is behind.
+    pub(super) async fn take(&self, accepted: Accepted) {
+        let index = self.next.fetch_add(1, Relaxed) % self.queues.len().max(1);
+        if let Some(queue) = self.queues.get(index) {
+            // A worker that is gone drops the connection: the server is stopping.
+            let _stopping = queue.send(accepted).await;
+        }
+    }
+
+    /// Ends the threads once every connection is closed; connections still open then are dropped after `patience`.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Whether every thread has ended.
+    #[must_use]
+    pub fn are_done(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+}
+
+async fn work(mut queue: mpsc::Receiver<Accepted>, shared: Arc<Shared>, stop: CancellationToken) {
+    let tasks = TaskTracker::new();
+    loop {
+        // Both arms are cancel-safe: a message stays in the queue until it is received.
+        let accepted = tokio::select! {
+            accepted = queue.recv() => accepted,
+            () = stop.cancelled() => None,
+        };
+        let Some(accepted) = accepted else { break };
+        tasks.spawn(welcome(accepted, shared.clone()));
+    }
+    tasks.close();
+    tasks.wait().await;
+}
+
+/// Makes the byte stream of a connection, TLS and WebSocket handshakes included, and serves it.
+async fn welcome(accepted: Accepted, shared: Arc<Shared>) {
+    let Accepted { stream, peer, listener, security } = accepted;
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(_) => {
+            listener.open.fetch_sub(1, Relaxed);
+            return log_end(peer, None, Code::Internal, "the socket could not be registered");
+        }
+    };
+    match security {
+        Security::None => serve(shared, listener, peer, Io::direct(stream), None).await,
+    }
+}
