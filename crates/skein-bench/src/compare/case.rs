@@ -5,6 +5,8 @@ use crate::BenchError;
 
 /// The connections of an idle case: below the common limit of 20 000 open files.
 const IDLE_CONNECTIONS: &str = "19000";
+/// Subscribers of a retained case, one after the other: enough that processor time is more than a few ticks.
+const RETAINED_SUBSCRIBERS: &str = "100";
 
 /// One row of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,9 +76,12 @@ impl Case {
             }
             arguments.extend([option.to_owned(), value.to_string()]);
         }
-        if shape == "idle" {
-            arguments.extend(["--connections".to_owned(), IDLE_CONNECTIONS.to_owned()]);
-        }
+        let size = match shape.as_str() {
+            "idle" => ["--connections", IDLE_CONNECTIONS].as_slice(),
+            "retained" => &["--subscribers", RETAINED_SUBSCRIBERS],
+            _ => &[],
+        };
+        arguments.extend(size.iter().map(|&word| word.to_owned()));
         Some(Self { name: name.to_owned(), shape, qos, arguments })
     }
 
