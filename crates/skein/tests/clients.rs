@@ -4,6 +4,7 @@
 //! the server. `cargo xtask setup` installs them, and a client that is missing fails its tests. With
 //! `SKEIN_TEST_BROKER=mosquitto` the same tests run against Debian's Mosquitto, which shows that the
 //! clients' scripts are right themselves.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a failed expectation ends the test that stated it")]
 
 #[path = "clients/mosquitto_tools.rs"]
 mod mosquitto_tools;

@@ -111,13 +111,14 @@ fn retained_set_replace_delete(tools: &Tools) {
 fn will_on_kill(tools: &Tools) {
     let observer = tools.subscriber(&["-t", "will"]);
     let will = ["-t", "other", "--will-topic", "will", "--will-qos", "1", "--will-payload"];
-    let mut polite = tools.subscriber(&[&will[..], &["not sent"]].concat());
+    let mut polite = tools.subscriber(&[&will[..], &["terminated"]].concat());
     polite.terminate();
-    let mut killed = tools.subscriber(&[&will[..], &["gone"]].concat());
+    let mut killed = tools.subscriber(&[&will[..], &["killed"]].concat());
     killed.kill();
-    observer.wait_for_line("got ");
-    // mosquitto_sub ends on SIGTERM with a DISCONNECT, and a DISCONNECT discards the will.
-    assert_eq!(received(&observer), ["got will 0 0 gone"]);
+    observer.wait_for_line("got will 0 0 killed");
+    // On SIGTERM mosquitto_sub sends a DISCONNECT, in MQTT 5 with reason 0x04 "with will message".
+    let polite_wills: &[&str] = if tools.is_v5() { &["got will 0 0 terminated"] } else { &[] };
+    assert_eq!(received(&observer), [polite_wills, &["got will 0 0 killed"]].concat());
 }
 
 fn session_resume(tools: &Tools) {
@@ -151,7 +152,13 @@ fn ordered_burst(tools: &Tools) {
     let lines: Vec<String> = (0..2000).map(|number| number.to_string()).collect();
     let file = tools.broker.directory.write("burst", lines.join("\n") + "\n");
     for qos in ["0", "1", "2"] {
-        let mut subscriber = tools.subscriber(&["-t", "burst", "-q", qos, "-C", "2000"]);
+        let mut arguments = vec!["-t", "burst", "-q", qos, "-C", "2000"];
+        if tools.is_v5() && Program::chosen() == Program::Mosquitto {
+            // By itself mosquitto_sub takes 20 messages at a time and ends when the server sends
+            // more, which Mosquitto 2.0.11 does at QoS 2.
+            arguments.extend(["-D", "connect", "receive-maximum", "65535"]);
+        }
+        let mut subscriber = tools.subscriber(&arguments);
         let mut publisher = tools.command("mosquitto_pub");
         publisher.args(["-t", "burst", "-q", qos, "-l"]).stdin(File::open(&file).unwrap());
         assert!(publisher.status().unwrap().success());
