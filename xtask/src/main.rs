@@ -34,7 +34,7 @@ cargo xtask <command>
   tidy           the rules of the tree that no compiler checks
 
   bench [ARGS]   compare with other servers on this machine (ARGS go to the comparison)
-  fuzz [FACTOR]  the property and fuzz tests with FACTOR times the usual cases (default 100)
+  fuzz [FACTOR]  the property and fuzz tests for FACTOR times as long as usual (default 100)
   help           this text";
 
 fn main() -> ExitCode {
