@@ -71,34 +71,11 @@ enum Event {
     Failed(io::Error),
 }
 
-/// Serves one connection until it ends.
-pub(super) async fn serve(
-    shared: Arc<Shared>,
-    listener: Arc<ListenerState>,
-    peer: SocketAddr,
-    io: Io,
-    user: Option<UserName>,
-) {
-    let handle = Arc::new(Handle::default());
-    let settings = listener.settings.load_full();
-    let origin = Origin { peer, certificate_user: user, socket: io.socket(), handle: handle.clone() };
-    let mut connection = Connection {
-        connected_at: shared.clock.now(),
-        last_heard: shared.clock.now(),
-        mqtt: MqttConnection::new(settings, origin),
-        shared,
-        listener,
-        peer,
-        io,
-        handle,
-        rest: BytesMut::new(),
-        blocked: false,
-        congested: Vec::new(),
-        timer: None,
-    };
-    connection.set_timer();
+/// Serves one connection until it ends. What it seldom does is boxed: this future is most of what an idle connection
+/// costs.
+pub(super) async fn serve(mut connection: Connection) {
     let end = connection.run().await;
-    connection.part(end).await;
+    Box::pin(connection.part(end)).await;
 }
 
 /// How a connection ends: why, and what is still to be written.
@@ -109,6 +86,36 @@ struct End {
 }
 
 impl Connection {
+    /// A connection on a stream that is ready for MQTT; `user` is who the client's certificate says it is.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        listener: Arc<ListenerState>,
+        peer: SocketAddr,
+        io: Io,
+        user: Option<UserName>,
+    ) -> Self {
+        let handle = Arc::new(Handle::default());
+        let settings = listener.settings.load_full();
+        let origin = Origin { peer, certificate_user: user, socket: io.socket(), handle: handle.clone() };
+        let now = shared.clock.now();
+        let mut connection = Self {
+            connected_at: now,
+            last_heard: now,
+            mqtt: MqttConnection::new(settings, origin),
+            shared,
+            listener,
+            peer,
+            io,
+            handle,
+            rest: BytesMut::new(),
+            blocked: false,
+            congested: Vec::new(),
+            timer: None,
+        };
+        connection.set_timer();
+        connection
+    }
+
     async fn run(&mut self) -> End {
         loop {
             let event = poll_fn(|cx| match self.poll_event(cx) {
@@ -116,7 +123,16 @@ impl Connection {
                 ready => ready,
             });
             let outcome = match event.await {
-                Event::Read(bytes) => self.received(bytes).await,
+                Event::Read(mut bytes) => {
+                    let full = bytes.len() >= READ_BYTES;
+                    match self.received(&mut bytes) {
+                        Step::Read if !full && self.congested.is_empty() => {
+                            self.keep_rest(bytes);
+                            continue;
+                        }
+                        step => Box::pin(self.wait_and_receive(step, bytes)).await,
+                    }
+                }
                 other => self.handle_event(other),
             };
             if let Err(end) = outcome {
@@ -204,11 +220,19 @@ impl Connection {
         }
     }
 
-    async fn received(&mut self, mut bytes: Bytes) -> Result<(), End> {
-        let full = bytes.len() >= READ_BYTES;
+    fn received(&mut self, bytes: &mut Bytes) -> Step {
         let opening = self.mqtt.session().is_none();
         Traffic::add(&self.shared.plane.traffic().received_bytes, bytes.len() as u64);
-        let mut step = self.handle_batch(|mqtt, cx| mqtt.receive(&mut bytes, cx));
+        let step = self.handle_batch(|mqtt, cx| mqtt.receive(bytes, cx));
+        if opening && self.mqtt.session().is_some() {
+            // The connect timeout gives way to the keep alive.
+            self.set_timer();
+        }
+        step
+    }
+
+    /// What a batch left that takes time: a password to check, a rate to keep, subscribers to wait for.
+    async fn wait_and_receive(&mut self, mut step: Step, mut bytes: Bytes) -> Result<(), End> {
         loop {
             match step {
                 Step::Read => break,
@@ -223,24 +247,24 @@ impl Connection {
                         Step::Read => mqtt.receive(&mut bytes, cx),
                         other => other,
                     });
+                    self.set_timer();
                 }
             }
         }
+        self.keep_rest(bytes);
+        if self.congested.is_empty() {
+            // Others of this thread get their turn before the next read.
+            tokio::task::yield_now().await;
+            return Ok(());
+        }
+        self.wait_for_subscribers().await
+    }
+
+    /// Keeps an incomplete packet for the next read.
+    fn keep_rest(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
             self.rest = BytesMut::from(&bytes[..]);
         }
-        drop(bytes);
-        if opening && self.mqtt.session().is_some() {
-            // The connect timeout gives way to the keep alive.
-            self.set_timer();
-        }
-        if !self.congested.is_empty() {
-            self.wait_for_subscribers().await?;
-        } else if full {
-            // Others of this thread get their turn before the next full read.
-            tokio::task::yield_now().await;
-        }
-        Ok(())
     }
 
     /// Runs the state machine over one batch and hands on what it wrote.
@@ -430,7 +454,8 @@ impl Drop for Connection {
         self.listener.open.fetch_sub(1, Relaxed);
         if std::thread::panicking() {
             // Half of somebody's answer must not reach the next connection of this thread.
-            let _borrowed = WORK.try_with(|work| work.try_borrow_mut().map(|mut work| *work = Work::default()));
+            let _borrowed =
+                WORK.try_with(|work| work.try_borrow_mut().map(|mut work| *work = Work::default()));
         }
         if self.mqtt.session().is_some() {
             drop(self.close(Code::Internal, "the connection's task ended early"));

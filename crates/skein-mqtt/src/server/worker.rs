@@ -13,7 +13,13 @@ use skein_types::Code;
 use tokio::{net::TcpStream, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{ListenerState, Shared, accept::Security, io::Io, log_end, task::serve};
+use super::{
+    ListenerState, Shared,
+    accept::Security,
+    io::Io,
+    log_end,
+    task::{Connection, serve},
+};
 
 /// Accepted connections that wait for their worker; the listener waits when there are more.
 const BACKLOG: usize = 256;
@@ -87,23 +93,22 @@ async fn work(mut queue: mpsc::Receiver<Accepted>, shared: Arc<Shared>, stop: Ca
             () = stop.cancelled() => None,
         };
         let Some(accepted) = accepted else { break };
-        tasks.spawn(welcome(accepted, shared.clone()));
+        welcome(accepted, &shared, &tasks);
     }
     tasks.close();
     tasks.wait().await;
 }
 
-/// Makes the byte stream of a connection, TLS and WebSocket handshakes included, and serves it.
-async fn welcome(accepted: Accepted, shared: Arc<Shared>) {
+/// Gives a connection its task. Plain TCP needs no handshake below MQTT and starts at once.
+fn welcome(accepted: Accepted, shared: &Arc<Shared>, tasks: &TaskTracker) {
     let Accepted { stream, peer, listener, security } = accepted;
-    let stream = match TcpStream::from_std(stream) {
-        Ok(stream) => stream,
-        Err(_) => {
-            listener.open.fetch_sub(1, Relaxed);
-            return log_end(peer, None, Code::Internal, "the socket could not be registered");
-        }
+    let Ok(stream) = TcpStream::from_std(stream) else {
+        listener.open.fetch_sub(1, Relaxed);
+        return log_end(peer, None, Code::Internal, "the socket could not be registered");
     };
     match security {
-        Security::None => serve(shared, listener, peer, Io::direct(stream), None).await,
+        Security::None => {
+            tasks.spawn(serve(Connection::new(shared.clone(), listener, peer, Io::direct(stream), None)));
+        }
     }
 }

@@ -45,6 +45,8 @@ impl Subscriptions {
                 if let Some((_, present)) = list.iter_mut().find(|(known, _)| *known == filter) {
                     *present = options;
                 } else if list.len() < FEW {
+                    // Most clients have one subscription: room for just one more.
+                    list.reserve_exact(1);
                     list.push((filter, options));
                 } else {
                     let all = std::mem::take(list).into_iter().chain([(filter, options)]);
