@@ -250,6 +250,12 @@ impl MqttConnection {
         }
     }
 
+    /// Where the client connects from.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.origin.peer
+    }
+
     /// The settings it came with.
     #[must_use]
     pub fn settings(&self) -> &Settings {

@@ -17,7 +17,7 @@ pub struct Handle {
 struct Inner {
     waker: Option<Waker>,
     awake: bool,
-    parting: Option<Parting>,
+    parting: Option<Box<Parting>>,
 }
 
 /// A connection's last word: why it ends and the bytes still to be written.
@@ -53,12 +53,12 @@ impl Handle {
 
     /// Tells the task to write `outbox` and end. Only the first farewell counts.
     pub fn part(&self, code: Code, outbox: Outbox) {
-        self.inner.lock().parting.get_or_insert(Parting { code, outbox });
+        self.inner.lock().parting.get_or_insert_with(|| Box::new(Parting { code, outbox }));
         self.wake();
     }
 
     /// The farewell, if there is one.
     pub fn take_parting(&self) -> Option<Parting> {
-        self.inner.lock().parting.take()
+        self.inner.lock().parting.take().map(|parting| *parting)
     }
 }

@@ -89,7 +89,6 @@ pub(crate) struct State {
     /// Retained messages still to be sent, by topic, for subscriptions made since the client connected.
     pub(crate) retained: Option<Box<VecDeque<RetainedToSend>>>,
     pub(crate) will: Option<Box<Will>>,
-    pub(crate) user: Option<UserName>,
     pub(crate) limits: Arc<SessionLimits>,
     /// Seconds the session outlives its connection.
     pub(crate) expiry_secs: u32,
@@ -140,7 +139,6 @@ impl Session {
             subscriptions: Subscriptions::default(),
             retained: None,
             will: None,
-            user: None,
             limits,
             expiry_secs: 0,
             expires_at: None,
@@ -191,7 +189,7 @@ impl Session {
         let (queued_messages, queued_bytes) = state.delivery.queued();
         SessionInfo {
             client_id: self.client_id.clone(),
-            user: state.user.clone(),
+            user: self.access.load().as_ref().and_then(|access| access.identity().user.clone()),
             connection: state.connection.as_ref().map(|connection| connection.info.clone()),
             subscriptions: state.subscriptions.to_vec(),
             in_flight: state.delivery.in_flight(),

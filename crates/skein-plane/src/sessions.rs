@@ -14,7 +14,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, MutexGuard};
-use skein_types::{ClientId, Code, Moment, SessionKey, UserName};
+use skein_types::{ClientId, Code, Moment, SessionKey};
 
 use crate::{
     access::BoundAccess,
@@ -69,9 +69,7 @@ pub struct Open {
     pub receive_maximum: NonZeroU16,
     /// Its will.
     pub will: Option<Will>,
-    /// Who it is.
-    pub user: Option<UserName>,
-    /// What it may do.
+    /// Who it is and what it may do.
     pub access: Option<Arc<BoundAccess>>,
     /// Its bounds.
     pub limits: Arc<SessionLimits>,
@@ -198,7 +196,6 @@ impl Plane {
             let mut state = session.lock();
             state.will = open.will.map(Box::new);
             state.will_at = None;
-            state.user = open.user;
             state.limits = open.limits;
             state.expiry_secs = open.expiry_secs;
             let epoch = state.connected(connection, open.receive_maximum);

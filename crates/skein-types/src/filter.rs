@@ -1,8 +1,6 @@
 //! Topic filters: what a subscription asks for.
 
-use std::{borrow::Borrow, fmt, ops::Deref};
-
-use bytestring::ByteString;
+use std::{borrow::Borrow, fmt, ops::Deref, sync::Arc};
 
 use crate::{GroupName, TOPIC_BYTES_MAX, Topic, level};
 
@@ -10,7 +8,7 @@ use crate::{GroupName, TOPIC_BYTES_MAX, Topic, level};
 ///
 /// A filter owns its bytes: subscriptions outlive the packet they came in.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Filter(ByteString);
+pub struct Filter(Arc<str>);
 
 /// What a SUBSCRIBE names: a filter, and the shared group it is asked for through (MQTT 5.0 section 4.8.2).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -68,7 +66,7 @@ impl Filter {
                 return Err(FilterError::MisplacedMulti);
             }
         }
-        Ok(Self(ByteString::from(text)))
+        Ok(Self(Arc::from(text)))
     }
 
     /// The filter as text.

@@ -1,23 +1,21 @@
 //! Names and numbers of clients, users, sessions and shared groups.
 
-use std::{fmt, ops::Deref};
-
-use bytestring::ByteString;
+use std::{fmt, ops::Deref, sync::Arc};
 
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(ByteString);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Takes a name as it came; the door has checked its own protocol's rules.
             ///
             /// The text is copied into memory of its own, because names live long and the bytes of a
-            /// connection's read buffer must not be kept for them.
+            /// connection's read buffer must not be kept for them. Clones share it.
             #[must_use]
             pub fn new(text: &str) -> Self {
-                Self(ByteString::from(text))
+                Self(Arc::from(text))
             }
 
             /// The name as text.

@@ -117,7 +117,6 @@ impl MqttConnection {
             expiry_secs: terms.expiry_secs,
             receive_maximum: terms.inflight,
             will: connect.will.as_deref().map(will_of),
-            user: user.clone(),
             access: Some(access.clone()),
             limits: self.settings.session.clone(),
         };

@@ -48,7 +48,6 @@ struct Work {
 pub(super) struct Connection {
     shared: Arc<Shared>,
     listener: Arc<ListenerState>,
-    peer: SocketAddr,
     io: Io,
     handle: Arc<Handle>,
     mqtt: MqttConnection,
@@ -73,9 +72,12 @@ enum Event {
 
 /// Serves one connection until it ends. What it seldom does is boxed: this future is most of what an idle connection
 /// costs.
-pub(super) async fn serve(mut connection: Connection) {
-    let end = connection.run().await;
-    Box::pin(connection.part(end)).await;
+pub(super) fn serve(mut connection: Connection) -> impl Future<Output = ()> + Send {
+    // A block instead of an async function, whose arguments would be kept a second time.
+    async move {
+        let end = connection.run().await;
+        Box::pin(connection.part(end)).await;
+    }
 }
 
 /// How a connection ends: why, and what is still to be written.
@@ -104,7 +106,6 @@ impl Connection {
             mqtt: MqttConnection::new(settings, origin),
             shared,
             listener,
-            peer,
             io,
             handle,
             rest: BytesMut::new(),
@@ -415,7 +416,7 @@ impl Connection {
     /// Writes the last bytes, gives the client time to read them, and says in the log why.
     async fn part(mut self, end: End) {
         let End { code, detail, outbox } = end;
-        log_end(self.peer, self.mqtt.client_id().map(|id| id.as_str()), code, detail);
+        log_end(self.mqtt.peer(), self.mqtt.client_id().map(|id| id.as_str()), code, detail);
         // A peer that is gone or reads nothing has had its chance when the time is over.
         let _late = tokio::time::timeout(PARTING_TIMEOUT, self.say_last(outbox)).await;
     }
