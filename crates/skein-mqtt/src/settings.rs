@@ -37,6 +37,8 @@ pub struct Settings {
     pub topic_alias_out_max: u16,
     /// Longest keep alive; a client with a longer one or none is told to use this (MQTT-3.1.2-21). 0 for any.
     pub keep_alive_max_secs: u16,
+    /// Keep alive every client gets, whatever it asks for; 0 for what it asks for.
+    pub server_keep_alive_secs: u16,
     /// Longest time a session outlives its connection.
     pub session_expiry_max_secs: u32,
     /// Longest life of a message; 0 for any.

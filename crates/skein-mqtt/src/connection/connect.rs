@@ -196,7 +196,11 @@ impl Terms {
             Version::V31 | Version::V311 if connect.clean_start => 0,
             Version::V31 | Version::V311 => EXPIRY_NEVER_SECS,
         };
-        let keep_alive_secs = match (connect.keep_alive_secs, settings.keep_alive_max_secs) {
+        let asked_keep_alive = match settings.server_keep_alive_secs {
+            0 => connect.keep_alive_secs,
+            fixed => fixed,
+        };
+        let keep_alive_secs = match (asked_keep_alive, settings.keep_alive_max_secs) {
             (asked, 0) => asked,
             (0, max) => max,
             (asked, max) => asked.min(max),
