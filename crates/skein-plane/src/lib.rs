@@ -25,14 +25,15 @@ pub mod wire;
 pub use acknowledge::Acknowledgement;
 pub use delivery::{Acked, QueueLimits};
 pub use handle::{Handle, Parting};
-pub use ledger::{DropReason, Ledger, LedgerFigures, Tally};
+pub use ledger::{DropReason, Ledger, LedgerFigures, Tally, TrafficTally};
 pub use matcher::{Matcher, SubscribeOptions};
 pub use outbox::{Outbox, SHARE_PAYLOAD_BYTES_MIN, Socket, Written};
 pub use plane::{Plane, PlaneLimits, Traffic};
 pub use publish::{Batch, Published, Publisher};
 pub use retained::Retained;
 pub use session::{
-    Connection, ConnectionInfo, EXPIRY_NEVER_SECS, Epoch, Flushed, Session, SessionInfo, SessionLimits, Will,
+    Connection, ConnectionInfo, EXPIRY_NEVER_SECS, Epoch, Flushed, Session, SessionInfo, SessionLimits,
+    SessionLoad, Will,
 };
 pub use sessions::{Ending, Open, Opened, Sessions};
 pub use subscribe::RetainHandling;

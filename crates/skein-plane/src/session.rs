@@ -115,8 +115,10 @@ pub struct SessionInfo {
     pub user: Option<UserName>,
     /// Its connection, if it has one.
     pub connection: Option<ConnectionInfo>,
-    /// What it subscribed to.
+    /// What it subscribed to; empty in a summary.
     pub subscriptions: Vec<(SubscriptionFilter, SubscribeOptions)>,
+    /// How many subscriptions it has.
+    pub subscriptions_count: usize,
     /// Messages sent and not acknowledged.
     pub in_flight: usize,
     /// Messages waiting.
@@ -127,6 +129,32 @@ pub struct SessionInfo {
     pub outbox_bytes: usize,
     /// Seconds it outlives its connection.
     pub expiry_secs: u32,
+}
+
+/// What waits for clients, of one session or of all together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionLoad {
+    /// Messages waiting for their turn or for the client's return.
+    pub queued_messages: usize,
+    /// Their bytes.
+    pub queued_bytes: usize,
+    /// Bytes waiting for connections.
+    pub outbox_bytes: usize,
+    /// The largest number of bytes waiting for one connection.
+    pub outbox_bytes_max: usize,
+}
+
+impl SessionLoad {
+    /// This load and another one together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            queued_messages: self.queued_messages + other.queued_messages,
+            queued_bytes: self.queued_bytes + other.queued_bytes,
+            outbox_bytes: self.outbox_bytes + other.outbox_bytes,
+            outbox_bytes_max: self.outbox_bytes_max.max(other.outbox_bytes_max),
+        }
+    }
 }
 
 impl Session {
@@ -182,20 +210,52 @@ impl Session {
         self.state.lock().connection.is_some()
     }
 
+    /// Who the client is, if it said so.
+    #[must_use]
+    pub fn user(&self) -> Option<UserName> {
+        self.access.load().as_ref().and_then(|access| access.identity().user.clone())
+    }
+
+    /// What waits for the client.
+    #[must_use]
+    pub fn load(&self) -> SessionLoad {
+        let state = self.state.lock();
+        let (queued_messages, queued_bytes) = state.delivery.queued();
+        let outbox_bytes = state.outbox_bytes();
+        SessionLoad { queued_messages, queued_bytes, outbox_bytes, outbox_bytes_max: outbox_bytes }
+    }
+
+    /// Messages sent to the client and not acknowledged by it.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.state.lock().delivery.in_flight()
+    }
+
     /// What listings show.
     #[must_use]
     pub fn info(&self) -> SessionInfo {
         let state = self.state.lock();
+        SessionInfo { subscriptions: state.subscriptions.to_vec(), ..self.summarise(&state) }
+    }
+
+    /// What listings of many sessions show: everything but the subscriptions themselves.
+    #[must_use]
+    pub fn summary(&self) -> SessionInfo {
+        self.summarise(&self.state.lock())
+    }
+
+    fn summarise(&self, state: &State) -> SessionInfo {
         let (queued_messages, queued_bytes) = state.delivery.queued();
         SessionInfo {
             client_id: self.client_id.clone(),
-            user: self.access.load().as_ref().and_then(|access| access.identity().user.clone()),
+            user: self.user(),
             connection: state.connection.as_ref().map(|connection| connection.info.clone()),
-            subscriptions: state.subscriptions.to_vec(),
+            subscriptions: Vec::new(),
+            subscriptions_count: state.subscriptions.len(),
             in_flight: state.delivery.in_flight(),
             queued_messages,
             queued_bytes,
-            outbox_bytes: state.connection.as_ref().map_or(0, |connection| connection.outbox.len()),
+            outbox_bytes: state.outbox_bytes(),
             expiry_secs: state.expiry_secs,
         }
     }
@@ -221,6 +281,10 @@ impl State {
     /// Whether the session is kept when its client goes.
     pub(crate) fn is_durable(&self) -> bool {
         self.expiry_secs > 0
+    }
+
+    fn outbox_bytes(&self) -> usize {
+        self.connection.as_ref().map_or(0, |connection| connection.outbox.len())
     }
 
     pub(crate) fn connected(&mut self, connection: Connection, receive_maximum: NonZeroU16) -> Epoch {

@@ -22,7 +22,7 @@ use crate::{
     outbox::{Outbox, Written},
     plane::Plane,
     publish::{Batch, Publisher},
-    session::{Connection, EXPIRY_NEVER_SECS, Epoch, Session, SessionLimits, State, Will},
+    session::{Connection, EXPIRY_NEVER_SECS, Epoch, Session, SessionLimits, SessionLoad, State, Will},
 };
 
 const SHARDS: usize = 64;
@@ -143,6 +143,19 @@ impl Sessions {
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Session>> {
         self.shards.iter().flat_map(|shard| shard.lock().values().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    /// What waits for all clients together. It looks at every session, so it is for metrics and not for the message
+    /// path; it holds one shard at a time and only to copy its list.
+    #[must_use]
+    pub fn load(&self) -> SessionLoad {
+        let mut load = SessionLoad::default();
+        let mut sessions = Vec::new();
+        for shard in &self.shards {
+            sessions.extend(shard.lock().values().cloned());
+            load = sessions.drain(..).fold(load, |sum, session: Arc<Session>| sum.and(session.load()));
+        }
+        load
     }
 
     fn shard(&self, client_id: &ClientId) -> MutexGuard<'_, Shard> {
