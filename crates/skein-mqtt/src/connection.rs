@@ -23,7 +23,9 @@ use skein_types::{ByteString, ClientId, Code, Moment, Topic, UserName};
 
 use self::rate::RateLimit;
 use crate::{
-    codec::{ConnAck, Connect, DecodeContext, Disconnect, Packet, ReasonCode, Side, Version, decode},
+    codec::{
+        ConnAck, Connect, DecodeContext, Disconnect, Packet, ReasonCode, Side, Version, decode, frame_length,
+    },
     reason::{code_of, reason_of},
     settings::Settings,
     wire::farewell,
@@ -173,7 +175,10 @@ impl MqttConnection {
             }
             let result = match decode(bytes, &self.decode_context()) {
                 Ok(None) => return Step::Read,
-                Ok(Some(packet)) => self.handle(packet, cx),
+                Ok(Some(packet)) => {
+                    cx.batch.tally.traffic.received_packets += 1;
+                    self.handle(packet, cx)
+                }
                 Err(error) => Err(self.decode_refusal(error)),
             };
             match result {
@@ -374,6 +379,7 @@ impl Open {
     /// Moves the answers written so far into the session's outbox, behind what is there already.
     fn deliver_replies(&self, cx: &mut Context<'_>) {
         if !cx.out.is_empty() {
+            cx.batch.tally.traffic.sent_packets += count_packets(cx.out);
             cx.plane.reply(&self.session, self.epoch, cx.out, cx.batch);
             cx.out.clear();
         }
@@ -393,6 +399,16 @@ impl Refusal {
     fn protocol(detail: &'static str) -> Self {
         Self::of(Code::ProtocolError, detail)
     }
+}
+
+/// Packets in what the state machine wrote.
+fn count_packets(mut packets: &[u8]) -> u64 {
+    let mut count = 0;
+    while let Ok(Some(length)) = frame_length(packets) {
+        packets = packets.get(length..).unwrap_or_default();
+        count += 1;
+    }
+    count
 }
 
 /// Answers a CONNECT that is refused (MQTT-3.2.2-6).

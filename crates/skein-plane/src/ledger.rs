@@ -69,6 +69,21 @@ pub struct Tally {
     /// Deliveries whose message expired first.
     pub expired: u64,
     dropped: [u64; DropReason::ALL.len()],
+    /// Bytes and packets.
+    pub traffic: TrafficTally,
+}
+
+/// Bytes and packets of one batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TrafficTally {
+    /// Bytes read from clients.
+    pub received_bytes: u64,
+    /// Packets read from clients.
+    pub received_packets: u64,
+    /// Bytes written to clients.
+    pub sent_bytes: u64,
+    /// Packets made for clients.
+    pub sent_packets: u64,
 }
 
 impl Tally {
@@ -111,8 +126,9 @@ pub struct LedgerFigures {
 
 impl Ledger {
     /// Adds what a batch counted and empties the tally.
-    pub fn add(&self, tally: &mut Tally) {
-        let Tally { accepted, unmatched, routed, delivered, expired, dropped } = std::mem::take(tally);
+    pub(crate) fn add(&self, tally: &mut Tally) {
+        let Tally { accepted, unmatched, routed, delivered, expired, dropped, traffic: _ } =
+            std::mem::take(tally);
         let add = |counter: &AtomicU64, by: u64| {
             if by > 0 {
                 counter.fetch_add(by, Relaxed);

@@ -8,7 +8,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use crate::{access::Access, ledger::Ledger, matcher::Matcher, retained::Retained, sessions::Sessions};
+use crate::{
+    access::Access,
+    ledger::{Ledger, Tally, TrafficTally},
+    matcher::Matcher,
+    retained::Retained,
+    sessions::Sessions,
+};
 
 /// The message plane of one node.
 #[derive(Debug)]
@@ -30,14 +36,23 @@ pub struct Traffic {
     pub sent_bytes: AtomicU64,
     /// Protocol packets read from clients.
     pub received_packets: AtomicU64,
-    /// Bytes of payload in accepted publishes.
-    pub published_bytes: AtomicU64,
+    /// Protocol packets written for clients, deliveries among them.
+    pub sent_packets: AtomicU64,
 }
 
 impl Traffic {
-    /// Adds to a counter.
-    pub fn add(counter: &AtomicU64, by: u64) {
-        counter.fetch_add(by, Relaxed);
+    fn add(&self, tally: TrafficTally) {
+        let TrafficTally { received_bytes, received_packets, sent_bytes, sent_packets } = tally;
+        for (counter, by) in [
+            (&self.received_bytes, received_bytes),
+            (&self.received_packets, received_packets),
+            (&self.sent_bytes, sent_bytes),
+            (&self.sent_packets, sent_packets),
+        ] {
+            if by > 0 {
+                counter.fetch_add(by, Relaxed);
+            }
+        }
     }
 }
 
@@ -84,6 +99,12 @@ impl Plane {
     #[must_use]
     pub fn access(&self) -> &Arc<Access> {
         &self.access
+    }
+
+    /// Brings the counters up to date with what a batch counted.
+    pub fn account(&self, tally: &mut Tally) {
+        self.traffic.add(tally.traffic);
+        self.ledger.add(tally);
     }
 
     /// What became of every message.

@@ -125,7 +125,7 @@ impl Plane {
         for session in touched.drain(..) {
             session.flush(self, now, tally);
         }
-        self.ledger().add(tally);
+        self.account(tally);
     }
 
     /// Gives messages of an ended session to the other members of the groups they came through (MQTT-4.8.2-5).

@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use skein_plane::{Batch, Flushed, Handle, Outbox, Session, Traffic, Written, access::Authenticated};
+use skein_plane::{Batch, Flushed, Handle, Outbox, Session, Written, access::Authenticated};
 use skein_types::{Code, Moment, UserName};
 use tokio::time::{Instant, Sleep};
 
@@ -223,8 +223,10 @@ impl Connection {
 
     fn received(&mut self, bytes: &mut Bytes) -> Step {
         let opening = self.mqtt.session().is_none();
-        Traffic::add(&self.shared.plane.traffic().received_bytes, bytes.len() as u64);
-        let step = self.handle_batch(|mqtt, cx| mqtt.receive(bytes, cx));
+        let step = self.handle_batch(|mqtt, cx| {
+            cx.batch.tally.traffic.received_bytes += bytes.len() as u64;
+            mqtt.receive(bytes, cx)
+        });
         if opening && self.mqtt.session().is_some() {
             // The connect timeout gives way to the keep alive.
             self.set_timer();
@@ -310,7 +312,7 @@ impl Connection {
                     session.take_output(epoch, &self.shared.plane, pending, now, &mut batch.tally)
                 }
             };
-            self.shared.plane.ledger().add(&mut batch.tally);
+            self.shared.plane.account(&mut batch.tally);
             flushed
         });
         self.note_flushed(flushed)

@@ -161,6 +161,7 @@ impl Session {
                 return;
             }
             let progress = taken.written_bytes() > 0;
+            tally.traffic.sent_bytes += taken.written_bytes() as u64;
             let low = state.limits.outbox_bytes_low();
             let Some(connection) = &mut state.connection else { return };
             connection.writing = false;
@@ -221,6 +222,7 @@ impl Session {
         let low = state.limits.outbox_bytes_low();
         if let Some(connection) = &mut state.connection {
             if !connection.outbox.is_empty() {
+                tally.traffic.sent_bytes += connection.outbox.len() as u64;
                 tally.delivered += connection.outbox.drain_into(out);
                 connection.progressed(now, low);
             }

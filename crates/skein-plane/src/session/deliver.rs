@@ -134,6 +134,7 @@ impl State {
                         )
                     }
                 };
+                tally.traffic.sent_packets += u64::from(sent);
                 if !sent {
                     self.delivery.give_up(id);
                     tally.drop_messages(DropReason::TooLarge, 1);
@@ -157,6 +158,7 @@ impl Connection {
             && self.outbox.len() + frames.total_bytes() <= bytes_max
         {
             frames.push_all(&mut self.outbox);
+            tally.traffic.sent_packets += run.len() as u64;
             return;
         }
         for index in 0..run.len() {

@@ -40,6 +40,7 @@ impl State {
             let Waiting { message, options, .. } = waiting;
             let frame = Frame { message, options, id, again, now };
             let sent = push_frame(&mut connection.outbox, &mut *connection.wire, &frame, 0);
+            tally.traffic.sent_packets += u64::from(sent);
             if !sent && let Some(id) = id {
                 // MQTT-3.1.2-25: as if it had been sent.
                 self.delivery.give_up(id);
@@ -118,7 +119,9 @@ impl Connection {
         tally: &mut Tally,
     ) {
         let frame = Frame { message, options, id: None, again: false, now };
-        if !push_frame(&mut self.outbox, &mut *self.wire, &frame, 1) {
+        if push_frame(&mut self.outbox, &mut *self.wire, &frame, 1) {
+            tally.traffic.sent_packets += 1;
+        } else {
             tally.drop_messages(DropReason::TooLarge, 1);
         }
     }
