@@ -88,6 +88,34 @@ pub struct ListenerState {
     pub refused: AtomicU64,
 }
 
+/// A connection's place among those its listener allows, given back however the connection ends.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<ListenerState>);
+
+impl Place {
+    /// A place, unless the listener is full.
+    pub(crate) fn take(listener: &Arc<ListenerState>) -> Option<Self> {
+        let place = Self(listener.clone());
+        if listener.open.fetch_add(1, Relaxed) >= listener.settings.load().connections_max {
+            listener.refused.fetch_add(1, Relaxed);
+            return None;
+        }
+        listener.accepted.fetch_add(1, Relaxed);
+        Some(place)
+    }
+
+    /// The settings its connection comes with.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.0.settings.load_full()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
+    }
+}
+
 /// Why a connection ended, for the one line in the log.
 pub(crate) fn log_end(peer: SocketAddr, client: Option<&str>, code: Code, detail: &str) {
     match code {

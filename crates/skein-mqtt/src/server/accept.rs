@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize},
     },
     time::Duration,
 };
@@ -15,7 +15,7 @@ use skein_types::Code;
 use tokio::net::TcpListener;
 
 use super::{
-    ListenerState, Shared, log_end,
+    ListenerState, Place, Shared, log_end,
     worker::{Accepted, Workers},
 };
 use crate::settings::Settings;
@@ -114,23 +114,14 @@ fn admit(
     state: &Arc<ListenerState>,
     transport: &Transport,
 ) -> Option<Accepted> {
-    let connections_max = state.settings.load().connections_max;
-    if state.open.fetch_add(1, Relaxed) >= connections_max {
-        state.open.fetch_sub(1, Relaxed);
-        state.refused.fetch_add(1, Relaxed);
+    let Some(place) = Place::take(state) else {
         log_end(peer, None, Code::TooManyConnections, "the listener has as many connections as it allows");
         return None;
-    }
-    state.accepted.fetch_add(1, Relaxed);
-    // Without Nagle a small packet is sent at once; batches are written in one piece anyway.
-    let ready = stream.set_nodelay(true).and_then(|()| stream.into_std());
-    let Ok(stream) = ready else {
-        // The peer was gone before we looked.
-        state.open.fetch_sub(1, Relaxed);
-        return None;
     };
-    let security = transport.security();
-    Some(Accepted { stream, peer, listener: state.clone(), security })
+    // Without Nagle a small packet is sent at once; batches are written in one piece anyway. Fails when the peer was
+    // gone before we looked.
+    let stream = stream.set_nodelay(true).and_then(|()| stream.into_std()).ok()?;
+    Some(Accepted { stream, peer, place, security: transport.security() })
 }
 
 impl Transport {

@@ -9,7 +9,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     task::{Context as TaskContext, Poll},
     time::Duration,
 };
@@ -19,7 +19,7 @@ use skein_plane::{Batch, Flushed, Handle, Outbox, Session, Written, access::Auth
 use skein_types::{Code, Moment, UserName};
 use tokio::time::{Instant, Sleep};
 
-use super::{ListenerState, Shared, io::Io, log_end};
+use super::{Place, Shared, io::Io, log_end};
 use crate::{
     codec::frame_length,
     connection::{Closed, Context, MqttConnection, Origin, PasswordCheck, Step},
@@ -47,7 +47,6 @@ struct Work {
 /// A connection and the stream under it.
 pub(super) struct Connection {
     shared: Arc<Shared>,
-    listener: Arc<ListenerState>,
     io: Io,
     handle: Arc<Handle>,
     mqtt: MqttConnection,
@@ -59,6 +58,7 @@ pub(super) struct Connection {
     timer: Option<Pin<Box<Sleep>>>,
     connected_at: Moment,
     last_heard: Moment,
+    _place: Place,
 }
 
 enum Event {
@@ -91,13 +91,13 @@ impl Connection {
     /// A connection on a stream that is ready for MQTT; `user` is who the client's certificate says it is.
     pub(super) fn new(
         shared: Arc<Shared>,
-        listener: Arc<ListenerState>,
+        place: Place,
         peer: SocketAddr,
         io: Io,
         user: Option<UserName>,
     ) -> Self {
         let handle = Arc::new(Handle::default());
-        let settings = listener.settings.load_full();
+        let settings = place.settings();
         let origin = Origin { peer, certificate_user: user, socket: io.socket(), handle: handle.clone() };
         let now = shared.clock.now();
         let mut connection = Self {
@@ -105,7 +105,7 @@ impl Connection {
             last_heard: now,
             mqtt: MqttConnection::new(settings, origin),
             shared,
-            listener,
+            _place: place,
             io,
             handle,
             rest: BytesMut::new(),
@@ -454,7 +454,6 @@ impl Connection {
 impl Drop for Connection {
     /// However the task ended, by a panic too, its session is left in order and nobody else is touched.
     fn drop(&mut self) {
-        self.listener.open.fetch_sub(1, Relaxed);
         if std::thread::panicking() {
             // Half of somebody's answer must not reach the next connection of this thread.
             let _borrowed =

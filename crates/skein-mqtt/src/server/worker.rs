@@ -14,7 +14,7 @@ use tokio::{net::TcpStream, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    ListenerState, Shared,
+    Place, Shared,
     accept::Security,
     io::Io,
     log_end,
@@ -28,7 +28,7 @@ const BACKLOG: usize = 256;
 pub(super) struct Accepted {
     pub(super) stream: std::net::TcpStream,
     pub(super) peer: SocketAddr,
-    pub(super) listener: Arc<ListenerState>,
+    pub(super) place: Place,
     pub(super) security: Security,
 }
 
@@ -101,14 +101,13 @@ async fn work(mut queue: mpsc::Receiver<Accepted>, shared: Arc<Shared>, stop: Ca
 
 /// Gives a connection its task. Plain TCP needs no handshake below MQTT and starts at once.
 fn welcome(accepted: Accepted, shared: &Arc<Shared>, tasks: &TaskTracker) {
-    let Accepted { stream, peer, listener, security } = accepted;
+    let Accepted { stream, peer, place, security } = accepted;
     let Ok(stream) = TcpStream::from_std(stream) else {
-        listener.open.fetch_sub(1, Relaxed);
         return log_end(peer, None, Code::Internal, "the socket could not be registered");
     };
     match security {
         Security::None => {
-            tasks.spawn(serve(Connection::new(shared.clone(), listener, peer, Io::direct(stream), None)));
+            tasks.spawn(serve(Connection::new(shared.clone(), place, peer, Io::direct(stream), None)));
         }
     }
 }
