@@ -31,6 +31,7 @@ pub enum Acknowledgement {
 
 impl Plane {
     /// Takes an acknowledgement and sends what the window has room for now.
+    #[expect(clippy::too_many_arguments, reason = "who, what and the work at hand; nothing to put together")]
     pub fn acknowledge(
         &self,
         session: &Arc<Session>,

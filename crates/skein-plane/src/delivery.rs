@@ -24,7 +24,7 @@ pub struct QueueLimits {
 
 /// A message waiting for its turn.
 #[derive(Debug)]
-pub struct Waiting {
+pub(crate) struct Waiting {
     /// The message, in memory of its own.
     pub message: Arc<Message>,
     /// How it goes out.
@@ -55,7 +55,7 @@ struct InFlight {
 
 /// What to do with a message offered to a session.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Offer {
+pub(crate) enum Offer {
     /// Send it under this id.
     Send(NonZeroU16),
     /// It waits in the queue.
@@ -77,7 +77,7 @@ pub enum Acked {
 
 /// Something to send now.
 #[derive(Debug)]
-pub enum Next<'a> {
+pub(crate) enum Next<'a> {
     /// A message under an id; `again` when it was sent before.
     Publish {
         /// Its id.
@@ -95,7 +95,7 @@ pub enum Next<'a> {
 
 /// The window and queue of one session.
 #[derive(Debug)]
-pub struct Delivery {
+pub(crate) struct Delivery {
     window: VecDeque<InFlight>,
     /// Position in the id circle of the window's front: its id minus one.
     front: u16,
@@ -125,7 +125,7 @@ impl Default for Delivery {
 
 impl Delivery {
     /// A client connected: everything in the window will be sent again, at most `receive_maximum` at a time.
-    pub fn connected(&mut self, receive_maximum: NonZeroU16) {
+    pub(crate) fn connected(&mut self, receive_maximum: NonZeroU16) {
         self.receive_maximum = receive_maximum.get();
         self.sent = 0;
         self.unacknowledged = 0;
@@ -133,7 +133,7 @@ impl Delivery {
     }
 
     /// Takes a new message at QoS 1 or 2. The caller sends it when told to, with [`Delivery::connected`] before.
-    pub fn offer(&mut self, waiting: Waiting, online: bool, limits: QueueLimits) -> Offer {
+    pub(crate) fn offer(&mut self, waiting: Waiting, online: bool, limits: QueueLimits) -> Offer {
         if online && self.queue.is_empty() && self.has_room() {
             return Offer::Send(self.admit(waiting));
         }
@@ -141,7 +141,7 @@ impl Delivery {
     }
 
     /// Puts a message of any QoS behind all others; false when the queue is full.
-    pub fn enqueue(&mut self, waiting: Waiting, limits: QueueLimits) -> bool {
+    pub(crate) fn enqueue(&mut self, waiting: Waiting, limits: QueueLimits) -> bool {
         let bytes = waiting.message.size_bytes();
         if self.queue.len() >= limits.messages_max
             || self.queue_bytes.saturating_add(bytes) > limits.bytes_max
@@ -155,7 +155,7 @@ impl Delivery {
 
     /// The next thing to send now, if the window has room. Messages that expired meanwhile are counted in
     /// `expired` and skipped; those sent before never expire (MQTT-4.3.2-3, MQTT-4.3.3-7).
-    pub fn next(&mut self, now: Moment, expired: &mut u64) -> Option<Next<'_>> {
+    pub(crate) fn next(&mut self, now: Moment, expired: &mut u64) -> Option<Next<'_>> {
         while usize::from(self.sent) < self.window.len() {
             let index = self.sent;
             let id = self.id_at(index);
@@ -197,7 +197,7 @@ impl Delivery {
     }
 
     /// PUBACK: ends a QoS 1 hand-over.
-    pub fn published(&mut self, id: NonZeroU16) -> Acked {
+    pub(crate) fn published(&mut self, id: NonZeroU16) -> Acked {
         match self.entry(id) {
             Some(entry) if entry.phase == Phase::Published => self.finish(id),
             _ => Acked::Unknown,
@@ -205,7 +205,7 @@ impl Delivery {
     }
 
     /// PUBREC: a QoS 2 message arrived; or, with `rejected`, it was refused and the hand-over ends (MQTT-4.3.3-4).
-    pub fn received(&mut self, id: NonZeroU16, rejected: bool) -> Acked {
+    pub(crate) fn received(&mut self, id: NonZeroU16, rejected: bool) -> Acked {
         match self.entry(id) {
             Some(entry) if entry.phase == Phase::PublishedTwice && rejected => self.finish(id),
             Some(entry) if matches!(entry.phase, Phase::PublishedTwice | Phase::Released) => {
@@ -218,7 +218,7 @@ impl Delivery {
     }
 
     /// PUBCOMP: ends a QoS 2 hand-over.
-    pub fn completed(&mut self, id: NonZeroU16) -> Acked {
+    pub(crate) fn completed(&mut self, id: NonZeroU16) -> Acked {
         match self.entry(id) {
             Some(entry) if entry.phase == Phase::Released => self.finish(id),
             _ => Acked::Unknown,
@@ -226,32 +226,26 @@ impl Delivery {
     }
 
     /// Gives up the message last admitted under `id`, because it could not be encoded.
-    pub fn give_up(&mut self, id: NonZeroU16) {
+    pub(crate) fn give_up(&mut self, id: NonZeroU16) {
         self.finish(id);
-    }
-
-    /// Messages that wait or are not fully acknowledged.
-    #[must_use]
-    pub fn pending(&self) -> usize {
-        self.queue.len() + self.in_flight()
     }
 
     /// Messages in the window that are not fully acknowledged.
     #[must_use]
-    pub fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         self.window.iter().filter(|entry| entry.phase != Phase::Done).count()
     }
 
     /// Messages and bytes in the queue.
     #[must_use]
-    pub fn queued(&self) -> (usize, usize) {
+    pub(crate) fn queued(&self) -> (usize, usize) {
         (self.queue.len(), self.queue_bytes)
     }
 
     /// Takes out every message the client does not have yet, in order, for a session that ends; the second value
     /// counts hand-overs whose message the client has but never completed. A QoS 2 message that was sent once must
     /// not go to another member of its group (MQTT-4.8.2-5), so it is handed out without the group.
-    pub fn drain(&mut self) -> (Vec<Waiting>, u64) {
+    pub(crate) fn drain(&mut self) -> (Vec<Waiting>, u64) {
         let mut held = 0;
         let mut waiting = Vec::new();
         for entry in std::mem::take(&mut self.window) {
@@ -270,7 +264,7 @@ impl Delivery {
     }
 
     /// Drops queued messages that expired; returns how many.
-    pub fn expire(&mut self, now: Moment) -> u64 {
+    pub(crate) fn expire(&mut self, now: Moment) -> u64 {
         let before = self.queue.len();
         let bytes = &mut self.queue_bytes;
         self.queue.retain(|waiting| {
@@ -284,7 +278,7 @@ impl Delivery {
     }
 
     /// Gives back memory that an idle session does not need.
-    pub fn shrink(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         if self.window.is_empty() && self.window.capacity() > 0 {
             self.window = VecDeque::new();
         }

@@ -24,8 +24,8 @@ use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use skein_types::{Filter, GroupName, QoS, SessionKey, SubscriptionFilter, Topic};
 
-pub use self::group::Group;
-pub use self::route::{Match, Route, RouteCache};
+pub(crate) use self::group::Group;
+pub(crate) use self::route::{Match, Route, RouteCache};
 use self::{subscribers::Subscribers, trie::Trie};
 use crate::session::Session;
 
@@ -46,7 +46,7 @@ pub struct SubscribeOptions {
 
 /// One session's subscription, as the matcher keeps it.
 #[derive(Clone, Debug)]
-pub struct Subscriber {
+pub(crate) struct Subscriber {
     pub(crate) session: Arc<Session>,
     pub(crate) options: SubscribeOptions,
 }

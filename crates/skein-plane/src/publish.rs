@@ -24,7 +24,7 @@ use crate::{
     plane::Plane,
     session::{
         Session,
-        deliver::{Delivered, Willing},
+        deliver::{Delivered, Part, Willing},
     },
     wire::{DeliveryOptions, SubscriptionIds, Wire},
 };
@@ -173,10 +173,10 @@ impl Batch {
                 let id = member.options.id.map_or(SubscriptionIds::None, SubscriptionIds::One);
                 let options =
                     self.run.options_for(member.options.qos, member.options.retain_as_published, id);
-                let part = (&mut self.run, index);
+                let part = Part { run: &mut self.run, index, now };
                 let session = &member.session;
                 if let Some(delivered) =
-                    session.deliver_shared(group, &options, part, willing, now, &mut self.tally)
+                    session.deliver_shared(group, &options, part, willing, &mut self.tally)
                 {
                     self.note(session, delivered);
                     return true;

@@ -31,6 +31,7 @@ struct Tree {
 #[derive(Debug, Default)]
 struct Node {
     message: Option<Arc<Message>>,
+    #[expect(clippy::box_collection, reason = "most nodes are leaves and have no table")]
     children: Option<Box<HashMap<Box<str>, Node, RandomState>>>,
 }
 
@@ -142,8 +143,7 @@ impl Tree {
             if !children.contains_key(level) {
                 children.insert(level.into(), Node::default());
             }
-            let Some(child) = children.get_mut(level) else { return None };
-            node = child;
+            node = children.get_mut(level)?;
         }
         let before = node.message.replace(message.clone());
         self.forget_deadline(before.as_ref());

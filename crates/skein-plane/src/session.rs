@@ -17,7 +17,7 @@ use parking_lot::{Mutex, MutexGuard};
 use skein_types::{ClientId, Message, Moment, SessionKey, SubscriptionFilter, Topic, UserName};
 
 pub use self::connection::{Connection, ConnectionInfo, Flushed};
-pub use self::inbound::Inbound;
+pub(crate) use self::inbound::Inbound;
 use self::subscriptions::Subscriptions;
 use crate::{
     access::{BoundAccess, Verdict},
@@ -87,6 +87,7 @@ pub(crate) struct State {
     pub(crate) inbound: Inbound,
     pub(crate) subscriptions: Subscriptions,
     /// Retained messages still to be sent, by topic, for subscriptions made since the client connected.
+    #[expect(clippy::box_collection, reason = "sessions get retained messages once and seldom")]
     pub(crate) retained: Option<Box<VecDeque<RetainedToSend>>>,
     pub(crate) will: Option<Box<Will>>,
     pub(crate) limits: Arc<SessionLimits>,

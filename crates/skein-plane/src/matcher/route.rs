@@ -105,15 +105,16 @@ impl<'a> Builder<'a> {
 
 /// The routes of the topics one publisher used last.
 #[derive(Debug, Default)]
-pub struct RouteCache {
+pub(crate) struct RouteCache {
     last: Option<Arc<Route>>,
+    #[expect(clippy::box_collection, reason = "most publishers have one topic and no table")]
     routes: Option<Box<HashMap<Topic, Arc<Route>, RandomState>>>,
 }
 
 impl RouteCache {
     /// The route of `topic`, matched anew when subscriptions or access rules changed since. `may_publish` is asked
     /// only then.
-    pub fn route(
+    pub(crate) fn route(
         &mut self,
         matcher: &Matcher,
         topic: &Topic,
@@ -151,10 +152,5 @@ impl RouteCache {
             routes.clear();
         }
         routes.insert(route.topic.clone(), route);
-    }
-
-    /// Forgets everything, to give the memory back.
-    pub fn clear(&mut self) {
-        *self = Self::default();
     }
 }

@@ -220,12 +220,12 @@ impl Session {
     ) -> Flushed {
         let Some(mut state) = self.lock_as(epoch) else { return Flushed::Lost };
         let low = state.limits.outbox_bytes_low();
-        if let Some(connection) = &mut state.connection {
-            if !connection.outbox.is_empty() {
-                tally.traffic.sent_bytes += connection.outbox.len() as u64;
-                tally.delivered += connection.outbox.drain_into(out);
-                connection.progressed(now, low);
-            }
+        if let Some(connection) = &mut state.connection
+            && !connection.outbox.is_empty()
+        {
+            tally.traffic.sent_bytes += connection.outbox.len() as u64;
+            tally.delivered += connection.outbox.drain_into(out);
+            connection.progressed(now, low);
         }
         state.pump(plane, now, tally);
         Flushed::Clear

@@ -23,6 +23,14 @@ pub(crate) struct Delivered {
     pub(crate) congested: bool,
 }
 
+/// One message of a run at the moment of its delivery.
+#[derive(Debug)]
+pub(crate) struct Part<'a> {
+    pub(crate) run: &'a mut Run,
+    pub(crate) index: usize,
+    pub(crate) now: Moment,
+}
+
 /// How willing a group member has to be to take a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Willing {
@@ -49,7 +57,7 @@ impl Session {
             (None, QoS::AtMostOnce) => tally.drop_messages(DropReason::ClientAway, run.len() as u64),
             (_, QoS::AtLeastOnce | QoS::ExactlyOnce) => {
                 for index in 0..run.len() {
-                    state.deliver_acknowledged(&options, run, index, None, now, tally);
+                    state.deliver_acknowledged(&options, Part { run: &mut *run, index, now }, None, tally);
                 }
             }
         }
@@ -61,9 +69,8 @@ impl Session {
         &self,
         group: &Arc<Group>,
         options: &DeliveryOptions,
-        (run, index): (&mut Run, usize),
+        part: Part<'_>,
         willing: Willing,
-        now: Moment,
         tally: &mut Tally,
     ) -> Option<Delivered> {
         let mut state = self.lock();
@@ -80,9 +87,9 @@ impl Session {
         match (&mut state.connection, options.qos) {
             (Some(connection), QoS::AtMostOnce) => {
                 let bytes_max = state.limits.outbox_bytes_max;
-                connection.deliver_one_unacknowledged(options, run, index, bytes_max, now, tally);
+                connection.deliver_one_unacknowledged(options, &part, bytes_max, tally);
             }
-            _ => state.deliver_acknowledged(options, run, index, Some(group), now, tally),
+            _ => state.deliver_acknowledged(options, part, Some(group), tally),
         }
         Some(state.after_delivery())
     }
@@ -105,12 +112,11 @@ impl State {
     fn deliver_acknowledged(
         &mut self,
         options: &DeliveryOptions,
-        run: &mut Run,
-        index: usize,
+        part: Part<'_>,
         group: Option<&Arc<Group>>,
-        now: Moment,
         tally: &mut Tally,
     ) {
+        let Part { run, index, now } = part;
         if self.ended || (self.connection.is_none() && !self.is_durable()) {
             tally.drop_messages(DropReason::SessionEnded, 1);
             return;
@@ -162,25 +168,24 @@ impl Connection {
             return;
         }
         for index in 0..run.len() {
-            self.deliver_one_unacknowledged(options, run, index, bytes_max, now, tally);
+            self.deliver_one_unacknowledged(options, &Part { run: &mut *run, index, now }, bytes_max, tally);
         }
     }
 
     fn deliver_one_unacknowledged(
         &mut self,
         options: &DeliveryOptions,
-        run: &mut Run,
-        index: usize,
+        part: &Part<'_>,
         bytes_max: usize,
-        now: Moment,
         tally: &mut Tally,
     ) {
-        let bytes = run.message(index).topic.len() + run.message(index).payload.len();
+        let message = part.run.message(part.index);
+        let bytes = message.topic.len() + message.payload.len();
         if self.outbox.len() + bytes > bytes_max && !self.outbox.is_empty() {
             tally.drop_messages(DropReason::OutboxFull, 1);
             return;
         }
-        self.send_unacknowledged(run.message(index), options, now, tally);
+        self.send_unacknowledged(message, options, part.now, tally);
     }
 }
 

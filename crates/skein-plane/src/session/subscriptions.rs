@@ -13,6 +13,7 @@ const FEW: usize = 16;
 #[derive(Debug)]
 pub(crate) enum Subscriptions {
     Few(Vec<(SubscriptionFilter, SubscribeOptions)>),
+    #[expect(clippy::box_collection, reason = "every session has this enum; few have a table")]
     Many(Box<HashMap<SubscriptionFilter, SubscribeOptions, RandomState>>),
 }
 
