@@ -1,1 +1,28 @@
-//! (being written)
+//! The HTTP door: health, metrics and the REST interface.
+//!
+//! Start with [`HttpDoor`] in `door.rs`. `router.rs` has the table of routes and who may use each, `guard.rs` decides
+//! who asks, `serve.rs` holds the sockets and their bounds, `metrics/names.rs` names every metric.
+//!
+//! The door reads the plane and ends connections when an operator asks; it never meets another door. What it must
+//! know of the node it is given by the node when it is made.
+#![warn(missing_docs, clippy::indexing_slicing)]
+
+mod body;
+mod clients;
+mod door;
+mod guard;
+mod health;
+mod metrics;
+mod problem;
+mod process;
+mod query;
+mod router;
+mod serve;
+mod status;
+mod timestamp;
+
+pub use door::{
+    Clock, HttpDoor, HttpSettings, ListenerFigures, Listeners, NodeInfo, Readiness, ReadinessSwitch,
+};
+pub use guard::{ROLE_ADMIN, ROLE_MONITOR};
+pub use metrics::reference;

@@ -1,0 +1,265 @@
+//! What the HTTP door is made of, and what the node tells it about itself.
+//!
+//! The node makes one door and runs it once per listener. Nothing here does IO; `serve.rs` does.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
+};
+
+use parking_lot::Mutex;
+use skein_plane::Plane;
+use skein_types::Moment;
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::{router, serve};
+
+/// Password checks at once. Each takes a core for tens of milliseconds and 19 MiB, and operators are few.
+const PASSWORD_CHECKS_MAX: usize = 2;
+/// Requests at once that look at every session. One after the other, so that listings never take more than one core
+/// from the doors that carry messages.
+const WALKS_MAX: usize = 1;
+
+/// Tells the node's time; the same clock that the other doors drive the plane with.
+pub type Clock = Arc<dyn Fn() -> Moment + Send + Sync>;
+
+/// Tells how the listeners of all other doors stand.
+pub type Listeners = Arc<dyn Fn() -> Vec<ListenerFigures> + Send + Sync>;
+
+/// What the node says of itself.
+#[derive(Clone)]
+pub struct NodeInfo {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub id: u16,
+    /// The version of the program.
+    pub version: String,
+    /// The wall-clock time at [`Moment::ZERO`].
+    pub started_at: SystemTime,
+    /// The node's clock.
+    pub clock: Clock,
+}
+
+/// One listener of any door, at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerFigures {
+    /// Its name.
+    pub name: String,
+    /// What its connections speak below their protocol: `tcp`, `tls`, `ws`, `http`.
+    pub transport: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Connections open now.
+    pub open: u64,
+    /// Connections accepted since the start.
+    pub accepted: u64,
+    /// Connections turned away because there were too many.
+    pub refused: u64,
+}
+
+/// Whether the node takes clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Readiness {
+    /// It is not there yet.
+    Starting,
+    /// It does.
+    Ready,
+    /// It is going away.
+    Draining,
+}
+
+/// The node's readiness, set by the node and shown by the door. A new one is starting.
+#[derive(Debug, Default)]
+pub struct ReadinessSwitch(AtomicU8);
+
+/// Bounds of the door.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// Connections over all listeners; more are answered with 503 and closed.
+    pub connections_max: usize,
+    /// Bytes of a request's first line and headers; at least 8 KiB, which hyper asks for.
+    pub header_bytes_max: usize,
+    /// How long a request's head may take, the wait for it on an idle connection included.
+    pub header_timeout: Duration,
+    /// Bytes of a request's body.
+    pub body_bytes_max: usize,
+    /// How long a request's body may take.
+    pub body_timeout: Duration,
+    /// After this time a connection is closed at its next pause, so that a peer that reads nothing cannot keep it.
+    pub connection_lifetime: Duration,
+    /// How long a connection that is to close may take over the request under way.
+    pub close_timeout: Duration,
+    /// Host names by which browsers may reach the door without a user, beside `localhost` and IP addresses.
+    pub host_names: Vec<String>,
+}
+
+/// The HTTP door. Copies are the same door.
+#[derive(Clone, Debug)]
+pub struct HttpDoor {
+    shared: Arc<Shared>,
+}
+
+/// What every request of the door sees.
+pub(crate) struct Shared {
+    pub(crate) plane: Arc<Plane>,
+    pub(crate) node: NodeInfo,
+    pub(crate) settings: HttpSettings,
+    pub(crate) readiness: Arc<ReadinessSwitch>,
+    pub(crate) password_checks: Arc<Semaphore>,
+    pub(crate) walks: Arc<Semaphore>,
+    /// One slot per connection that may still be opened.
+    pub(crate) slots: Arc<Semaphore>,
+    others: Listeners,
+    own: Mutex<Vec<Arc<OwnListener>>>,
+}
+
+/// Counts of one of the door's own listeners.
+#[derive(Debug)]
+pub(crate) struct OwnListener {
+    address: SocketAddr,
+    pub(crate) open: AtomicUsize,
+    pub(crate) accepted: AtomicU64,
+    pub(crate) refused: AtomicU64,
+}
+
+impl HttpDoor {
+    /// The door of the node that `node` describes; `listeners` tells about the other doors.
+    #[must_use]
+    pub fn new(
+        plane: Arc<Plane>,
+        node: NodeInfo,
+        listeners: Listeners,
+        readiness: Arc<ReadinessSwitch>,
+        settings: HttpSettings,
+    ) -> Self {
+        let slots = Arc::new(Semaphore::new(settings.connections_max.min(Semaphore::MAX_PERMITS)));
+        let shared = Shared {
+            plane,
+            node,
+            settings,
+            readiness,
+            password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX)),
+            walks: Arc::new(Semaphore::new(WALKS_MAX)),
+            slots,
+            others: listeners,
+            own: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Accepts on `listener` until `shutdown` is cancelled, then lets requests under way end and returns.
+    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) {
+        let router = router::router(&self.shared);
+        serve::serve(self.shared, router, listener, shutdown).await;
+    }
+}
+
+impl Shared {
+    pub(crate) fn now(&self) -> Moment {
+        (self.node.clock)()
+    }
+
+    /// The wall-clock time of a moment. A clock that was set since the node started does not change it.
+    pub(crate) fn wall_time(&self, moment: Moment) -> SystemTime {
+        self.node.started_at.checked_add(moment.since(Moment::ZERO)).unwrap_or(self.node.started_at)
+    }
+
+    /// Every listener of the node, the door's own included.
+    pub(crate) fn listeners(&self) -> Vec<ListenerFigures> {
+        let mut all = (self.others)();
+        all.extend(self.own.lock().iter().map(|listener| listener.figures()));
+        all
+    }
+
+    pub(crate) fn opened(&self, address: SocketAddr) -> Arc<OwnListener> {
+        let listener = Arc::new(OwnListener {
+            address,
+            open: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        });
+        self.own.lock().push(listener.clone());
+        listener
+    }
+
+    pub(crate) fn closed(&self, listener: &Arc<OwnListener>) {
+        self.own.lock().retain(|known| !Arc::ptr_eq(known, listener));
+    }
+}
+
+impl OwnListener {
+    fn figures(&self) -> ListenerFigures {
+        ListenerFigures {
+            name: "http".to_owned(),
+            transport: "http".to_owned(),
+            address: self.address,
+            open: self.open.load(Relaxed) as u64,
+            accepted: self.accepted.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+        }
+    }
+}
+
+impl Readiness {
+    /// The readiness as answers show it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+impl ReadinessSwitch {
+    /// Sets the readiness.
+    pub fn set(&self, readiness: Readiness) {
+        self.0.store(readiness as u8, Relaxed);
+    }
+
+    /// The readiness now.
+    #[must_use]
+    pub fn get(&self) -> Readiness {
+        match self.0.load(Relaxed) {
+            0 => Readiness::Starting,
+            1 => Readiness::Ready,
+            _ => Readiness::Draining,
+        }
+    }
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            connections_max: 256,
+            header_bytes_max: 16 * 1024,
+            header_timeout: Duration::from_secs(30),
+            body_bytes_max: 64 * 1024,
+            body_timeout: Duration::from_secs(10),
+            connection_lifetime: Duration::from_secs(300),
+            close_timeout: Duration::from_secs(5),
+            host_names: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for NodeInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeInfo").field("name", &self.name).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("node", &self.node).finish_non_exhaustive()
+    }
+}
