@@ -14,5 +14,8 @@ mod wire;
 
 pub use clock::Clock;
 pub use connection::{Closed, Context, MqttConnection, Origin, PasswordCheck, Step};
-pub use server::{ListenError, Listener, ListenerState, Shared, Transport, Workers};
+pub use server::{
+    ClientCertificates, Demand, ListenError, Listener, ListenerState, Shared, Stream, TlsError, TlsFiles,
+    TlsSource, Transport, Workers,
+};
 pub use settings::Settings;

@@ -5,8 +5,10 @@
 //! the sockets of subscribers on other workers.
 
 mod accept;
+mod handshake;
 mod io;
 mod task;
+mod tls;
 mod worker;
 
 use std::{
@@ -23,6 +25,8 @@ use skein_types::Code;
 use tokio::{sync::Notify, sync::Semaphore};
 
 pub use self::accept::{ListenError, Listener, Transport};
+pub use self::io::Stream;
+pub use self::tls::{ClientCertificates, Demand, TlsError, TlsFiles, TlsSource};
 pub use self::worker::Workers;
 use crate::{clock::Clock, settings::Settings};
 

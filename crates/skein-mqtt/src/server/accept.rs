@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 
 use super::{
     ListenerState, Place, Shared, log_end,
+    tls::TlsSource,
     worker::{Accepted, Workers},
 };
 use crate::settings::Settings;
@@ -30,12 +31,8 @@ const BACKLOG: i32 = 4096;
 pub enum Transport {
     /// TCP.
     Tcp,
-}
-
-/// How one connection's stream is made.
-#[derive(Clone, Debug)]
-pub(super) enum Security {
-    None,
+    /// TLS over TCP.
+    Tls(Arc<TlsSource>),
 }
 
 /// A listener could not be opened.
@@ -121,19 +118,14 @@ fn admit(
     // Without Nagle a small packet is sent at once; batches are written in one piece anyway. Fails when the peer was
     // gone before we looked.
     let stream = stream.set_nodelay(true).and_then(|()| stream.into_std()).ok()?;
-    Some(Accepted { stream, peer, place, security: transport.security() })
+    Some(Accepted { stream, peer, place, transport: transport.clone() })
 }
 
 impl Transport {
     fn name(&self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
-        }
-    }
-
-    fn security(&self) -> Security {
-        match self {
-            Self::Tcp => Security::None,
+            Self::Tls(_) => "tls",
         }
     }
 }

@@ -27,7 +27,19 @@ pub(super) enum Io {
     /// Written by whoever has something for the client.
     Direct { read: OwnedReadHalf, write: Arc<DirectSocket> },
     /// Written by the connection's task, from `pending`.
-    Owned { stream: Box<dyn Stream>, pending: Vec<u8>, start: usize },
+    Owned(Owned),
+}
+
+/// A stream and what is to be written to it.
+pub(super) struct Owned {
+    stream: Box<dyn Stream>,
+    pending: Vec<u8>,
+    /// How much of `pending` the stream has taken.
+    start: usize,
+    /// The stream keeps bytes it has taken and not written.
+    unflushed: bool,
+    /// Something was written since the connection's task last asked.
+    progressed: bool,
 }
 
 /// The writing half of a plain TCP connection.
@@ -52,13 +64,13 @@ impl Io {
     }
 
     pub(super) fn owned(stream: Box<dyn Stream>) -> Self {
-        Self::Owned { stream, pending: Vec::new(), start: 0 }
+        Self::Owned(Owned { stream, pending: Vec::new(), start: 0, unflushed: false, progressed: false })
     }
 
     pub(super) fn socket(&self) -> Option<Arc<dyn Socket>> {
         match self {
             Self::Direct { write, .. } => Some(write.clone()),
-            Self::Owned { .. } => None,
+            Self::Owned(_) => None,
         }
     }
 
@@ -70,7 +82,7 @@ impl Io {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Direct { read, .. } => std::pin::pin!(read.read_buf(buffer)).poll(cx),
-            Self::Owned { stream, .. } => std::pin::pin!(stream.read_buf(buffer)).poll(cx),
+            Self::Owned(owned) => std::pin::pin!(owned.stream.read_buf(buffer)).poll(cx),
         }
     }
 
@@ -78,15 +90,15 @@ impl Io {
     pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Direct { write, .. } => write.0.as_ref().poll_write_ready(cx),
-            Self::Owned { .. } => Poll::Pending,
+            Self::Owned(_) => Poll::Pending,
         }
     }
 
-    /// Bytes that wait in `pending`.
+    /// Where bytes wait to be written, behind those that wait already.
     pub(super) fn pending_mut(&mut self) -> Option<&mut Vec<u8>> {
         match self {
             Self::Direct { .. } => None,
-            Self::Owned { pending, .. } => Some(pending),
+            Self::Owned(owned) => Some(&mut owned.pending),
         }
     }
 
@@ -98,28 +110,30 @@ impl Io {
                 let _unread = write.0.try_write(bytes);
                 bytes.clear();
             }
-            Self::Owned { pending, .. } => pending.append(bytes),
+            Self::Owned(owned) => owned.pending.append(bytes),
         }
     }
 
+    /// Whether bytes wait that [`Io::poll_pending`] has to write.
     pub(super) fn has_pending(&self) -> bool {
-        matches!(self, Self::Owned { pending, start, .. } if *start < pending.len())
+        matches!(self, Self::Owned(owned) if owned.unflushed || !owned.pending.is_empty())
+    }
+
+    /// Whether the peer took something since the last call. Bytes in `pending` have left the session's outbox, so only
+    /// this tells a slow client from one that reads nothing.
+    pub(super) fn take_progress(&mut self) -> bool {
+        match self {
+            Self::Direct { .. } => false,
+            Self::Owned(owned) => std::mem::take(&mut owned.progressed),
+        }
     }
 
     /// Writes `pending`; ready once all of it is with the peer's kernel, as far as the stream can tell.
     pub(super) fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self::Owned { stream, pending, start } = self else { return Poll::Ready(Ok(())) };
-        while let Some(rest) = pending.get(*start..).filter(|rest| !rest.is_empty()) {
-            let written = ready!(Pin::new(&mut *stream).poll_write(cx, rest))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            *start = start.saturating_add(written);
+        match self {
+            Self::Direct { .. } => Poll::Ready(Ok(())),
+            Self::Owned(owned) => owned.poll_pending(cx),
         }
-        // Nothing is kept for an idle connection.
-        *pending = Vec::new();
-        *start = 0;
-        Pin::new(stream).poll_flush(cx)
     }
 
     /// Tells the peer that nothing more follows.
@@ -129,7 +143,87 @@ impl Io {
                 write.shutdown();
                 Poll::Ready(Ok(()))
             }
-            Self::Owned { stream, .. } => Pin::new(stream).poll_shutdown(cx),
+            Self::Owned(owned) => Pin::new(&mut owned.stream).poll_shutdown(cx),
         }
+    }
+}
+
+impl Owned {
+    fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest) = self.pending.get(self.start..).filter(|rest| !rest.is_empty()) {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.start = self.start.saturating_add(written);
+            self.progressed = true;
+            self.unflushed = true;
+        }
+        // Nothing is kept for an idle connection.
+        self.pending = Vec::new();
+        self.start = 0;
+        if self.unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.unflushed = false;
+            self.progressed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio::io::ReadBuf;
+
+    use super::*;
+
+    /// Takes every byte at once, but needs several flushes to get rid of them.
+    struct Buffering {
+        flushes_left: usize,
+    }
+
+    impl AsyncRead for Buffering {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Buffering {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            match self.flushes_left.checked_sub(1) {
+                None => Poll::Ready(Ok(())),
+                Some(left) => {
+                    self.flushes_left = left;
+                    Poll::Pending
+                }
+            }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.poll_flush(cx)
+        }
+    }
+
+    #[test]
+    fn bytes_the_stream_keeps_are_flushed_until_they_are_gone() {
+        let mut io = Io::owned(Box::new(Buffering { flushes_left: 2 }));
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(!io.has_pending());
+        io.write_soon(&mut b"hello".to_vec());
+        for _ in 0..2 {
+            assert!(io.has_pending());
+            assert!(io.poll_pending(cx).is_pending());
+        }
+        assert!(io.has_pending());
+        assert!(matches!(io.poll_pending(cx), Poll::Ready(Ok(()))));
+        assert!(!io.has_pending());
+        assert!(io.take_progress());
+        assert!(!io.take_progress());
     }
 }

@@ -178,10 +178,17 @@ impl Connection {
         if self.handle.register(cx.waker()) {
             return Poll::Ready(Event::Woken);
         }
-        if self.io.has_pending()
-            && let Poll::Ready(result) = self.io.poll_pending(cx)
-        {
-            return Poll::Ready(result.map_or_else(Event::Failed, |()| Event::Writable));
+        if self.io.has_pending() {
+            match self.io.poll_pending(cx) {
+                Poll::Ready(result) => {
+                    return Poll::Ready(result.map_or_else(Event::Failed, |()| Event::Writable));
+                }
+                Poll::Pending if self.blocked => {}
+                Poll::Pending => {
+                    self.blocked = true;
+                    self.set_timer();
+                }
+            }
         }
         if self.blocked && self.io.poll_writable(cx).is_ready() {
             return Poll::Ready(Event::Writable);
@@ -309,7 +316,13 @@ impl Connection {
             let flushed = match self.io.pending_mut() {
                 None => session.unblock(epoch, &self.shared.plane, now, &mut batch.tally),
                 Some(pending) => {
-                    session.take_output(epoch, &self.shared.plane, pending, now, &mut batch.tally)
+                    let mut take =
+                        || session.take_output(epoch, &self.shared.plane, pending, now, &mut batch.tally);
+                    // The second time takes what the first found room for.
+                    match take() {
+                        Flushed::Clear => take(),
+                        lost => lost,
+                    }
                 }
             };
             self.shared.plane.account(&mut batch.tally);
@@ -390,7 +403,8 @@ impl Connection {
             self.set_timer();
             return Ok(());
         };
-        if session.is_slow_consumer(epoch, now) {
+        let progressed = self.io.take_progress();
+        if session.is_slow_consumer(epoch, now) && !progressed {
             return Err(self.close(Code::SlowConsumer, "the client does not read what is sent to it"));
         }
         // MQTT-3.1.2-22.

@@ -15,7 +15,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Place, Shared,
-    accept::Security,
+    accept::Transport,
+    handshake,
     io::Io,
     log_end,
     task::{Connection, serve},
@@ -29,7 +30,7 @@ pub(super) struct Accepted {
     pub(super) stream: std::net::TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) place: Place,
-    pub(super) security: Security,
+    pub(super) transport: Transport,
 }
 
 /// The threads that serve connections.
@@ -99,15 +100,22 @@ async fn work(mut queue: mpsc::Receiver<Accepted>, shared: Arc<Shared>, stop: Ca
     tasks.wait().await;
 }
 
-/// Gives a connection its task. Plain TCP needs no handshake below MQTT and starts at once.
+/// Gives a connection its task. Plain TCP needs no handshake below MQTT and starts at once; for the rest a task of its
+/// own shakes hands and is gone afterwards, so that an open connection does not carry what the handshake needed.
 fn welcome(accepted: Accepted, shared: &Arc<Shared>, tasks: &TaskTracker) {
-    let Accepted { stream, peer, place, security } = accepted;
+    let Accepted { stream, peer, place, transport } = accepted;
     let Ok(stream) = TcpStream::from_std(stream) else {
         return log_end(peer, None, Code::Internal, "the socket could not be registered");
     };
-    match security {
-        Security::None => {
-            tasks.spawn(serve(Connection::new(shared.clone(), place, peer, Io::direct(stream), None)));
-        }
+    let shared = shared.clone();
+    if matches!(transport, Transport::Tcp) {
+        tasks.spawn(serve(Connection::new(shared, place, peer, Io::direct(stream), None)));
+        return;
     }
+    let connections = tasks.clone();
+    tasks.spawn(async move {
+        if let Some(connection) = handshake::open(stream, peer, place, transport, shared).await {
+            connections.spawn(serve(connection));
+        }
+    });
 }

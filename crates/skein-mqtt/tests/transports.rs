@@ -1,0 +1,10 @@
+//! MQTT over TLS and WebSocket: real sockets, real certificates, and clients that do it wrong.
+//!
+//! The server is made as the node makes it, on threads of its own; clients speak MQTT with the crate's own codec.
+
+#[path = "transports/client.rs"]
+mod client;
+#[path = "transports/server.rs"]
+mod server;
+#[path = "transports/tls.rs"]
+mod tls;
