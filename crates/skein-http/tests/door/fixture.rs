@@ -1,0 +1,169 @@
+//! A door on a loopback port over a plane of its own, and sessions without an MQTT door.
+
+use std::{
+    net::SocketAddr,
+    num::NonZeroU16,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, UNIX_EPOCH},
+};
+
+use skein_http::{HttpDoor, HttpSettings, ListenerFigures, NodeInfo, ReadinessSwitch};
+use skein_plane::{
+    Batch, Connection, ConnectionInfo, Ending, Handle, Open, Opened, Plane, PlaneLimits, QueueLimits,
+    SessionLimits,
+    access::{Access, AccessList, Anonymous, Door, Identity},
+    wire::{DeliveryOptions, Encoded, Form, Frame, Wire},
+};
+use skein_types::{ClientId, Code, Moment, UserName};
+use tokio::{net::TcpListener, runtime::Runtime, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+/// Bytes that greet a client of these tests; nobody reads them, so they stay in its outbox.
+pub(crate) const GREETING_BYTES: usize = 5;
+/// The wall-clock time at which the nodes of these tests start, in seconds since 1970: 2025-01-01T00:00:00Z.
+const STARTED_AT_SECS: u64 = 1_735_689_600;
+
+pub(crate) struct Fixture {
+    pub(crate) plane: Arc<Plane>,
+    pub(crate) address: SocketAddr,
+    pub(crate) readiness: Arc<ReadinessSwitch>,
+    pub(crate) clock_millis: Arc<AtomicU64>,
+    shutdown: CancellationToken,
+    running: Option<JoinHandle<()>>,
+    runtime: Runtime,
+}
+
+/// A connected client.
+pub(crate) struct Connected {
+    pub(crate) opened: Opened,
+    pub(crate) handle: Arc<Handle>,
+}
+
+impl Fixture {
+    /// A door that lets everybody on the machine in.
+    pub(crate) fn open() -> Self {
+        Self::start(Access::new(AccessList::open(), Anonymous::Loopback), HttpSettings::default())
+    }
+
+    pub(crate) fn with_settings(settings: HttpSettings) -> Self {
+        Self::start(Access::new(AccessList::open(), Anonymous::Loopback), settings)
+    }
+
+    pub(crate) fn start(access: Access, settings: HttpSettings) -> Self {
+        let plane = Arc::new(Plane::new(Arc::new(access), PlaneLimits { retained_messages_max: 10 }));
+        let clock_millis = Arc::new(AtomicU64::new(1500));
+        let clock = clock_millis.clone();
+        let node = NodeInfo {
+            name: "nod\"e".to_owned(),
+            id: 7,
+            version: "1.2.3".to_owned(),
+            started_at: UNIX_EPOCH + Duration::from_secs(STARTED_AT_SECS),
+            clock: Arc::new(move || Moment::from_millis(clock.load(Relaxed))),
+        };
+        let mqtt = ListenerFigures {
+            name: "mqtt".to_owned(),
+            transport: "tcp".to_owned(),
+            address: ([127, 0, 0, 1], 1883).into(),
+            open: 3,
+            accepted: 5,
+            refused: 2,
+        };
+        let readiness = Arc::new(ReadinessSwitch::default());
+        let listeners = Arc::new(move || vec![mqtt.clone()]);
+        let door = HttpDoor::new(plane.clone(), node, listeners, readiness.clone(), settings);
+        let runtime = Runtime::new().unwrap();
+        let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let running = runtime.spawn(door.run(listener, shutdown.clone()));
+        Self { plane, address, readiness, clock_millis, shutdown, running: Some(running), runtime }
+    }
+
+    /// Connects a client as if a door had; a session with an expiry outlives its connection.
+    pub(crate) fn connect(&self, id: &str, user: Option<&str>, expiry_secs: u32) -> Connected {
+        let now = Moment::from_millis(self.clock_millis.load(Relaxed));
+        let address = ([192, 0, 2, 1], 40_000).into();
+        let identity = Identity::anonymous(ClientId::new(id), SocketAddr::ip(&address), Door::Mqtt);
+        let identity = match user {
+            Some(user) => identity.vouched(UserName::new(user)),
+            None => identity,
+        };
+        let open = Open {
+            client_id: ClientId::new(id),
+            clean_start: false,
+            expiry_secs,
+            receive_maximum: NonZeroU16::MAX,
+            will: None,
+            access: Some(Arc::new(self.plane.access().bind(identity))),
+            limits: Arc::new(limits()),
+        };
+        let info = ConnectionInfo {
+            address,
+            door: Door::Mqtt.name(),
+            version: "3.1.1",
+            listener: Arc::from("mqtt"),
+            keep_alive_secs: 60,
+            connected_at: now,
+        };
+        let handle = Arc::new(Handle::default());
+        let connection = Connection::new(Box::new(Silent), None, handle.clone(), info);
+        let mut batch = Batch::default();
+        let opened = self.plane.open(open, connection, &mut batch, now);
+        self.plane.finish(&mut batch, now);
+        Connected { opened, handle }
+    }
+
+    /// The client goes; its session stays for as long as it asked for.
+    pub(crate) fn leave(&self, client: &Connected) {
+        let (mut batch, now) = (Batch::default(), Moment::from_millis(self.clock_millis.load(Relaxed)));
+        let Opened { session, epoch, .. } = &client.opened;
+        self.plane.close(session, *epoch, Ending::Graceful, None, &mut batch, now).unwrap();
+        self.plane.finish(&mut batch, now);
+    }
+
+    pub(crate) fn shut_down(&self) {
+        self.shutdown.cancel();
+    }
+
+    /// Waits until the door has ended.
+    pub(crate) fn wait_for_end(&mut self) {
+        let running = self.running.take().expect("a door ends once");
+        let ended =
+            self.runtime.block_on(async { tokio::time::timeout(skein_testkit::DEADLINE, running).await });
+        ended.expect("the door ends when it is told to").expect("the door did not panic");
+    }
+}
+
+fn limits() -> SessionLimits {
+    SessionLimits {
+        outbox_bytes_max: 1024,
+        queue: QueueLimits { messages_max: 10, bytes_max: 1024 },
+        slow_consumer_timeout: Duration::from_secs(10),
+        subscriptions_max: 10,
+    }
+}
+
+/// The bytes of a protocol that only says hello.
+#[derive(Debug)]
+struct Silent;
+
+impl Wire for Silent {
+    fn form(&self, _options: &DeliveryOptions, _size_bytes: usize) -> Option<Form> {
+        None
+    }
+
+    fn publish(&mut self, _frame: &Frame<'_>, _out: &mut Vec<u8>) -> Encoded {
+        Encoded::TooLarge
+    }
+
+    fn release(&mut self, _id: NonZeroU16, _out: &mut Vec<u8>) {}
+
+    fn greet(&mut self, _present: bool, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[0; GREETING_BYTES]);
+    }
+
+    fn farewell(&mut self, _code: Code, _out: &mut Vec<u8>) {}
+}
