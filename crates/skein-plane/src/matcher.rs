@@ -178,3 +178,6 @@ impl Matcher {
         self.generation.fetch_add(1, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
