@@ -99,7 +99,8 @@ pub(crate) struct Delivery {
     window: VecDeque<InFlight>,
     /// Position in the id circle of the window's front: its id minus one.
     front: u16,
-    /// Entries of the window, from its front, that the present connection has been sent.
+    /// Entries of the window, from its front, that the present connection has been sent; the one behind them is not
+    /// done.
     sent: u16,
     /// Sent and not fully acknowledged; at most `receive_maximum`.
     unacknowledged: u16,
@@ -107,6 +108,8 @@ pub(crate) struct Delivery {
     receive_maximum: u16,
     queue: VecDeque<Waiting>,
     queue_bytes: usize,
+    /// No message in the queue expires before this.
+    queue_expires_at: Moment,
 }
 
 impl Default for Delivery {
@@ -119,6 +122,7 @@ impl Default for Delivery {
             receive_maximum: ID_COUNT,
             queue: VecDeque::new(),
             queue_bytes: 0,
+            queue_expires_at: Moment::NEVER,
         }
     }
 }
@@ -133,42 +137,54 @@ impl Delivery {
     }
 
     /// Takes a new message at QoS 1 or 2. The caller sends it when told to, with [`Delivery::connected`] before.
-    pub(crate) fn offer(&mut self, waiting: Waiting, online: bool, limits: QueueLimits) -> Offer {
+    pub(crate) fn offer(
+        &mut self,
+        waiting: Waiting,
+        online: bool,
+        limits: QueueLimits,
+        now: Moment,
+        expired: &mut u64,
+    ) -> Offer {
         if online && self.queue.is_empty() && self.has_room() {
             return Offer::Send(self.admit(waiting));
         }
-        if self.enqueue(waiting, limits) { Offer::Queued } else { Offer::Full }
+        if !self.has_queue_room(&waiting, limits) {
+            // What expired meanwhile does not take the room of what did not.
+            *expired += self.expire(now);
+            if !self.has_queue_room(&waiting, limits) {
+                return Offer::Full;
+            }
+        }
+        self.enqueue(waiting);
+        Offer::Queued
     }
 
-    /// Puts a message of any QoS behind all others; false when the queue is full.
-    pub(crate) fn enqueue(&mut self, waiting: Waiting, limits: QueueLimits) -> bool {
-        let bytes = waiting.message.size_bytes();
-        if self.queue.len() >= limits.messages_max
-            || self.queue_bytes.saturating_add(bytes) > limits.bytes_max
-        {
-            return false;
+    /// Puts a message behind all others, whatever the queue's bounds are.
+    pub(crate) fn enqueue(&mut self, waiting: Waiting) {
+        self.queue_bytes += waiting.message.size_bytes();
+        if let Some(expires_at) = waiting.message.expires_at {
+            self.queue_expires_at = self.queue_expires_at.min(expires_at);
         }
-        self.queue_bytes += bytes;
         self.queue.push_back(waiting);
-        true
+    }
+
+    fn has_queue_room(&self, waiting: &Waiting, limits: QueueLimits) -> bool {
+        self.queue.len() < limits.messages_max
+            && self.queue_bytes.saturating_add(waiting.message.size_bytes()) <= limits.bytes_max
     }
 
     /// The next thing to send now, if the window has room. Messages that expired meanwhile are counted in
     /// `expired` and skipped; those sent before never expire (MQTT-4.3.2-3, MQTT-4.3.3-7).
     pub(crate) fn next(&mut self, now: Moment, expired: &mut u64) -> Option<Next<'_>> {
-        while usize::from(self.sent) < self.window.len() {
-            let index = self.sent;
-            let id = self.id_at(index);
-            let entry = self.window.get(usize::from(index))?;
-            if entry.phase == Phase::Done {
-                self.sent += 1;
-                continue;
-            }
+        if usize::from(self.sent) < self.window.len() {
             if self.unacknowledged >= self.receive_maximum {
                 return None;
             }
+            let index = self.sent;
+            let id = self.id_at(index);
             self.sent += 1;
             self.unacknowledged += 1;
+            self.pass_done();
             let entry = self.window.get(usize::from(index))?;
             return Some(match &entry.waiting {
                 Some(waiting) => Next::Publish { id, waiting, again: true },
@@ -264,16 +280,22 @@ impl Delivery {
     }
 
     /// Drops queued messages that expired; returns how many.
-    pub(crate) fn expire(&mut self, now: Moment) -> u64 {
+    fn expire(&mut self, now: Moment) -> u64 {
+        if self.queue_expires_at > now {
+            return 0;
+        }
         let before = self.queue.len();
-        let bytes = &mut self.queue_bytes;
-        self.queue.retain(|waiting| {
-            let keep = !waiting.message.is_expired(now);
-            if !keep {
-                *bytes -= waiting.message.size_bytes();
+        let (mut bytes, mut expires_at) = (0, Moment::NEVER);
+        self.queue.retain(|Waiting { message, .. }| {
+            let keep = !message.is_expired(now);
+            if keep {
+                bytes += message.size_bytes();
+                expires_at = expires_at.min(message.expires_at.unwrap_or(Moment::NEVER));
             }
             keep
         });
+        self.queue_bytes = bytes;
+        self.queue_expires_at = expires_at;
         (before - self.queue.len()) as u64
     }
 
@@ -332,6 +354,13 @@ impl Delivery {
         Acked::Done
     }
 
+    /// What the client acknowledged on an earlier connection is not sent again.
+    fn pass_done(&mut self) {
+        while self.window.get(usize::from(self.sent)).is_some_and(|entry| entry.phase == Phase::Done) {
+            self.sent += 1;
+        }
+    }
+
     fn pop_done(&mut self) {
         while self.window.front().is_some_and(|entry| entry.phase == Phase::Done) {
             self.window.pop_front();
@@ -340,3 +369,6 @@ impl Delivery {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,7 +123,7 @@ impl State {
         }
         let room = self.connection.as_ref().is_some_and(|to| to.outbox.len() < self.limits.outbox_bytes_max);
         let waiting = Waiting { message: run.shared(index), options: options.clone(), group: group.cloned() };
-        match self.delivery.offer(waiting, room, self.limits.queue) {
+        match self.delivery.offer(waiting, room, self.limits.queue, now, &mut tally.expired) {
             Offer::Queued => {}
             Offer::Full => tally.drop_messages(DropReason::QueueFull, 1),
             Offer::Send(id) => {

@@ -75,9 +75,8 @@ impl State {
                 continue;
             }
             let waiting = Waiting { message, options, group: None };
-            // A full window sends it through the queue, which is empty here and takes one message of any size.
-            let unbounded = crate::delivery::QueueLimits { messages_max: usize::MAX, bytes_max: usize::MAX };
-            self.delivery.enqueue(waiting, unbounded);
+            // Through the queue, which is empty here and takes one message of any size.
+            self.delivery.enqueue(waiting);
             self.pump_one(now, tally);
             return self.pump_retained(plane, now, tally);
         }

@@ -1,0 +1,440 @@
+//! Window and queue against a model that is a plain list, and what the list cannot show: ids going round.
+
+use std::{num::NonZeroU16, sync::Arc};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use skein_types::{Filter, GroupName, Message, Moment, QoS, SessionKey, SubscriptionFilter, Topic};
+
+use super::{Acked, Delivery, Next, Offer, QueueLimits, Waiting};
+use crate::{
+    matcher::{
+        Matcher,
+        tests::{PLAIN, session},
+    },
+    wire::{DeliveryOptions, SubscriptionIds},
+};
+
+const LIMITS: QueueLimits = QueueLimits { messages_max: 6, bytes_max: 2500 };
+const UNBOUNDED: QueueLimits = QueueLimits { messages_max: usize::MAX, bytes_max: usize::MAX };
+
+fn waiting(number: u32, qos: QoS, padding: usize, expires_at: Option<Moment>) -> Waiting {
+    let mut payload = number.to_be_bytes().to_vec();
+    payload.resize(4 + padding, 0);
+    let message =
+        Message { expires_at, ..Message::new(Topic::try_from("t").unwrap(), Bytes::from(payload), qos) };
+    let options = DeliveryOptions { qos, retain: false, ids: SubscriptionIds::None };
+    Waiting { message: Arc::new(message), options, group: None }
+}
+
+fn number_of(waiting: &Waiting) -> u32 {
+    u32::from_be_bytes(waiting.message.payload[..4].try_into().unwrap())
+}
+
+fn id(number: u16) -> NonZeroU16 {
+    NonZeroU16::new(number).unwrap()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Queued,
+    Published,
+    Released,
+}
+
+/// One message the session holds.
+#[derive(Clone, Debug)]
+struct Held {
+    number: u32,
+    qos: QoS,
+    bytes: usize,
+    expires_at: Option<Moment>,
+    stage: Stage,
+    id: u16,
+    /// Sent on the present connection.
+    sent: bool,
+}
+
+/// What a session should do: all messages it holds, in the order in which they came.
+#[derive(Debug)]
+struct Model {
+    held: Vec<Held>,
+    last_id: u16,
+    receive_maximum: u16,
+    online: bool,
+    expired: u64,
+}
+
+/// What was sent, in a form that can be compared.
+#[derive(Debug, PartialEq, Eq)]
+enum Sent {
+    Message { id: Option<u16>, number: u32, again: bool },
+    Release(u16),
+}
+
+impl Model {
+    fn unacknowledged(&self) -> usize {
+        self.held.iter().filter(|held| held.sent).count()
+    }
+
+    fn queued(&self) -> (usize, usize) {
+        let queued = || self.held.iter().filter(|held| held.stage == Stage::Queued);
+        (queued().count(), queued().map(|held| held.bytes).sum())
+    }
+
+    fn has_window_room(&self) -> bool {
+        let resent = self.held.iter().all(|held| held.stage == Stage::Queued || held.sent);
+        self.online && resent && self.unacknowledged() < usize::from(self.receive_maximum)
+    }
+
+    fn admit(&mut self, index: usize) -> u16 {
+        self.last_id = self.last_id % u16::MAX + 1;
+        let held = &mut self.held[index];
+        (held.stage, held.id, held.sent) = (Stage::Published, self.last_id, true);
+        self.last_id
+    }
+
+    fn drop_expired(&mut self, now: Moment) {
+        let before = self.held.len();
+        self.held.retain(|held| {
+            held.stage != Stage::Queued || held.expires_at.is_none_or(|deadline| deadline > now)
+        });
+        self.expired += (before - self.held.len()) as u64;
+    }
+
+    fn offer(&mut self, held: Held, now: Moment) -> Offer {
+        if self.queued().0 == 0 && self.has_window_room() {
+            self.held.push(held);
+            return Offer::Send(id(self.admit(self.held.len() - 1)));
+        }
+        let fits = |(messages, bytes): (usize, usize)| {
+            messages < LIMITS.messages_max && bytes + held.bytes <= LIMITS.bytes_max
+        };
+        if !fits(self.queued()) {
+            self.drop_expired(now);
+        }
+        if !fits(self.queued()) {
+            return Offer::Full;
+        }
+        self.held.push(held);
+        Offer::Queued
+    }
+
+    fn next(&mut self, now: Moment) -> Option<Sent> {
+        let room = self.unacknowledged() < usize::from(self.receive_maximum);
+        if let Some(again) = self.held.iter_mut().find(|held| held.stage != Stage::Queued && !held.sent) {
+            if !room {
+                return None;
+            }
+            again.sent = true;
+            return Some(match again.stage {
+                Stage::Released => Sent::Release(again.id),
+                _ => Sent::Message { id: Some(again.id), number: again.number, again: true },
+            });
+        }
+        loop {
+            let index = self.held.iter().position(|held| held.stage == Stage::Queued)?;
+            if self.held[index].expires_at.is_some_and(|deadline| deadline <= now) {
+                self.held.remove(index);
+                self.expired += 1;
+                continue;
+            }
+            let number = self.held[index].number;
+            if self.held[index].qos == QoS::AtMostOnce {
+                self.held.remove(index);
+                return Some(Sent::Message { id: None, number, again: false });
+            }
+            if !room {
+                return None;
+            }
+            return Some(Sent::Message { id: Some(self.admit(index)), number, again: false });
+        }
+    }
+
+    fn acknowledge(&mut self, id: u16, ack: Ack) -> Acked {
+        let Some(index) = self.held.iter().position(|held| held.sent && held.id == id) else {
+            return Acked::Unknown;
+        };
+        match (ack, self.held[index].qos, self.held[index].stage) {
+            (Ack::Published, QoS::AtLeastOnce, Stage::Published)
+            | (Ack::Refused, QoS::ExactlyOnce, Stage::Published)
+            | (Ack::Completed, QoS::ExactlyOnce, Stage::Released) => {
+                self.held.remove(index);
+                Acked::Done
+            }
+            (Ack::Received, QoS::ExactlyOnce, _) | (Ack::Refused, QoS::ExactlyOnce, Stage::Released) => {
+                self.held[index].stage = Stage::Released;
+                Acked::Release
+            }
+            _ => Acked::Unknown,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Ack {
+    Published,
+    Received,
+    Refused,
+    Completed,
+}
+
+fn acknowledge(delivery: &mut Delivery, id: NonZeroU16, ack: Ack) -> Acked {
+    match ack {
+        Ack::Published => delivery.published(id),
+        Ack::Received => delivery.received(id, false),
+        Ack::Refused => delivery.received(id, true),
+        Ack::Completed => delivery.completed(id),
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Offer {
+        qos: QoS,
+        padding: usize,
+        life_millis: Option<u64>,
+    },
+    Enqueue,
+    Next,
+    /// Of one that was sent, or of any id.
+    Acknowledge(prop::sample::Index, Ack),
+    AcknowledgeAny(u16, Ack),
+    GiveUp,
+    Connect(u16),
+    Disconnect,
+    Pass(u64),
+    Shrink,
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let ack = || prop::sample::select(vec![Ack::Published, Ack::Received, Ack::Refused, Ack::Completed]);
+    let qos = prop::sample::select(vec![QoS::AtLeastOnce, QoS::ExactlyOnce]);
+    let life = prop::option::weighted(0.3, 1_u64..40);
+    prop_oneof![
+        8 => (qos, 0_usize..800, life)
+            .prop_map(|(qos, padding, life_millis)| Step::Offer { qos, padding, life_millis }),
+        1 => Just(Step::Enqueue),
+        5 => Just(Step::Next),
+        8 => (any::<prop::sample::Index>(), ack()).prop_map(|(index, ack)| Step::Acknowledge(index, ack)),
+        1 => (1_u16.., ack()).prop_map(|(id, ack)| Step::AcknowledgeAny(id, ack)),
+        1 => Just(Step::GiveUp),
+        2 => (1_u16..5).prop_map(Step::Connect),
+        1 => Just(Step::Disconnect),
+        2 => (1_u64..30).prop_map(Step::Pass),
+        1 => Just(Step::Shrink),
+    ]
+}
+
+/// Delivery and model side by side.
+struct Pair {
+    delivery: Delivery,
+    model: Model,
+    now: Moment,
+    numbers: u32,
+    expired: u64,
+}
+
+impl Pair {
+    fn step(&mut self, step: Step) {
+        let online = self.model.online;
+        match step {
+            Step::Offer { qos, padding, life_millis } => {
+                let expires_at = life_millis.map(|life| Moment::from_millis(self.now.as_millis() + life));
+                let new = self.new_message(qos, padding, expires_at);
+                let offered = self.delivery.offer(new, online, LIMITS, self.now, &mut self.expired);
+                let held = self.held(qos, padding, expires_at);
+                assert_eq!(offered, self.model.offer(held, self.now));
+            }
+            Step::Enqueue => {
+                let new = self.new_message(QoS::AtMostOnce, 0, None);
+                self.delivery.enqueue(new);
+                let held = self.held(QoS::AtMostOnce, 0, None);
+                self.model.held.push(held);
+            }
+            Step::Next if online => {
+                let sent = self.delivery.next(self.now, &mut self.expired).map(|next| match next {
+                    Next::Publish { id, waiting, again } => {
+                        Sent::Message { id: Some(id.get()), number: number_of(waiting), again }
+                    }
+                    Next::Unacknowledged(waiting) => {
+                        Sent::Message { id: None, number: number_of(&waiting), again: false }
+                    }
+                    Next::Release(id) => Sent::Release(id.get()),
+                });
+                assert_eq!(sent, self.model.next(self.now));
+            }
+            Step::Acknowledge(index, ack) if online => {
+                let sent: Vec<u16> =
+                    self.model.held.iter().filter(|held| held.sent).map(|held| held.id).collect();
+                if !sent.is_empty() {
+                    self.acknowledge(sent[index.index(sent.len())], ack);
+                }
+            }
+            Step::AcknowledgeAny(id, ack) if online => self.acknowledge(id, ack),
+            Step::GiveUp if online => {
+                if let Some(index) = self.model.held.iter().rposition(|held| held.sent) {
+                    let held = self.model.held.remove(index);
+                    self.delivery.give_up(id(held.id));
+                }
+            }
+            Step::Connect(receive_maximum) => {
+                self.delivery.connected(id(receive_maximum));
+                (self.model.online, self.model.receive_maximum) = (true, receive_maximum);
+                self.model.held.iter_mut().for_each(|held| held.sent = false);
+            }
+            Step::Disconnect => self.model.online = false,
+            Step::Pass(millis) => self.now = Moment::from_millis(self.now.as_millis() + millis),
+            Step::Shrink => self.delivery.shrink(),
+            Step::Next | Step::Acknowledge(..) | Step::AcknowledgeAny(..) | Step::GiveUp => {}
+        }
+        self.check();
+    }
+
+    fn acknowledge(&mut self, number: u16, ack: Ack) {
+        let acked = acknowledge(&mut self.delivery, id(number), ack);
+        assert_eq!(acked, self.model.acknowledge(number, ack), "{ack:?} of {number}");
+    }
+
+    fn new_message(&mut self, qos: QoS, padding: usize, expires_at: Option<Moment>) -> Waiting {
+        self.numbers += 1;
+        waiting(self.numbers, qos, padding, expires_at)
+    }
+
+    fn held(&self, qos: QoS, padding: usize, expires_at: Option<Moment>) -> Held {
+        let bytes = waiting(self.numbers, qos, padding, expires_at).message.size_bytes();
+        Held { number: self.numbers, qos, bytes, expires_at, stage: Stage::Queued, id: 0, sent: false }
+    }
+
+    fn check(&self) {
+        let Self { delivery, model, .. } = self;
+        assert_eq!(delivery.queued(), model.queued());
+        assert_eq!(self.expired, model.expired);
+        let in_flight = model.held.iter().filter(|held| held.stage != Stage::Queued);
+        let mut ids: Vec<u16> = in_flight.map(|held| held.id).collect();
+        assert_eq!(delivery.in_flight(), ids.len());
+        if model.online {
+            assert!(model.unacknowledged() <= usize::from(model.receive_maximum));
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(delivery.in_flight(), ids.len(), "an id is used twice");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn delivery_does_what_the_list_does(steps in prop::collection::vec(any_step(), 1..150), first_id in 0_u16..) {
+        // Some runs cross the end of the circle of ids.
+        let first = if first_id % 2 == 0 { 65_530 } else { 0 };
+        let model = Model { held: Vec::new(), last_id: first, receive_maximum: u16::MAX, online: false, expired: 0 };
+        let delivery = Delivery { front: first, ..Delivery::default() };
+        let mut pair = Pair { delivery, model, now: Moment::ZERO, numbers: 0, expired: 0 };
+        for step in steps {
+            pair.step(step);
+        }
+        let (waiting, held) = pair.delivery.drain();
+        let found: Vec<u32> = waiting.iter().map(number_of).collect();
+        let model = pair.model.held;
+        let expect: Vec<u32> =
+            model.iter().filter(|held| held.stage != Stage::Released).map(|held| held.number).collect();
+        prop_assert_eq!(&found, &expect);
+        prop_assert_eq!(held as usize, model.len() - expect.len());
+        prop_assert_eq!((pair.delivery.queued(), pair.delivery.in_flight()), ((0, 0), 0));
+    }
+}
+
+fn offer(delivery: &mut Delivery, number: u32, qos: QoS) -> Offer {
+    delivery.offer(waiting(number, qos, 0, None), true, UNBOUNDED, Moment::ZERO, &mut 0)
+}
+
+#[test]
+fn ids_go_round() {
+    let mut delivery = Delivery::default();
+    delivery.connected(id(3));
+    for number in 0..70_000_u32 {
+        let expect = id(u16::try_from(number % 65_535 + 1).unwrap());
+        assert_eq!(offer(&mut delivery, number, QoS::AtLeastOnce), Offer::Send(expect));
+        assert_eq!(delivery.published(expect), Acked::Done);
+    }
+    assert_eq!(delivery.in_flight(), 0);
+}
+
+#[test]
+fn an_id_in_use_is_not_given_twice_when_ids_come_round() {
+    let mut delivery = Delivery::default();
+    delivery.connected(NonZeroU16::MAX);
+    assert_eq!(offer(&mut delivery, 0, QoS::ExactlyOnce), Offer::Send(id(1)));
+    for number in 2..=65_535 {
+        assert_eq!(offer(&mut delivery, number, QoS::AtLeastOnce), Offer::Send(id(number as u16)));
+        assert_eq!(delivery.published(id(number as u16)), Acked::Done);
+    }
+    // The circle is closed as long as the first one is not acknowledged.
+    assert_eq!(offer(&mut delivery, 65_536, QoS::AtLeastOnce), Offer::Queued);
+    assert!(delivery.next(Moment::ZERO, &mut 0).is_none());
+    assert_eq!(delivery.received(id(1), false), Acked::Release);
+    assert!(delivery.next(Moment::ZERO, &mut 0).is_none());
+    assert_eq!(delivery.completed(id(1)), Acked::Done);
+    match delivery.next(Moment::ZERO, &mut 0) {
+        Some(Next::Publish { id: given, waiting, again: false }) => {
+            assert_eq!((given, number_of(waiting)), (id(1), 65_536));
+        }
+        other => panic!("expected the queued message, got {other:?}"),
+    }
+}
+
+#[test]
+fn an_expired_message_does_not_take_the_room_of_a_living_one() {
+    let mut delivery = Delivery::default();
+    let mut expired = 0;
+    let limits = QueueLimits { messages_max: 2, bytes_max: usize::MAX };
+    let mut offer = |number, life, now| {
+        let message = waiting(number, QoS::AtLeastOnce, 0, Some(Moment::from_millis(life)));
+        delivery.offer(message, false, limits, Moment::from_millis(now), &mut expired)
+    };
+    assert_eq!(offer(1, 10, 0), Offer::Queued);
+    assert_eq!(offer(2, 20, 0), Offer::Queued);
+    assert_eq!(offer(3, 30, 9), Offer::Full);
+    assert_eq!(offer(4, 30, 10), Offer::Queued);
+    assert_eq!(offer(5, 30, 15), Offer::Full);
+    assert_eq!(offer(6, 30, 20), Offer::Queued);
+    assert_eq!(expired, 2);
+    let (waiting, _) = delivery.drain();
+    assert_eq!(waiting.iter().map(number_of).collect::<Vec<_>>(), [4, 6]);
+}
+
+/// MQTT-4.8.2-5: a QoS 2 message that one member was sent is never given to another.
+#[test]
+fn a_qos_2_message_that_was_sent_leaves_its_group() {
+    let matcher = Matcher::default();
+    let shared = SubscriptionFilter::new("$share/g/t").unwrap();
+    matcher.subscribe(&shared, &session(1), PLAIN);
+    let group = matcher.group(&Filter::new("t").unwrap(), &GroupName::new("g"));
+    assert!(group.is_some());
+    let mut delivery = Delivery::default();
+    delivery.connected(id(2));
+    for (number, qos) in [(1, QoS::AtLeastOnce), (2, QoS::ExactlyOnce), (3, QoS::ExactlyOnce)] {
+        let entry = Waiting { group: group.clone(), ..waiting(number, qos, 0, None) };
+        delivery.offer(entry, true, UNBOUNDED, Moment::ZERO, &mut 0);
+    }
+    let (waiting, held) = delivery.drain();
+    let kept: Vec<(u32, bool)> =
+        waiting.iter().map(|waiting| (number_of(waiting), waiting.group.is_some())).collect();
+    assert_eq!((kept, held), (vec![(1, true), (2, false), (3, true)], 0));
+    assert!(matcher.unsubscribe(&shared, SessionKey(1)));
+}
+
+#[test]
+fn what_was_finished_before_a_reconnect_does_not_hold_back_what_follows() {
+    let mut delivery = Delivery::default();
+    delivery.connected(id(5));
+    for number in 1..=2 {
+        assert_eq!(offer(&mut delivery, number, QoS::AtLeastOnce), Offer::Send(id(number as u16)));
+    }
+    assert_eq!(delivery.published(id(2)), Acked::Done);
+    delivery.connected(id(5));
+    assert!(matches!(delivery.next(Moment::ZERO, &mut 0), Some(Next::Publish { again: true, .. })));
+    assert_eq!(offer(&mut delivery, 3, QoS::AtLeastOnce), Offer::Send(id(3)));
+}
