@@ -112,6 +112,9 @@ impl Outbox {
 
     /// Appends frames of `messages` QoS 0 messages, or of none when the ledger counts them elsewhere.
     pub fn push(&mut self, mut frames: &[u8], messages: u32) {
+        if frames.is_empty() {
+            return;
+        }
         self.bytes += frames.len();
         loop {
             if self.tail.capacity() == 0 {
@@ -139,6 +142,9 @@ impl Outbox {
         let before = self.tail.len();
         encode(&mut self.tail);
         self.bytes += self.tail.len() - before;
+        if self.tail.is_empty() {
+            chunk_to_pool(std::mem::take(&mut self.tail));
+        }
     }
 
     /// Appends one frame with `patch` written over the bytes at `at`: how a shared frame gets its recipient's id.
@@ -222,7 +228,7 @@ impl Outbox {
     /// Returns the number of QoS 0 messages moved.
     pub fn drain_into(&mut self, out: &mut Vec<u8>) -> u64 {
         let messages = self.messages();
-        for chunk in self.full.drain(..) {
+        for chunk in std::mem::take(&mut self.full) {
             out.extend_from_slice(chunk.as_slice());
             if let Chunk::Own { bytes, .. } = chunk {
                 chunk_to_pool(bytes);
@@ -318,3 +324,6 @@ impl Taken {
         self.written_messages
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,3 +125,6 @@ impl Frames {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

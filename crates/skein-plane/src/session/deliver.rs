@@ -190,7 +190,7 @@ impl Connection {
 }
 
 impl Frames {
-    fn push_all(&self, outbox: &mut Outbox) {
+    pub(crate) fn push_all(&self, outbox: &mut Outbox) {
         self.each_piece(|bytes, payload, messages| {
             let shared = u32::from(payload.is_some());
             outbox.push(bytes, messages - shared);
