@@ -11,17 +11,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use skein_mqtt::{Clock, ListenError, Listener, ListenerState, Shared, Workers};
+use skein_http::{HttpDoor, Readiness, ReadinessSwitch};
+use skein_mqtt::{Clock, ListenError, Listener, ListenerState, Shared, TlsError, TlsSource, Workers};
 use skein_plane::{
     Batch, Plane,
     access::{Access, AccessFaults, AccessList, read_access_file},
 };
 use skein_types::Code;
+use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Changed, Config, Effect},
-    settings::{mqtt_settings, plane_limits},
+    settings::{http_door, mqtt_settings, plane_limits, tls_files, transport_of},
     sys::SysTopics,
 };
 
@@ -38,6 +40,9 @@ pub struct Node {
     shared: Arc<Shared>,
     workers: Arc<Workers>,
     listeners: Vec<Arc<ListenerState>>,
+    http: Vec<SocketAddr>,
+    tls: Option<Arc<TlsSource>>,
+    readiness: Arc<ReadinessSwitch>,
     stop: CancellationToken,
     control: Option<JoinHandle<()>>,
 }
@@ -48,6 +53,25 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The HTTP address cannot be listened on.
+    #[error(
+        "http: cannot listen on {address}: {source}. Stop the program that uses the port or set http.listen."
+    )]
+    ListenHttp {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// HTTP over TLS was asked for.
+    #[error(
+        "http: http.tls is true, but this version serves HTTP without TLS only. Leave it false, keep http.listen on \
+         loopback and put a proxy with TLS in front of it."
+    )]
+    HttpTls,
+    /// The certificate files cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The access file cannot be read.
     #[error("access: cannot read {path}: {source}. Check access.file and the file's permissions.")]
     AccessFile {
@@ -75,27 +99,51 @@ impl Node {
     /// # Errors
     /// What could not be started, and what to do about it; nothing is left running.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        if config.http.tls {
+            return Err(StartError::HttpTls);
+        }
         let clock = Clock::start();
         let access = Arc::new(Access::new(access_list(&config)?, config.access.anonymous));
         let plane = Arc::new(Plane::new(access, plane_limits(&config)));
+        let tls = tls_files(&config).map(TlsSource::load).transpose()?;
         let cores = worker_count(&config);
         let shared = Shared::new(plane.clone(), clock, cores);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let bound = {
+        let (mqtt, http) = {
             let _context = runtime.enter();
-            bind_listeners(&config)?
+            (bind_mqtt(&config, tls.as_ref())?, bind_http(&config)?)
         };
-        let listeners = bound.iter().map(|listener| listener.state().clone()).collect();
+        let listeners: Vec<_> = mqtt.iter().map(|listener| listener.state().clone()).collect();
+        let http_addresses = http.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let workers = Workers::start(cores, &shared)?;
         let stop = CancellationToken::new();
+        let readiness = Arc::new(ReadinessSwitch::default());
+        let doors = Doors {
+            mqtt,
+            http,
+            http_door: http_door(&config, &shared, &listeners, &readiness),
+            sys_interval: config.mqtt.door.sys_interval,
+        };
         let control = {
-            let (shared, workers, stop, config) =
-                (shared.clone(), workers.clone(), stop.clone(), config.clone());
+            let (shared, workers, stop) = (shared.clone(), workers.clone(), stop.clone());
             std::thread::Builder::new()
                 .name("control".to_owned())
-                .spawn(move || runtime.block_on(control(config, shared, workers, bound, stop)))?
+                .spawn(move || runtime.block_on(control(doors, shared, workers, stop)))?
         };
-        Ok(Self { config, plane, shared, workers, listeners, stop, control: Some(control) })
+        readiness.set(Readiness::Ready);
+        let control = Some(control);
+        Ok(Self {
+            config,
+            plane,
+            shared,
+            workers,
+            listeners,
+            http: http_addresses,
+            tls,
+            readiness,
+            stop,
+            control,
+        })
     }
 
     /// The message plane, for embedders.
@@ -104,20 +152,23 @@ impl Node {
         &self.plane
     }
 
-    /// The listeners with the addresses they really have.
+    /// The listeners with the addresses they really have: name, what they speak below their protocol, address.
     pub fn addresses(&self) -> impl Iterator<Item = (String, &'static str, SocketAddr)> {
-        self.listeners
-            .iter()
-            .map(|state| (state.settings.load().name.to_string(), state.transport, state.address))
+        let mqtt = self.listeners.iter();
+        let mqtt = mqtt.map(|state| (state.settings.load().name.to_string(), state.transport, state.address));
+        mqtt.chain(self.http.iter().map(|address| ("http".to_owned(), "http", *address)))
     }
 
     /// Applies what can change while the node runs and returns every key that changed. What needs a restart keeps its
     /// old value until then.
     ///
     /// # Errors
-    /// A fault of the access file; then nothing is changed.
+    /// A fault of the access file or the certificates; then nothing is changed.
     pub fn reload(&mut self, config: Config) -> Result<Vec<Changed>, StartError> {
         let access = access_list(&config)?;
+        if let Some(tls) = &self.tls {
+            tls.reload()?;
+        }
         let changed = Config::reloadable_diff(&self.config, &config);
         self.plane.access().replace(access);
         self.plane.access_changed();
@@ -150,6 +201,7 @@ impl Node {
     /// within `patience` is cut off.
     pub fn stop(mut self, patience: Duration) {
         let deadline = Instant::now() + patience;
+        self.readiness.set(Readiness::Draining);
         self.shared.stop();
         self.stop.cancel();
         if let Some(control) = self.control.take() {
@@ -169,22 +221,27 @@ impl Node {
     }
 }
 
-/// What one thread beside the workers does: accept, look after deadlines, publish figures.
-async fn control(
-    config: Config,
-    shared: Arc<Shared>,
-    workers: Arc<Workers>,
-    listeners: Vec<Listener>,
-    stop: CancellationToken,
-) {
+/// What the control thread runs.
+struct Doors {
+    mqtt: Vec<Listener>,
+    http: Vec<TcpListener>,
+    http_door: HttpDoor,
+    sys_interval: Duration,
+}
+
+/// What one thread beside the workers does: accept, look after deadlines, publish figures, answer HTTP.
+async fn control(doors: Doors, shared: Arc<Shared>, workers: Arc<Workers>, stop: CancellationToken) {
+    let Doors { mqtt, http, http_door, sys_interval } = doors;
     let tasks = TaskTracker::new();
-    for listener in listeners {
+    for listener in mqtt {
         tasks.spawn(listener.run(shared.clone(), workers.clone()));
     }
+    for listener in http {
+        tasks.spawn(http_door.clone().run(listener, stop.clone()));
+    }
     tasks.spawn(until(stop.clone(), look_after_deadlines(shared.clone())));
-    let interval = config.mqtt.door.sys_interval;
-    if !interval.is_zero() {
-        tasks.spawn(until(stop.clone(), publish_figures(shared.clone(), interval)));
+    if !sys_interval.is_zero() {
+        tasks.spawn(until(stop.clone(), publish_figures(shared.clone(), sys_interval)));
     }
     tasks.close();
     tasks.wait().await;
@@ -219,13 +276,27 @@ async fn publish_figures(shared: Arc<Shared>, interval: Duration) {
     }
 }
 
-fn bind_listeners(config: &Config) -> Result<Vec<Listener>, StartError> {
+fn bind_mqtt(config: &Config, tls: Option<&Arc<TlsSource>>) -> Result<Vec<Listener>, StartError> {
     let mut bound = Vec::new();
     for listener in config.mqtt.all_listeners() {
-        let transport = skein_mqtt::Transport::Tcp;
+        // The configuration was refused if a listener needs a certificate that is not there.
+        let Some(transport) = transport_of(listener.transport, tls) else { continue };
         bound.push(Listener::bind(listener.address, transport, mqtt_settings(&listener))?);
     }
     Ok(bound)
+}
+
+fn bind_http(config: &Config) -> Result<Vec<TcpListener>, StartError> {
+    let bind = |address: &SocketAddr| {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    };
+    let addresses = &config.http.listen.0;
+    addresses
+        .iter()
+        .map(|address| bind(address).map_err(|source| StartError::ListenHttp { address: *address, source }))
+        .collect()
 }
 
 fn access_list(config: &Config) -> Result<AccessList, StartError> {

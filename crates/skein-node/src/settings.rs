@@ -1,12 +1,19 @@
 //! From what an operator writes to what the doors work with.
 
-use std::{num::NonZeroU16, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroU16,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, SystemTime},
+};
 
-use skein_mqtt::Settings;
+use skein_http::{HttpDoor, HttpSettings, ListenerFigures, NodeInfo, ReadinessSwitch};
+use skein_mqtt::{
+    ClientCertificates, Demand, ListenerState, Settings, Shared, TlsFiles, TlsSource, Transport,
+};
 use skein_plane::{EXPIRY_NEVER_SECS, PlaneLimits, QueueLimits, SessionLimits};
 use skein_types::QoS;
 
-use crate::config::{Config, MqttLimits, MqttListener, Span};
+use crate::config::{self, ClientAuth, Config, MqttLimits, MqttListener, Span};
 
 /// Topic aliases used towards clients that allow so many: enough for the few topics a usual client listens to.
 const TOPIC_ALIAS_OUT_MAX: u16 = 32;
@@ -37,6 +44,64 @@ pub(crate) fn mqtt_settings(listener: &MqttListener) -> Settings {
         shared_available: limits.shared_available,
         subscription_id_available: limits.subscription_id_available,
         session: Arc::new(session_limits(limits)),
+    }
+}
+
+/// The certificate files, if there is TLS.
+pub(crate) fn tls_files(config: &Config) -> Option<TlsFiles> {
+    let tls = &config.tls;
+    let demand = match tls.client_auth {
+        ClientAuth::None => None,
+        ClientAuth::Optional => Some(Demand::Optional),
+        ClientAuth::Require => Some(Demand::Required),
+    };
+    let client_certificates = demand.zip(tls.client_ca.clone()).map(|(demand, ca_file)| ClientCertificates {
+        ca_file,
+        demand,
+        subject_as_user: tls.subject_as_user,
+    });
+    let (certificate_file, key_file) = tls.cert.clone().zip(tls.key.clone())?;
+    Some(TlsFiles { certificate_file, key_file, client_certificates })
+}
+
+/// What carries a listener's packets; none when it needs a certificate and there is none.
+pub(crate) fn transport_of(transport: config::Transport, tls: Option<&Arc<TlsSource>>) -> Option<Transport> {
+    match transport {
+        config::Transport::Tcp => Some(Transport::Tcp),
+        config::Transport::Ws => Some(Transport::WebSocket),
+        config::Transport::Tls => tls.cloned().map(Transport::Tls),
+        config::Transport::Wss => tls.cloned().map(Transport::SecureWebSocket),
+    }
+}
+
+/// The HTTP door, and what it may know of the node.
+pub(crate) fn http_door(
+    config: &Config,
+    shared: &Arc<Shared>,
+    listeners: &[Arc<ListenerState>],
+    readiness: &Arc<ReadinessSwitch>,
+) -> HttpDoor {
+    let clock = shared.clock;
+    let node = NodeInfo {
+        name: config.node.name.clone(),
+        id: config.node.id,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: SystemTime::now(),
+        clock: Arc::new(move || clock.now()),
+    };
+    let states = listeners.to_vec();
+    let figures = Arc::new(move || states.iter().map(|state| listener_figures(state)).collect());
+    HttpDoor::new(shared.plane.clone(), node, figures, readiness.clone(), HttpSettings::default())
+}
+
+fn listener_figures(state: &ListenerState) -> ListenerFigures {
+    ListenerFigures {
+        name: state.settings.load().name.to_string(),
+        transport: state.transport.to_owned(),
+        address: state.address,
+        open: state.open.load(Relaxed) as u64,
+        accepted: state.accepted.load(Relaxed),
+        refused: state.refused.load(Relaxed),
     }
 }
 

@@ -32,7 +32,7 @@ section! {
     HttpConfig = "http" {
         /// Where HTTP is served.
         listen: Listen = Listen(vec![([127, 0, 0, 1], 8080).into()]), Restart;
-        /// Whether HTTP is served over TLS.
+        /// Whether HTTP is served over TLS; this version cannot and does not start with it.
         tls: bool = false, Restart;
     }
 }
