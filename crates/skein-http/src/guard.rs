@@ -69,7 +69,13 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
     match guard.admit(&parts).await {
         Ok(caller) => _ = parts.extensions.insert(caller),
         Err(problem) => {
-            tracing::info!(path = parts.uri.path(), code = problem.kind.code(), "http: request refused");
+            let peer = parts.extensions.get().map(|Peer(peer)| *peer);
+            tracing::info!(
+                ?peer,
+                path = parts.uri.path(),
+                code = problem.kind.code(),
+                "http: request refused"
+            );
             return problem.into_response();
         }
     }

@@ -3,7 +3,7 @@
 //! Every connection is bounded in time, in bytes of its requests, and in number. It never looks into a request.
 
 use std::{
-    io,
+    io::{self, Write as _},
     net::SocketAddr,
     pin::pin,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -57,7 +57,7 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                if let Some(open) = admit(&shared, &counts, &stream) {
+                if let Some((open, stream)) = admit(&shared, &counts, stream) {
                     let (router, shutdown) = (router.clone(), shutdown.clone());
                     let settings = shared.settings.clone();
                     connections.spawn(async move {
@@ -91,11 +91,16 @@ impl Drop for OpenConnection {
     }
 }
 
-fn admit(shared: &Shared, counts: &Arc<OwnListener>, stream: &TcpStream) -> Option<OpenConnection> {
+fn admit(
+    shared: &Shared,
+    counts: &Arc<OwnListener>,
+    stream: TcpStream,
+) -> Option<(OpenConnection, TcpStream)> {
     let Ok(slot) = shared.slots.clone().try_acquire_owned() else {
         counts.refused.fetch_add(1, Relaxed);
+        // The runtime does not know yet that the socket can be written, the system does; it does not wait either.
         // Whoever does not get this sees the connection close; there is nothing more to do for it.
-        if let Err(error) = stream.try_write(FULL) {
+        if let Err(error) = stream.into_std().and_then(|mut stream| stream.write(FULL)) {
             tracing::debug!(%error, "http: no slot for a connection, and it could not be told");
         }
         return None;
@@ -105,7 +110,7 @@ fn admit(shared: &Shared, counts: &Arc<OwnListener>, stream: &TcpStream) -> Opti
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "http: the peer was gone at once");
     }
-    Some(OpenConnection { counts: counts.clone(), _slot: slot })
+    Some((OpenConnection { counts: counts.clone(), _slot: slot }, stream))
 }
 
 async fn serve_connection(
