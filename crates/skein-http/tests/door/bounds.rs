@@ -19,14 +19,17 @@ const GET: &str = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
 #[test]
 fn large_headers() {
     let node = Fixture::open();
-    let status = |filling: usize| {
+    let small = Fixture::with_settings(HttpSettings { header_bytes_max: 1024, ..HttpSettings::default() });
+    let status = |node: &Fixture, filling: usize| {
         let mut client = Client::connect(node.address);
         client
             .send(&format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "y".repeat(filling)));
         client.read().map(|answer| answer.status)
     };
-    assert_eq!(status(15 * 1024), Some(200));
-    assert_eq!(status(17 * 1024), Some(431));
+    assert_eq!(status(&node, 15 * 1024), Some(200));
+    assert_eq!(status(&node, 17 * 1024), Some(431));
+    assert_eq!(status(&small, 900), Some(200));
+    assert_eq!(status(&small, 1100), Some(431));
     let many: String = (0..200).map(|number| format!("x{number}: y\r\n")).collect();
     let mut client = Client::connect(node.address);
     client.send(&format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\n{many}\r\n"));
@@ -107,10 +110,11 @@ fn more_connections_than_allowed() {
         assert!(metrics.contains(&line), "{line} in {metrics}");
     }
     drop(first);
-    wait_until("the slot is free again", DEADLINE, || {
+    wait_until("the slot is free and counted as free", DEADLINE, || {
         let mut client = Client::connect(node.address);
-        client.send(GET);
-        client.read().is_some_and(|answer| answer.status == 200)
+        client.send("GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        let answer = client.read();
+        answer.is_some_and(|answer| answer.body.contains(&format!("skein_listener_connections{labels} 1\n")))
     });
 }
 
@@ -162,5 +166,5 @@ fn a_shutdown_does_not_wait_for_ever() {
     assert_eq!(stuck.read().unwrap().status, 100);
     node.shut_down();
     node.wait_for_end();
-    assert!(stuck.is_closed());
+    assert!(stuck.is_closed_now(), "the door ends after its connections");
 }

@@ -62,6 +62,14 @@ impl Client {
         self.fill().is_none() && self.buffer.is_empty()
     }
 
+    /// Whether the connection is closed at this moment, without a wait.
+    pub(crate) fn is_closed_now(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let closed = matches!(self.stream.read(&mut [0]), Ok(0));
+        self.stream.set_nonblocking(false).unwrap();
+        closed
+    }
+
     fn fill(&mut self) -> Option<()> {
         let mut bytes = [0; 4096];
         match self.stream.read(&mut bytes) {

@@ -13,11 +13,11 @@ use std::{
 use skein_http::{HttpDoor, HttpSettings, ListenerFigures, NodeInfo, ReadinessSwitch};
 use skein_plane::{
     Batch, Connection, ConnectionInfo, Ending, Handle, Open, Opened, Plane, PlaneLimits, QueueLimits,
-    SessionLimits,
+    SessionLimits, Will,
     access::{Access, AccessList, Anonymous, Door, Identity},
     wire::{DeliveryOptions, Encoded, Form, Frame, Wire},
 };
-use skein_types::{ClientId, Code, Moment, UserName};
+use skein_types::{ClientId, Code, Message, Moment, QoS, Topic, UserName};
 use tokio::{net::TcpListener, runtime::Runtime, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -82,7 +82,7 @@ impl Fixture {
         Self { plane, address, readiness, clock_millis, shutdown, running: Some(running), runtime }
     }
 
-    /// Connects a client as if a door had; a session with an expiry outlives its connection.
+    /// Connects a client with a will as if a door had; a session with an expiry outlives its connection.
     pub(crate) fn connect(&self, id: &str, user: Option<&str>, expiry_secs: u32) -> Connected {
         let now = Moment::from_millis(self.clock_millis.load(Relaxed));
         let address = ([192, 0, 2, 1], 40_000).into();
@@ -96,7 +96,7 @@ impl Fixture {
             clean_start: false,
             expiry_secs,
             receive_maximum: NonZeroU16::MAX,
-            will: None,
+            will: Some(will()),
             access: Some(Arc::new(self.plane.access().bind(identity))),
             limits: Arc::new(limits()),
         };
@@ -135,6 +135,12 @@ impl Fixture {
             self.runtime.block_on(async { tokio::time::timeout(skein_testkit::DEADLINE, running).await });
         ended.expect("the door ends when it is told to").expect("the door did not panic");
     }
+}
+
+fn will() -> Will {
+    let topic = Topic::new("will".into()).expect("it is a topic");
+    let message = Message::new(topic, b"gone".as_slice().into(), QoS::AtMostOnce);
+    Will { message, expiry_secs: None, delay_secs: 0 }
 }
 
 fn limits() -> SessionLimits {

@@ -297,7 +297,9 @@ fn disconnecting_a_client() {
             &[("content-length", "0")],
         )
     };
+    assert_eq!(node.plane.ledger().figures().accepted, 0);
     assert_eq!(disconnect("ann").json(), json!({"id": "ann", "disconnected": true}));
+    assert_eq!(node.plane.ledger().figures().accepted, 1, "the will is published");
     assert_eq!(ann.handle.take_parting().unwrap().code, Code::AdministrativeAction);
     assert_eq!(node.plane.sessions().connected(), 0);
     assert_eq!(node.plane.sessions().len(), 1, "a durable session stays");
