@@ -10,3 +10,9 @@ mod sys;
 
 pub use node::{Node, StartError};
 pub use skein_mqtt::Clock;
+/// The packets of MQTT, for programs that are clients too.
+pub use skein_mqtt::codec as mqtt_codec;
+/// Users and rules, and the editing of files that hold them.
+pub use skein_plane::access;
+/// The words the other crates share: topics, filters, quality of service.
+pub use skein_types as types;

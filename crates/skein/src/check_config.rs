@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use skein_node::config::Config;
 
 use crate::{
     config_source::{ConfigArgs, ConfigError},
@@ -21,7 +22,7 @@ pub(crate) struct CheckConfigArgs {
 impl CheckConfigArgs {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self.config.load() {
-            Ok(config) if self.print => print_bytes(config.to_toml().as_bytes())?,
+            Ok(config) if self.print => print_bytes(whole_toml(&config).as_bytes())?,
             Ok(_) => print_line("ok")?,
             Err(ConfigError::Faults(faults)) => {
                 note(&faults.to_string());
@@ -34,4 +35,26 @@ impl CheckConfigArgs {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Every key with its value, and the further listeners.
+fn whole_toml(config: &Config) -> String {
+    let mut text = String::new();
+    let mut section = "";
+    for (name, value) in config.values() {
+        let Some((own, key)) = name.split_once('.') else { continue };
+        if own != section {
+            let gap = if section.is_empty() { "" } else { "\n" };
+            text.push_str(&format!("{gap}[{own}]\n"));
+            section = own;
+        }
+        text.push_str(&format!("{key} = {value}\n"));
+    }
+    // What differs from the defaults is there already; listeners come after it and have no other place.
+    let changed = config.to_toml();
+    if let Some((_, listeners)) = changed.split_once("[[mqtt.listeners]]") {
+        text.push_str("\n[[mqtt.listeners]]");
+        text.push_str(listeners);
+    }
+    text
 }

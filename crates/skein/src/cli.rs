@@ -9,7 +9,10 @@ use clap::{Parser, Subcommand};
 use skein_bench::BenchArgs;
 use skein_node::config::split_arguments;
 
-use crate::{check_config::CheckConfigArgs, output::complain, serve::ServeArgs};
+use crate::{
+    check_config::CheckConfigArgs, compat::CompatArgs, output::complain, publish::PubArgs, serve::ServeArgs,
+    sessions::SessionsArgs, status::StatusArgs, subscribe::SubArgs, user::UserArgs,
+};
 
 /// The code of a process that was called wrongly, as clap has it.
 const USAGE: u8 = 2;
@@ -38,8 +41,22 @@ enum Command {
     Serve(ServeArgs),
     /// Check a configuration and show every fault in it
     CheckConfig(CheckConfigArgs),
+    /// Show how a running node is
+    Status(StatusArgs),
+    /// List the MQTT sessions of a running node
+    Sessions(SessionsArgs),
+    /// Publish messages
+    #[command(name = "pub", disable_help_flag = true)]
+    Publish(PubArgs),
+    /// Subscribe and print messages
+    #[command(name = "sub", disable_help_flag = true)]
+    Subscribe(SubArgs),
+    /// Edit the users of an access file
+    User(UserArgs),
     /// Load a server and measure it
     Bench(BenchArgs),
+    /// Run a node with the flags and files of another server
+    Compat(CompatArgs),
 }
 
 /// Commands that read a configuration, so that flags which set keys are theirs.
@@ -106,7 +123,13 @@ impl Cli {
             None => self.serve.run(),
             Some(Command::Serve(serve)) => serve.run(),
             Some(Command::CheckConfig(check)) => check.run(),
+            Some(Command::Status(status)) => status.run(),
+            Some(Command::Sessions(sessions)) => sessions.run(),
+            Some(Command::Publish(publish)) => publish.run(),
+            Some(Command::Subscribe(subscribe)) => subscribe.run(),
+            Some(Command::User(user)) => user.run(),
             Some(Command::Bench(bench)) => Ok(bench.execute()),
+            Some(Command::Compat(compat)) => compat.run(),
         }
     }
 }

@@ -8,6 +8,8 @@ use std::{fmt, fs, io, path::PathBuf};
 use clap::Args;
 use skein_node::config::{Config, Faults, Sources, VARIABLE_PREFIX};
 
+use crate::secret::PASSWORD_VARIABLE;
+
 const FILE_VARIABLE: &str = "SKEIN_CONFIG";
 
 /// The arguments of every command that reads a configuration.
@@ -55,7 +57,8 @@ impl ConfigArgs {
 fn variables() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-        .filter(|(name, _)| name.starts_with(VARIABLE_PREFIX))
+        // The password of commands that log in is no key; it may be exported for them.
+        .filter(|(name, _)| name.starts_with(VARIABLE_PREFIX) && name != PASSWORD_VARIABLE)
         .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
         .collect()
 }

@@ -4,13 +4,23 @@
 //! when the command did its work, 1 when it could not, 2 when the command line or the configuration is wrong and trying
 //! again changes nothing. It must stay free of logic: who embeds a node uses `skein-node`.
 
+mod api_client;
 mod check_config;
 mod cli;
+mod compat;
 mod config_source;
 mod logging;
+mod mqtt_arguments;
+mod mqtt_client;
 mod open_files;
 mod output;
+mod publish;
+mod secret;
 mod serve;
+mod sessions;
+mod status;
+mod subscribe;
+mod user;
 
 use std::process::ExitCode;
 

@@ -54,7 +54,8 @@ pub(crate) fn serve(
     tracing::info!(version = env!("CARGO_PKG_VERSION"), open_files, "skein: starting");
     let mut node = Node::start(config)?;
     for (_, transport, address) in node.addresses() {
-        tracing::info!("mqtt: listening on {transport}://{address}");
+        let door = if transport.starts_with("http") { "http" } else { "mqtt" };
+        tracing::info!("{door}: listening on {transport}://{address}");
     }
     tracing::info!("skein: ready");
     started(&node)?;
