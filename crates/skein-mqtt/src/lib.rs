@@ -16,6 +16,6 @@ pub use clock::Clock;
 pub use connection::{Closed, Context, MqttConnection, Origin, PasswordCheck, Step};
 pub use server::{
     ClientCertificates, Demand, ListenError, Listener, ListenerState, Shared, Stream, TlsError, TlsFiles,
-    TlsSource, Transport, Workers,
+    TlsSource, Transport, WebSocketIo, Workers, serve_stream,
 };
 pub use settings::Settings;

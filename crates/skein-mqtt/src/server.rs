@@ -9,6 +9,7 @@ mod handshake;
 mod io;
 mod task;
 mod tls;
+mod websocket;
 mod worker;
 
 use std::{
@@ -27,7 +28,9 @@ use tokio::{sync::Notify, sync::Semaphore};
 pub use self::accept::{ListenError, Listener, Transport};
 pub use self::io::Stream;
 pub use self::tls::{ClientCertificates, Demand, TlsError, TlsFiles, TlsSource};
+pub use self::websocket::WebSocketIo;
 pub use self::worker::Workers;
+use self::{io::Io, task::Connection};
 use crate::{clock::Clock, settings::Settings};
 
 /// What every connection of the door shares.
@@ -92,6 +95,34 @@ pub struct ListenerState {
     pub refused: AtomicU64,
 }
 
+impl ListenerState {
+    /// The state of a listener on which nothing was accepted yet; `transport` is its word in listings.
+    #[must_use]
+    pub fn new(address: SocketAddr, transport: &'static str, settings: Settings) -> Arc<Self> {
+        Arc::new(Self {
+            settings: ArcSwap::from_pointee(settings),
+            address,
+            transport,
+            open: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        })
+    }
+}
+
+/// Serves MQTT on a stream that another door has accepted and prepared, until it ends; counted with `listener`.
+pub async fn serve_stream(
+    shared: Arc<Shared>,
+    listener: Arc<ListenerState>,
+    peer: SocketAddr,
+    stream: Box<dyn Stream>,
+) {
+    match Place::take(&listener) {
+        Some(place) => task::serve(Connection::new(shared, place, peer, Io::owned(stream), None)).await,
+        None => log_full(peer),
+    }
+}
+
 /// A connection's place among those its listener allows, given back however the connection ends.
 #[derive(Debug)]
 pub(crate) struct Place(Arc<ListenerState>);
@@ -118,6 +149,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Relaxed);
     }
+}
+
+fn log_full(peer: SocketAddr) {
+    log_end(peer, None, Code::TooManyConnections, "the listener has as many connections as it allows");
 }
 
 /// Why a connection ended, for the one line in the log.

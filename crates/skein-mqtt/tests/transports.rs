@@ -8,3 +8,5 @@ mod client;
 mod server;
 #[path = "transports/tls.rs"]
 mod tls;
+#[path = "transports/websocket.rs"]
+mod websocket;

@@ -1,21 +1,11 @@
 //! Listeners: binding, accepting, and turning away what is too much.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize},
-    },
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
-use skein_types::Code;
 use tokio::net::TcpListener;
 
 use super::{
-    ListenerState, Place, Shared, log_end,
+    ListenerState, Place, Shared, log_full,
     tls::TlsSource,
     worker::{Accepted, Workers},
 };
@@ -33,6 +23,10 @@ pub enum Transport {
     Tcp,
     /// TLS over TCP.
     Tls(Arc<TlsSource>),
+    /// WebSocket over TCP.
+    WebSocket,
+    /// WebSocket over TLS.
+    SecureWebSocket(Arc<TlsSource>),
 }
 
 /// A listener could not be opened.
@@ -61,15 +55,8 @@ impl Listener {
     pub fn bind(address: SocketAddr, transport: Transport, settings: Settings) -> Result<Self, ListenError> {
         let listener = bind(address).map_err(|source| ListenError { address, source })?;
         let address = listener.local_addr().map_err(|source| ListenError { address, source })?;
-        let state = ListenerState {
-            settings: ArcSwap::from_pointee(settings),
-            address,
-            transport: transport.name(),
-            open: AtomicUsize::new(0),
-            accepted: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-        };
-        Ok(Self { listener, transport, state: Arc::new(state) })
+        let state = ListenerState::new(address, transport.name(), settings);
+        Ok(Self { listener, transport, state })
     }
 
     /// Its state, for listings and reload.
@@ -112,7 +99,7 @@ fn admit(
     transport: &Transport,
 ) -> Option<Accepted> {
     let Some(place) = Place::take(state) else {
-        log_end(peer, None, Code::TooManyConnections, "the listener has as many connections as it allows");
+        log_full(peer);
         return None;
     };
     // Without Nagle a small packet is sent at once; batches are written in one piece anyway. Fails when the peer was
@@ -126,6 +113,8 @@ impl Transport {
         match self {
             Self::Tcp => "tcp",
             Self::Tls(_) => "tls",
+            Self::WebSocket => "ws",
+            Self::SecureWebSocket(_) => "wss",
         }
     }
 }

@@ -19,6 +19,7 @@ use super::{
     log_end,
     task::Connection,
     tls::Inside,
+    websocket,
 };
 
 /// How long a client whose handshake failed may take to read why.
@@ -53,10 +54,11 @@ pub(super) async fn open(
     transport: Transport,
     shared: Arc<Shared>,
 ) -> Option<Connection> {
-    let limit = place.settings().connect_timeout;
+    let settings = place.settings();
+    let limit = settings.connect_timeout;
     // Dropping a handshake half way closes its socket, which is what both other outcomes want.
     let made = tokio::select! {
-        made = tokio::time::timeout(limit, establish(stream, transport)) => made,
+        made = tokio::time::timeout(limit, establish(stream, transport, settings.packet_bytes_max)) => made,
         () = shared.stopped() => {
             log_end(peer, None, Code::ServerShuttingDown, "the server stopped during the handshake");
             return None;
@@ -82,12 +84,18 @@ pub(super) async fn open(
 async fn establish(
     stream: TcpStream,
     transport: Transport,
+    packet_bytes_max: u32,
 ) -> Result<(Box<dyn Stream>, Option<UserName>), HandshakeFailure> {
     match transport {
         Transport::Tcp => Ok((Box::new(stream), None)),
         Transport::Tls(source) => {
             let (stream, user) = source.accept(stream, Inside::Mqtt).await?;
             Ok((Box::new(stream), user))
+        }
+        Transport::WebSocket => Ok((Box::new(websocket::accept(stream, packet_bytes_max).await?), None)),
+        Transport::SecureWebSocket(source) => {
+            let (stream, user) = source.accept(stream, Inside::WebSocket).await?;
+            Ok((Box::new(websocket::accept(stream, packet_bytes_max).await?), user))
         }
     }
 }

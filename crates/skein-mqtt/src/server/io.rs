@@ -10,6 +10,7 @@ use std::{
 
 use bytes::BytesMut;
 use skein_plane::Socket;
+use skein_types::Code;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::{
@@ -21,6 +22,28 @@ use tokio::{
 /// A stream that only its own task reads and writes.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// What a client did wrong below MQTT, as the cause of an [`io::Error`] of its stream.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("{detail}")]
+pub(crate) struct StreamFault {
+    pub(crate) code: Code,
+    pub(crate) detail: &'static str,
+}
+
+impl From<StreamFault> for io::Error {
+    fn from(fault: StreamFault) -> Self {
+        Self::new(io::ErrorKind::InvalidData, fault)
+    }
+}
+
+impl StreamFault {
+    /// Why a stream failed; what is no fault of the client's is a connection that broke.
+    pub(super) fn of(error: &io::Error) -> Self {
+        let fault = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>());
+        fault.copied().unwrap_or(Self { code: Code::ConnectionLost, detail: "the connection broke" })
+    }
+}
 
 /// The stream of one connection.
 pub(super) enum Io {

@@ -19,7 +19,11 @@ use skein_plane::{Batch, Flushed, Handle, Outbox, Session, Written, access::Auth
 use skein_types::{Code, Moment, UserName};
 use tokio::time::{Instant, Sleep};
 
-use super::{Place, Shared, io::Io, log_end};
+use super::{
+    Place, Shared,
+    io::{Io, StreamFault},
+    log_end,
+};
 use crate::{
     codec::frame_length,
     connection::{Closed, Context, MqttConnection, Origin, PasswordCheck, Step},
@@ -72,8 +76,8 @@ enum Event {
 
 /// Serves one connection until it ends. What it seldom does is boxed: this future is most of what an idle connection
 /// costs.
+#[expect(clippy::manual_async_fn, reason = "an async function keeps its arguments a second time")]
 pub(super) fn serve(mut connection: Connection) -> impl Future<Output = ()> + Send {
-    // A block instead of an async function, whose arguments would be kept a second time.
     async move {
         let end = connection.run().await;
         Box::pin(connection.part(end)).await;
@@ -121,7 +125,7 @@ impl Connection {
         loop {
             let event = poll_fn(|cx| match self.poll_event(cx) {
                 Poll::Pending => self.poll_read(cx),
-                ready => ready,
+                ready @ Poll::Ready(_) => ready,
             });
             let outcome = match event.await {
                 Event::Read(mut bytes) => {
@@ -166,7 +170,10 @@ impl Connection {
         match event {
             Event::Read(_) => Ok(()),
             Event::Eof => Err(self.close(Code::ConnectionLost, "the client closed the connection")),
-            Event::Failed(_) => Err(self.close(Code::ConnectionLost, "the connection broke")),
+            Event::Failed(error) => {
+                let StreamFault { code, detail } = StreamFault::of(&error);
+                Err(self.close(code, detail))
+            }
             Event::Writable => self.unblocked(),
             Event::Woken => self.woken(),
             Event::Timer => self.timed_out(),

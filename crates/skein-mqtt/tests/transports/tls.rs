@@ -27,21 +27,21 @@ use crate::{
 };
 
 /// Certificates in a directory that lives as long as they do.
-struct Pki {
-    made: Certificates,
+pub(crate) struct Pki {
+    pub(crate) made: Certificates,
     directory: TestDirectory,
 }
 
 /// A client's certificate and key.
-type ClientFiles = (PathBuf, PathBuf);
+pub(crate) type ClientFiles = (PathBuf, PathBuf);
 
 impl Pki {
-    fn create() -> Self {
+    pub(crate) fn create() -> Self {
         let directory = TestDirectory::create("tls");
         Self { made: Certificates::create(directory.path()), directory }
     }
 
-    fn files(&self, client_certificates: Option<ClientCertificates>) -> TlsFiles {
+    pub(crate) fn files(&self, client_certificates: Option<ClientCertificates>) -> TlsFiles {
         TlsFiles {
             certificate_file: self.made.server_cert.clone(),
             key_file: self.made.server_key.clone(),
@@ -49,7 +49,7 @@ impl Pki {
         }
     }
 
-    fn wanted(&self, demand: Demand) -> ClientCertificates {
+    pub(crate) fn wanted(&self, demand: Demand) -> ClientCertificates {
         ClientCertificates { ca_file: self.made.ca_file.clone(), demand, subject_as_user: false }
     }
 
@@ -59,7 +59,7 @@ impl Pki {
 }
 
 /// What a client trusts and shows.
-fn client_config(ca_file: &Path, own: Option<&ClientFiles>) -> ClientConfig {
+pub(crate) fn client_config(ca_file: &Path, own: Option<&ClientFiles>) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca_file).unwrap()).unwrap();
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -77,7 +77,7 @@ fn client_config(ca_file: &Path, own: Option<&ClientFiles>) -> ClientConfig {
     }
 }
 
-async fn dial(server: &Server, config: ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
+pub(crate) async fn dial(server: &Server, config: ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(server.address).await?;
     let name = ServerName::try_from("localhost").unwrap();
     within_deadline(TlsConnector::from(Arc::new(config)).connect(name, stream)).await
