@@ -69,9 +69,11 @@ class Client {
   async connect() {
     this.mqtt = mqtt.connect(`${SCHEMES[transport]}://${host}:${port}/mqtt`, this.settings);
     this.mqtt.on("message", (topic, payload, packet) => {
+      // The packet of a message with an alias has no topic; the event has.
+      const message = { ...packet, topic };
       const take = this.wanting.shift();
-      if (take) take(packet);
-      else this.waiting.push(packet);
+      if (take) take(message);
+      else this.waiting.push(message);
     });
     const connected = new Promise((resolve, reject) => {
       this.mqtt.once("connect", resolve);
