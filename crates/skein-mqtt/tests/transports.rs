@@ -1,6 +1,7 @@
 //! MQTT over TLS and WebSocket: real sockets, real certificates, and clients that do it wrong.
 //!
 //! The server is made as the node makes it, on threads of its own; clients speak MQTT with the crate's own codec.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a failed expectation ends the test that stated it")]
 
 #[path = "transports/client.rs"]
 mod client;

@@ -351,7 +351,7 @@ fn a_stop_does_not_wait_for_handshakes() {
 async fn a_client_that_reads_nothing_is_closed_as_a_slow_consumer() {
     let pki = Pki::create();
     let mut settings = settings();
-    let mut limits = (*settings.session).clone();
+    let mut limits = *settings.session;
     limits.outbox_bytes_max = 256 * 1024;
     limits.slow_consumer_timeout = Duration::from_millis(500);
     settings.session = Arc::new(limits);

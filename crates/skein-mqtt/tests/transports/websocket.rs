@@ -364,6 +364,7 @@ async fn frames_that_break_the_protocol_end_the_connection() {
     ] {
         let mut client = dial_ws(&server).await.open("c").await;
         assert!(client.send_raw(&frame).await);
+        // Shown when the expectation fails.
         println!("{name}");
         client.expect_fault(ReasonCode::MalformedPacket, CloseCode::Protocol).await;
     }
@@ -489,7 +490,8 @@ async fn secure_websocket_knows_the_user_of_the_certificate() {
     // Browsers offer this.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let stream = dial(&server, config).await.unwrap();
-    let mut ada = upgrade(stream, &["mqtt"]).await.unwrap().0.open("c").await;
+    let upgraded = Box::pin(upgrade(stream, &["mqtt"])).await;
+    let mut ada = upgraded.unwrap().0.open("c").await;
     ada.send(&encoded(&subscribe("home/ada/#"))).await;
     ada.expect_suback().await;
     ada.send(&encoded(&publish("home/ada/lamp", b"on"))).await;
