@@ -25,7 +25,7 @@ mod user;
 use std::process::ExitCode;
 
 use config_source::ConfigError;
-use output::{OutputClosed, complain};
+use output::{OutputClosed, complain, in_full};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         // Whoever read the output has seen enough, as `skein sub … | head` has.
         Err(error) if error.is::<OutputClosed>() => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            complain(&in_full(&error));
             ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
         }
     }

@@ -36,6 +36,20 @@ pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
     print_bytes(format!("{text}\n").as_bytes())
 }
 
+/// An error with its causes, each said once: some texts have their cause in them already.
+pub(crate) fn in_full(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
 /// Tells the person at the terminal that something went wrong.
 pub(crate) fn complain(text: &str) {
     note(&format!("skein: {text}"));

@@ -22,7 +22,7 @@ use skein_node::{
     config::{Changed, Config, Effect},
 };
 
-use crate::{config_source::ConfigArgs, logging::Logging, open_files};
+use crate::{config_source::ConfigArgs, logging::Logging, open_files, output::in_full};
 
 /// How long clients and threads have to end when the node stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
@@ -101,7 +101,7 @@ fn reload(node: &mut Node, logging: &Logging, read_again: &dyn Fn() -> anyhow::R
             tracing::info!(changes = changes.len(), "skein: configuration read again");
         }
         Err(error) => {
-            tracing::error!("skein: the configuration stays as it was, because {error:#}");
+            tracing::error!("skein: the configuration stays as it was: {}", in_full(&error));
         }
     }
 }
