@@ -19,7 +19,7 @@ use self::frames::{Frames, FramesPool};
 use crate::{
     access::{BoundAccess, Verdict},
     ledger::{DropReason, Tally},
-    matcher::{Group, Route, RouteCache},
+    matcher::{Group, Route, RouteCache, SubscribeOptions},
     outbox::SHARE_PAYLOAD_BYTES_MIN,
     plane::Plane,
     session::{
@@ -170,6 +170,10 @@ impl Batch {
     fn deliver_to_group(&mut self, group: &Arc<Group>, index: usize, now: Moment) -> bool {
         for willing in [Willing::Ready, Willing::Connected, Willing::Kept] {
             for member in group.next_members() {
+                let SubscribeOptions { partly_allowed, .. } = member.options;
+                if partly_allowed && !member.session.may_receive(&self.run.message(index).topic) {
+                    continue;
+                }
                 let id = member.options.id.map_or(SubscriptionIds::None, SubscriptionIds::One);
                 let options =
                     self.run.options_for(member.options.qos, member.options.retain_as_published, id);

@@ -59,7 +59,10 @@ impl Plane {
         };
         // Shared subscriptions get no retained messages (MQTT 5.0 section 4.8.2).
         if wanted && filter.group.is_none() {
-            let topics = self.retained().matching(&filter.filter);
+            let mut topics = self.retained().matching(&filter.filter);
+            if options.partly_allowed {
+                topics.retain(|topic| session.may_receive(topic));
+            }
             if !topics.is_empty() {
                 let pending = state.retained.get_or_insert_with(|| Box::new(VecDeque::new()));
                 pending.push_back(RetainedToSend { topics: topics.into_iter(), options });

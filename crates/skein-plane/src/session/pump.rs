@@ -54,33 +54,39 @@ impl State {
     }
 
     fn pump_retained(&mut self, plane: &Plane, now: Moment, tally: &mut Tally) {
-        let Some(pending) = &mut self.retained else { return };
-        let room = self.limits.outbox_bytes_low();
-        while let Some(batch) = pending.front_mut() {
-            let Some(connection) = &mut self.connection else { return };
-            let (_, queued_bytes) = self.delivery.queued();
-            if connection.outbox.len() >= room || queued_bytes > 0 {
-                return;
-            }
-            let options = batch.options;
-            let Some(topic) = batch.topics.next() else {
-                pending.pop_front();
-                continue;
-            };
-            let Some(message) = plane.retained().get(&topic, now) else { continue };
+        while let Some((message, options)) = self.next_retained(plane, now) {
             tally.routed += 1;
-            let options = retained_options(&message, &options);
-            if options.qos == QoS::AtMostOnce {
+            if options.qos != QoS::AtMostOnce {
+                // Through the queue, which is empty here and takes one message of any size.
+                self.delivery.enqueue(Waiting { message, options, group: None });
+                self.pump_one(now, tally);
+            } else if let Some(connection) = &mut self.connection {
                 connection.send_unacknowledged(&message, &options, now, tally);
-                continue;
             }
-            let waiting = Waiting { message, options, group: None };
-            // Through the queue, which is empty here and takes one message of any size.
-            self.delivery.enqueue(waiting);
-            self.pump_one(now, tally);
-            return self.pump_retained(plane, now, tally);
+        }
+    }
+
+    /// The next retained message to send, if the outbox has room and nothing waits before it.
+    fn next_retained(&mut self, plane: &Plane, now: Moment) -> Option<(Arc<Message>, DeliveryOptions)> {
+        let (queued_messages, _) = self.delivery.queued();
+        let outbox_bytes = self.connection.as_ref()?.outbox.len();
+        if outbox_bytes >= self.limits.outbox_bytes_low() || queued_messages > 0 {
+            return None;
+        }
+        let pending = self.retained.as_mut()?;
+        while let Some(batch) = pending.front_mut() {
+            match batch.topics.next() {
+                None => _ = pending.pop_front(),
+                Some(topic) => {
+                    if let Some(message) = plane.retained().get(&topic, now) {
+                        let options = retained_options(&message, &batch.options);
+                        return Some((message, options));
+                    }
+                }
+            }
         }
         self.retained = None;
+        None
     }
 
     /// Sends the head of the queue if the window has room.
