@@ -158,6 +158,12 @@ impl Sessions {
         load
     }
 
+    /// Entries of the list of deadlines, for the test that it does not grow with connections.
+    #[cfg(test)]
+    pub(crate) fn deadlines_len(&self) -> usize {
+        self.deadlines.lock().len()
+    }
+
     fn shard(&self, client_id: &ClientId) -> MutexGuard<'_, Shard> {
         use std::hash::BuildHasher;
         let index = self.hasher.hash_one(client_id) as usize % SHARDS;
@@ -189,7 +195,8 @@ impl Plane {
             let mut resumed = None;
             if let Some(present) = shard.get(&open.client_id).cloned() {
                 let mut state = present.lock();
-                state.leave(Code::SessionTakenOver, self, open.clean_start, &mut aftermath, &mut batch.tally);
+                self.unschedule(&present, &state);
+                state.leave(self, open.clean_start, now, &mut aftermath, &mut batch.tally);
                 let expired = state.ended || state.expires_at.is_some_and(|deadline| deadline <= now);
                 if open.clean_start || expired {
                     state.end(&mut aftermath);
@@ -332,6 +339,7 @@ impl Plane {
             if state.connection.is_some() || state.ended {
                 return;
             }
+            self.unschedule(session, &state);
             if state.will_at.is_some_and(|deadline| deadline <= until) {
                 state.will_at = None;
                 aftermath.wills.extend(state.will.take().map(|will| *will));
@@ -350,9 +358,15 @@ impl Plane {
     }
 
     fn schedule(&self, session: &Arc<Session>, state: &State) {
-        let due = [state.will_at, state.expires_at].into_iter().flatten().min();
-        if let Some(due) = due.filter(|due| *due != Moment::NEVER) {
+        if let Some(due) = state.due() {
             self.sessions().deadlines.lock().insert((due, session.key()), Arc::downgrade(session));
+        }
+    }
+
+    /// Takes a session off the list, so that a client that comes and goes does not make it grow.
+    fn unschedule(&self, session: &Arc<Session>, state: &State) {
+        if let Some(due) = state.due() {
+            self.sessions().deadlines.lock().remove(&(due, session.key()));
         }
     }
 
@@ -397,23 +411,26 @@ impl State {
     /// resumes the session before the will's delay is over (MQTT 5.0 sections 3.1.2.5 and 3.1.3.2.2).
     fn leave(
         &mut self,
-        code: Code,
         plane: &Plane,
         clean_start: bool,
+        now: Moment,
         aftermath: &mut Aftermath,
         tally: &mut Tally,
     ) {
         let was_connected = self.connection.is_some();
         if let Some(mut connection) = self.connection.take() {
-            connection.say_farewell(code, tally);
+            connection.say_farewell(Code::SessionTakenOver, tally);
+            connection.release_publishers();
             plane.sessions().connected.fetch_sub(1, Relaxed);
             if self.expiry_secs == 0 {
                 // The old connection's session ended with it; what follows is a new one.
                 self.expires_at = Some(Moment::ZERO);
             }
         }
+        // The delay may be over and the sweep that publishes the will still to come.
+        let overdue = self.will_at.is_some_and(|deadline| deadline <= now);
         let due = |will: &Will| {
-            clean_start || self.ends_with_connection() || (was_connected && will.delay_secs == 0)
+            clean_start || overdue || self.ends_with_connection() || (was_connected && will.delay_secs == 0)
         };
         if self.will.as_deref().is_some_and(due) {
             aftermath.wills.extend(self.will.take().map(|will| *will));
@@ -421,6 +438,12 @@ impl State {
         self.will = None;
         self.will_at = None;
         self.retained = None;
+    }
+
+    /// When something is to be done for a session whose client is away.
+    fn due(&self) -> Option<Moment> {
+        let due = [self.will_at, self.expires_at].into_iter().flatten().min();
+        due.filter(|due| *due != Moment::NEVER)
     }
 
     fn ends_with_connection(&self) -> bool {
