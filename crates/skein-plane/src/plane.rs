@@ -119,3 +119,6 @@ impl Plane {
         &self.traffic
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -323,8 +323,6 @@ impl Pair {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
     #[test]
     fn delivery_does_what_the_list_does(steps in prop::collection::vec(any_step(), 1..150), first_id in 0_u16..) {
         // Some runs cross the end of the circle of ids.
