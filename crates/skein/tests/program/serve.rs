@@ -1,6 +1,10 @@
 //! Starting and stopping a node, and the order in which its settings go before each other.
 
-use std::{fs, net::TcpListener};
+use std::{
+    fs,
+    io::Write,
+    net::{TcpListener, TcpStream},
+};
 
 use skein_testkit::{RawClient, Server, TestDirectory};
 
@@ -18,6 +22,19 @@ fn sigterm_and_sigint_tell_the_clients_and_end_with_success() {
         assert_eq!(node.server.wait_for_end().code(), Some(0), "{signal}");
         node.server.wait_for_line("skein: stopped");
     }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut node = Node::start(&["--http.listen", "127.0.0.1:0"]);
+    // A request that never ends is waited for, for seconds.
+    let mut request = TcpStream::connect(listening(&node.server, "http")).unwrap();
+    request.write_all(b"GET /api/v1/status HTTP/1.1\r\nHost: ").unwrap();
+    node.server.signal("TERM");
+    node.server.wait_for_line("skein: stopping");
+    node.server.signal("TERM");
+    assert_eq!(node.server.wait_for_end().code(), Some(128 + 15));
+    assert!(!node.server.lines().iter().any(|line| line.contains("skein: stopped")));
 }
 
 #[test]
@@ -94,6 +111,8 @@ fn flags_go_before_variables_and_those_before_the_file() {
     let mut command = skein();
     command.args(["check-config", "--print", "--node.name", "flag"]);
     command.env("SKEIN_CONFIG", &file).env("SKEIN_NODE_NAME", "variable").env("SKEIN_NODE_ID", "3");
+    // No key, but a variable of other commands: it is no fault.
+    command.env("SKEIN_PASSWORD", "secret");
     let out = succeeds(&mut command).out;
     for line in ["name = \"flag\"", "id = 3", "workers = 2"] {
         assert!(out.lines().any(|found| found == line), "{line}: {out}");

@@ -75,8 +75,9 @@ fn the_example_configuration_has_every_key_with_its_default() {
     let defaults = succeeds(skein().args(["check-config", "--print"])).out;
     assert_eq!(check(&text), defaults, "as it is shipped, it changes nothing");
     // Settings are commented out without a space, prose has one.
-    let is_setting = |line: &str| line.starts_with('#') && !line.starts_with("# ") && line.len() > 1;
-    let lines = text.lines().map(|line| if is_setting(line) { &line[1..] } else { line });
+    let setting =
+        |line| str::strip_prefix(line, "#").filter(|rest| !rest.is_empty() && !rest.starts_with(' '));
+    let lines = text.lines().map(|line| setting(line).unwrap_or(line));
     let settings = lines.collect::<Vec<_>>().join("\n");
     assert_eq!(check(&settings), defaults);
     for line in defaults.lines().filter(|line| !line.is_empty()) {
