@@ -309,7 +309,8 @@ impl Delivery {
         }
     }
 
-    fn has_room(&self) -> bool {
+    /// Whether the window takes a message now.
+    pub(crate) fn has_room(&self) -> bool {
         // Everything left from earlier connections goes first, and the circle of ids is not to be closed.
         usize::from(self.sent) == self.window.len()
             && self.unacknowledged < self.receive_maximum

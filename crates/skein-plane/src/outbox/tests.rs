@@ -81,7 +81,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => (4_usize..300).prop_map(|len| Step::PushPatched { len }),
         2 => (SHARE_PAYLOAD_BYTES_MIN..9000, 0_u32..2)
             .prop_map(|(len, messages)| Step::PushShared { len, messages }),
-        4 => (0_usize..60_000, 1_usize..30_000, 0_usize..3000)
+        4 => (0_usize..60_000, 1_usize..30_000, prop_oneof![3 => 0_usize..3000, 1 => 16_000_usize..40_000])
             .prop_map(|(room, write_bytes_max, meanwhile)| Step::Write { room, write_bytes_max, meanwhile }),
         1 => (0_usize..60_000).prop_map(|room| Step::WriteAlone { room }),
         1 => Just(Step::Drain),

@@ -57,7 +57,7 @@ impl State {
         while let Some((message, options)) = self.next_retained(plane, now) {
             tally.routed += 1;
             if options.qos != QoS::AtMostOnce {
-                // Through the queue, which is empty here and takes one message of any size.
+                // Through the queue, which is empty here.
                 self.delivery.enqueue(Waiting { message, options, group: None });
                 self.pump_one(now, tally);
             } else if let Some(connection) = &mut self.connection {
@@ -66,11 +66,13 @@ impl State {
         }
     }
 
-    /// The next retained message to send, if the outbox has room and nothing waits before it.
+    /// The next retained message to send, if outbox and window have room and nothing waits before it. Taken from
+    /// the store earlier it could be overtaken by a newer one that is delivered live at QoS 0.
     fn next_retained(&mut self, plane: &Plane, now: Moment) -> Option<(Arc<Message>, DeliveryOptions)> {
         let (queued_messages, _) = self.delivery.queued();
         let outbox_bytes = self.connection.as_ref()?.outbox.len();
-        if outbox_bytes >= self.limits.outbox_bytes_low() || queued_messages > 0 {
+        if outbox_bytes >= self.limits.outbox_bytes_low() || queued_messages > 0 || !self.delivery.has_room()
+        {
             return None;
         }
         let pending = self.retained.as_mut()?;

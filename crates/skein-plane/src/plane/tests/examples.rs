@@ -15,7 +15,7 @@ use skein_types::{Filter, Message, Moment, QoS, SessionKey, SubscriptionFilter, 
 
 use super::{
     client::{Live, Memory, TestSocket, client_id, connection},
-    world::{LIMITS, World},
+    world::{LIMITS, Publish, World},
 };
 use crate::{
     Batch, EXPIRY_NEVER_SECS, Handle, Open, Plane, PlaneLimits, Publisher, RetainHandling, SessionLimits,
@@ -150,6 +150,49 @@ fn mqtt_3_3_1_12_the_retain_flag_is_kept_only_for_who_asked() {
     assert_eq!(flags, [vec![false], vec![true], vec![true]]);
 }
 
+/// What client 1 got: serial and whether it was retained.
+fn serials(world: &mut World) -> Vec<(u32, bool)> {
+    world.finish();
+    world.give_room(1, 100_000);
+    let live = world.clients[1].live.as_ref().unwrap();
+    live.received.iter().map(|received| (received.serial, received.retain)).collect()
+}
+
+fn publish(world: &mut World, topic: &'static str, qos: QoS, retain: bool) -> u32 {
+    world.publish(1, &Publish { topic, qos, retain, padding: 0, empty: false, life_secs: None });
+    world.finish();
+    world.serial
+}
+
+#[test]
+fn g7_a_retained_message_waits_for_what_is_queued() {
+    let mut world = World::new();
+    world.open(1, true, 0, 1, None);
+    world.subscribe(1, "r/1", SubscribeOptions { qos: QoS::AtLeastOnce, ..PLAIN }, RetainHandling::Never);
+    let first = publish(&mut world, "r/1", QoS::AtLeastOnce, true);
+    let second = publish(&mut world, "r/1", QoS::AtLeastOnce, true);
+    world.subscribe(1, "r/1", PLAIN, RetainHandling::Always);
+    assert_eq!(serials(&mut world), [(first, false)]);
+    world.acknowledge(1, 1, false);
+    assert_eq!(serials(&mut world), [(first, false), (second, false)]);
+    world.acknowledge(1, 1, false);
+    assert_eq!(serials(&mut world), [(first, false), (second, false), (second, true)]);
+}
+
+#[test]
+fn g7_a_retained_message_that_waits_for_the_window_is_the_newest_when_it_is_sent() {
+    let mut world = World::new();
+    world.open(1, true, 0, 1, None);
+    world.subscribe(1, "d/1", SubscribeOptions { qos: QoS::AtLeastOnce, ..PLAIN }, RetainHandling::Never);
+    publish(&mut world, "r/1", QoS::AtLeastOnce, true);
+    let unacknowledged = publish(&mut world, "d/1", QoS::AtLeastOnce, false);
+    world.subscribe(1, "r/1", SubscribeOptions { qos: QoS::AtLeastOnce, ..PLAIN }, RetainHandling::Always);
+    let newest = publish(&mut world, "r/1", QoS::AtMostOnce, true);
+    assert_eq!(serials(&mut world), [(unacknowledged, false), (newest, false)]);
+    world.acknowledge(1, 1, false);
+    assert_eq!(serials(&mut world), [(unacknowledged, false), (newest, false), (newest, true)]);
+}
+
 #[test]
 fn a_client_that_comes_and_goes_has_one_deadline() {
     let mut world = World::new();
@@ -178,7 +221,7 @@ fn a_publisher_that_waits_for_a_session_goes_on_when_it_is_taken_over() {
     let mut world = World::new();
     world.open(1, true, 0, 5, None);
     world.subscribe(1, "d/1", PLAIN, RetainHandling::Never);
-    let big = super::world::Publish {
+    let big = Publish {
         topic: "d/1",
         qos: QoS::AtMostOnce,
         retain: false,
