@@ -133,7 +133,7 @@ pub(crate) struct Open {
     publisher: Publisher,
     access: Arc<BoundAccess>,
     /// Topics by the client's aliases (MQTT-3.3.2-7).
-    aliases: Option<Box<HashMap<NonZeroU16, Topic>>>,
+    aliases: Option<Box<ClientAliases>>,
     rate: Option<Box<RateLimit>>,
     keep_alive_secs: u16,
     packet_bytes_max: u32,
@@ -142,6 +142,12 @@ pub(crate) struct Open {
     expires_later: bool,
     /// Method of extended authentication, and an exchange under way.
     auth: Option<Box<AuthState>>,
+}
+
+/// Topics the client introduced by number, on this connection only (MQTT-3.3.2-7).
+#[derive(Debug, Default)]
+struct ClientAliases {
+    topics: HashMap<NonZeroU16, Topic>,
 }
 
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 //! the sockets of subscribers on other workers.
 
 mod accept;
+mod fresh;
 mod handshake;
 mod io;
 mod task;
@@ -30,7 +31,7 @@ pub use self::io::Stream;
 pub use self::tls::{ClientCertificates, Demand, TlsError, TlsFiles, TlsSource};
 pub use self::websocket::WebSocketIo;
 pub use self::worker::Workers;
-use self::{io::Io, task::Connection};
+use self::{fresh::Fresh, io::Io, task::Connection};
 use crate::{clock::Clock, settings::Settings};
 
 /// What every connection of the door shares.
@@ -42,6 +43,8 @@ pub struct Shared {
     pub clock: Clock,
     /// Password checks at once: each takes a core for tens of milliseconds.
     pub(crate) password_checks: Semaphore,
+    /// Connections without a session yet.
+    pub(crate) fresh: Fresh,
     /// Set once the server is shutting down; connections are told and closed.
     stopping: AtomicBool,
     stop: Notify,
@@ -55,15 +58,18 @@ impl Shared {
             plane,
             clock,
             password_checks: Semaphore::new(cores.max(1)),
+            fresh: Fresh::default(),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
         })
     }
 
-    /// Stops accepting. Connections are closed by [`Plane::disconnect`] with [`Code::ServerShuttingDown`].
+    /// Stops accepting and ends the connections that have no session yet. Those that have one are closed by
+    /// [`Plane::disconnect`] with [`Code::ServerShuttingDown`].
     pub fn stop(&self) {
         self.stopping.store(true, Relaxed);
         self.stop.notify_waiters();
+        self.fresh.close();
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

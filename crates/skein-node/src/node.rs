@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{Changed, Config, Effect},
+    config::{Changed, Config},
     settings::{http_door, mqtt_settings, plane_limits, tls_files, transport_of},
     sys::SysTopics,
 };
@@ -179,9 +179,8 @@ impl Node {
                 state.settings.store(Arc::new(mqtt_settings(&listener)));
             }
         }
-        if changed.iter().all(|change| change.effect != Effect::Restart) {
-            self.config = config;
-        }
+        // Also where a restart is needed: a change is reported once.
+        self.config = config;
         Ok(changed)
     }
 

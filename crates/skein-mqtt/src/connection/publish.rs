@@ -101,10 +101,10 @@ impl Open {
             ));
         }
         let Some(topic) = topic else {
-            let known = self.aliases.as_ref().and_then(|aliases| aliases.get(&alias));
+            let known = self.aliases.as_ref().and_then(|aliases| aliases.topics.get(&alias));
             return known.cloned().ok_or(Refusal::protocol("the topic alias was never given a topic"));
         };
-        self.aliases.get_or_insert_default().insert(alias, topic.detached());
+        self.aliases.get_or_insert_default().topics.insert(alias, topic.detached());
         Ok(topic)
     }
 }

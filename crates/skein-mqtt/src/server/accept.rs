@@ -32,11 +32,13 @@ pub enum Transport {
 /// A listener could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "mqtt: cannot listen on {address}: {source}. Stop the program that uses the port or set another address for this listener."
+    "mqtt: cannot listen on {address} for the listener {name:?}: {why}. Stop the program that uses the port or give the \
+     listener another address (mqtt.listen, mqtt.tls_listen, mqtt.ws_listen, mqtt.wss_listen or [[mqtt.listeners]])."
 )]
 pub struct ListenError {
     address: SocketAddr,
-    source: io::Error,
+    name: Arc<str>,
+    why: io::Error,
 }
 
 /// A bound listener that does not accept yet.
@@ -53,8 +55,9 @@ impl Listener {
     /// # Errors
     /// When the address is in use or not ours.
     pub fn bind(address: SocketAddr, transport: Transport, settings: Settings) -> Result<Self, ListenError> {
-        let listener = bind(address).map_err(|source| ListenError { address, source })?;
-        let address = listener.local_addr().map_err(|source| ListenError { address, source })?;
+        let refused = |why| ListenError { address, name: settings.name.clone(), why };
+        let listener = bind(address).map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
         let state = ListenerState::new(address, transport.name(), settings);
         Ok(Self { listener, transport, state })
     }

@@ -3,6 +3,9 @@
 //! Between two waits everything is synchronous. The buffers it works with belong to the thread, so that an idle
 //! connection holds none.
 
+mod parting;
+mod timer;
+
 use std::{
     cell::RefCell,
     future::poll_fn,
@@ -15,26 +18,24 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use skein_plane::{Batch, Flushed, Handle, Outbox, Session, Written, access::Authenticated};
+use skein_plane::{Batch, Flushed, Handle, Outbox, Session, access::Authenticated};
 use skein_types::{Code, Moment, UserName};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
+use self::parting::End;
 use super::{
     Place, Shared,
     io::{Io, StreamFault},
-    log_end,
 };
 use crate::{
     codec::frame_length,
-    connection::{Closed, Context, MqttConnection, Origin, PasswordCheck, Step},
+    connection::{Context, MqttConnection, Origin, PasswordCheck, Step},
 };
 
 /// What one read takes at most.
 const READ_BYTES: usize = 64 * 1024;
 /// How long a publisher waits for a subscriber that does not keep up before it may send a little more.
 const CONGESTION_WAIT: Duration = Duration::from_millis(100);
-/// How long a connection that ends may take to read its last bytes.
-const PARTING_TIMEOUT: Duration = Duration::from_secs(5);
 
 thread_local! {
     static WORK: RefCell<Work> = RefCell::default();
@@ -84,13 +85,6 @@ pub(super) fn serve(mut connection: Connection) -> impl Future<Output = ()> + Se
     }
 }
 
-/// How a connection ends: why, and what is still to be written.
-struct End {
-    code: Code,
-    detail: &'static str,
-    outbox: Outbox,
-}
-
 impl Connection {
     /// A connection on a stream that is ready for MQTT; `user` is who the client's certificate says it is.
     pub(super) fn new(
@@ -103,6 +97,7 @@ impl Connection {
         let handle = Arc::new(Handle::default());
         let settings = place.settings();
         let origin = Origin { peer, certificate_user: user, socket: io.socket(), handle: handle.clone() };
+        shared.fresh.enter(&handle);
         let now = shared.clock.now();
         let mut connection = Self {
             connected_at: now,
@@ -242,8 +237,9 @@ impl Connection {
             mqtt.receive(bytes, cx)
         });
         if opening && self.mqtt.session().is_some() {
-            // The connect timeout gives way to the keep alive.
+            // The connect timeout gives way to the keep alive, and the session tells when the server stops.
             self.set_timer();
+            self.shared.fresh.leave(&self.handle);
         }
         step
     }
@@ -371,59 +367,6 @@ impl Connection {
         Ok(())
     }
 
-    /// When something is due if nothing happens: the end of the connect timeout, the keep alive, or a look at whether
-    /// a blocked client still takes anything.
-    fn due(&self) -> Option<Moment> {
-        if self.mqtt.session().is_none() {
-            return Some(self.connected_at.after(self.mqtt.settings().connect_timeout));
-        }
-        let keep_alive = self.mqtt.keep_alive().map(|limit| self.last_heard.after(limit));
-        let blocked = self
-            .is_blocked()
-            .then(|| self.shared.clock.now().after(self.mqtt.settings().session.slow_consumer_timeout / 2));
-        keep_alive.into_iter().chain(blocked).min()
-    }
-
-    fn is_blocked(&self) -> bool {
-        self.blocked || self.io.has_pending()
-    }
-
-    /// Sets the timer for what is due next. It is not moved with every packet: when it fires early it is set anew.
-    fn set_timer(&mut self) {
-        let Some(due) = self.due() else {
-            self.timer = None;
-            return;
-        };
-        let deadline = Instant::now() + self.shared.clock.until(due);
-        match &mut self.timer {
-            Some(timer) => timer.as_mut().reset(deadline),
-            None => self.timer = Some(Box::pin(tokio::time::sleep_until(deadline))),
-        }
-    }
-
-    fn timed_out(&mut self) -> Result<(), End> {
-        let now = self.shared.clock.now();
-        let Some((session, epoch)) = self.mqtt.session() else {
-            if now >= self.connected_at.after(self.mqtt.settings().connect_timeout) {
-                return Err(self.close(Code::ConnectTimeout, "no CONNECT arrived within the connect timeout"));
-            }
-            self.set_timer();
-            return Ok(());
-        };
-        let progressed = self.io.take_progress();
-        if session.is_slow_consumer(epoch, now) && !progressed {
-            return Err(self.close(Code::SlowConsumer, "the client does not read what is sent to it"));
-        }
-        // MQTT-3.1.2-22.
-        if self.mqtt.keep_alive().is_some_and(|limit| self.last_heard.after(limit) <= now) {
-            return Err(
-                self.close(Code::KeepAliveTimeout, "nothing received within 1.5 times the keep alive")
-            );
-        }
-        self.set_timer();
-        Ok(())
-    }
-
     async fn wait_for_subscribers(&mut self) -> Result<(), End> {
         let mut congested = std::mem::take(&mut self.congested);
         let clock = self.shared.clock;
@@ -435,46 +378,12 @@ impl Connection {
         // Drained or not, one more batch follows: a consumer that takes nothing is dealt with by its own bounds.
         self.wait_for(tokio::time::timeout(CONGESTION_WAIT, drained)).await.map(|_drained_or_not| ())
     }
-
-    /// Writes the last bytes, gives the client time to read them, and says in the log why.
-    async fn part(mut self, end: End) {
-        let End { code, detail, outbox } = end;
-        log_end(self.mqtt.peer(), self.mqtt.client_id().map(|id| id.as_str()), code, detail);
-        // A peer that is gone or reads nothing has had its chance when the time is over.
-        let _late = tokio::time::timeout(PARTING_TIMEOUT, self.say_last(outbox)).await;
-    }
-
-    async fn say_last(&mut self, mut outbox: Outbox) {
-        if let Some(pending) = self.io.pending_mut() {
-            outbox.drain_into(pending);
-        }
-        let socket = self.io.socket();
-        let written = poll_fn(|cx| match &socket {
-            None => self.io.poll_pending(cx),
-            Some(socket) => loop {
-                match outbox.write_to(&**socket) {
-                    Written::All => return Poll::Ready(Ok(())),
-                    Written::Failed(error) => return Poll::Ready(Err(error)),
-                    Written::Blocked if self.io.poll_writable(cx).is_ready() => {}
-                    Written::Blocked => return Poll::Pending,
-                }
-            },
-        });
-        if written.await.is_err() || poll_fn(|cx| self.io.poll_shutdown(cx)).await.is_err() {
-            return;
-        }
-        // A socket closed with unread bytes resets the connection and may take our last packet from the client's
-        // buffer: read until it has closed too.
-        let mut ignored = BytesMut::with_capacity(1024);
-        while let Ok(1..) = poll_fn(|cx| self.io.poll_read(cx, &mut ignored)).await {
-            ignored.clear();
-        }
-    }
 }
 
 impl Drop for Connection {
     /// However the task ended, by a panic too, its session is left in order and nobody else is touched.
     fn drop(&mut self) {
+        self.shared.fresh.leave(&self.handle);
         if std::thread::panicking() {
             // Half of somebody's answer must not reach the next connection of this thread.
             let _borrowed =
@@ -483,13 +392,6 @@ impl Drop for Connection {
         if self.mqtt.session().is_some() {
             drop(self.close(Code::Internal, "the connection's task ended early"));
         }
-    }
-}
-
-impl From<Closed> for End {
-    fn from(closed: Closed) -> Self {
-        let Closed { code, detail, outbox } = closed;
-        Self { code, detail, outbox: outbox.unwrap_or_default() }
     }
 }
 

@@ -25,6 +25,20 @@ fn sigterm_and_sigint_tell_the_clients_and_end_with_success() {
 }
 
 #[test]
+fn a_client_that_has_not_said_who_it_is_does_not_hold_up_the_stop() {
+    let mut node = Node::start(&["--mqtt.connect_timeout", "1h"]);
+    let mut silent = RawClient::connect(node.address);
+    silent.send("10 0c 00");
+    let mut known = RawClient::open_v5(node.address, "known");
+    node.server.signal("TERM");
+    known.expect("e0 [ 8b * ]");
+    silent.expect_closed();
+    // Both ends are closed now, so nothing is left to wait for but the stop itself.
+    drop((silent, known));
+    assert_eq!(node.server.wait_for_end().code(), Some(0));
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let mut node = Node::start(&["--http.listen", "127.0.0.1:0"]);
     // A request that never ends is waited for, for seconds.
@@ -68,7 +82,7 @@ fn a_taken_port_is_named_with_what_to_do() {
         }
         let finished = run(command.args([key, &address]));
         assert_eq!(finished.code, Some(1), "{}", finished.err);
-        for part in [&*address, "Stop the program that uses the port or set"] {
+        for part in [&*address, "Stop the program that uses the port", key.trim_start_matches('-')] {
             assert!(finished.err.contains(part), "{part}: {}", finished.err);
         }
         assert_eq!(finished.err.matches("Address already in use").count(), 1, "{}", finished.err);

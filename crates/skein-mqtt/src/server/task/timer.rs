@@ -1,0 +1,61 @@
+//! The one timer of a connection: connect timeout, keep alive, and whether a blocked client still reads.
+
+use skein_types::{Code, Moment};
+use tokio::time::Instant;
+
+use super::{Connection, parting::End};
+
+impl Connection {
+    /// When something is due if nothing happens: the end of the connect timeout, the keep alive, or a look at whether
+    /// a blocked client still takes anything.
+    fn due(&self) -> Option<Moment> {
+        if self.mqtt.session().is_none() {
+            return Some(self.connected_at.after(self.mqtt.settings().connect_timeout));
+        }
+        let keep_alive = self.mqtt.keep_alive().map(|limit| self.last_heard.after(limit));
+        let blocked = self
+            .is_blocked()
+            .then(|| self.shared.clock.now().after(self.mqtt.settings().session.slow_consumer_timeout / 2));
+        keep_alive.into_iter().chain(blocked).min()
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.blocked || self.io.has_pending()
+    }
+
+    /// Sets the timer for what is due next. It is not moved with every packet: when it fires early it is set anew.
+    pub(super) fn set_timer(&mut self) {
+        let Some(due) = self.due() else {
+            self.timer = None;
+            return;
+        };
+        let deadline = Instant::now() + self.shared.clock.until(due);
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().reset(deadline),
+            None => self.timer = Some(Box::pin(tokio::time::sleep_until(deadline))),
+        }
+    }
+
+    pub(super) fn timed_out(&mut self) -> Result<(), End> {
+        let now = self.shared.clock.now();
+        let Some((session, epoch)) = self.mqtt.session() else {
+            if now >= self.connected_at.after(self.mqtt.settings().connect_timeout) {
+                return Err(self.close(Code::ConnectTimeout, "no CONNECT arrived within the connect timeout"));
+            }
+            self.set_timer();
+            return Ok(());
+        };
+        let progressed = self.io.take_progress();
+        if session.is_slow_consumer(epoch, now) && !progressed {
+            return Err(self.close(Code::SlowConsumer, "the client does not read what is sent to it"));
+        }
+        // MQTT-3.1.2-22.
+        if self.mqtt.keep_alive().is_some_and(|limit| self.last_heard.after(limit) <= now) {
+            return Err(
+                self.close(Code::KeepAliveTimeout, "nothing received within 1.5 times the keep alive")
+            );
+        }
+        self.set_timer();
+        Ok(())
+    }
+}
