@@ -170,6 +170,7 @@ impl Node {
             tls.reload()?;
         }
         let changed = Config::reloadable_diff(&self.config, &config);
+        self.plane.retained().set_messages_max(plane_limits(&config).retained_messages_max);
         self.plane.access().replace(access);
         self.plane.access_changed();
         self.disconnect_revoked();

@@ -101,6 +101,11 @@ impl Retained {
         expired
     }
 
+    /// Changes the bound; what is kept already stays.
+    pub fn set_messages_max(&self, messages_max: usize) {
+        self.messages_max.store(messages_max, Relaxed);
+    }
+
     /// Number of topics with a message.
     #[must_use]
     pub fn len(&self) -> usize {

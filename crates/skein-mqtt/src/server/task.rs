@@ -155,7 +155,7 @@ impl Connection {
                     self.last_heard = self.shared.clock.now();
                     return Ok(value);
                 }
-                Err(Event::Timer) => self.set_timer(),
+                Err(Event::Timer) => self.put_off_timer(),
                 Err(event) => self.handle_event(event)?,
             }
         }

@@ -242,7 +242,9 @@ impl Session {
                 if connection.is_stalled(now) {
                     return true;
                 }
-                connection.waiting.push(waker.clone());
+                if !connection.waiting.iter().any(|known| known.will_wake(waker)) {
+                    connection.waiting.push(waker.clone());
+                }
                 false
             }
             _ => true,

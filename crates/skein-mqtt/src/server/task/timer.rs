@@ -36,6 +36,15 @@ impl Connection {
         }
     }
 
+    /// The timer fired while the client is not read: nothing can be due by its silence.
+    pub(super) fn put_off_timer(&mut self) {
+        self.timer = None;
+        if self.mqtt.session().is_some() {
+            self.last_heard = self.shared.clock.now();
+            self.set_timer();
+        }
+    }
+
     pub(super) fn timed_out(&mut self) -> Result<(), End> {
         let now = self.shared.clock.now();
         let Some((session, epoch)) = self.mqtt.session() else {
