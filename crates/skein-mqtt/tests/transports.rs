@@ -5,6 +5,8 @@
 
 #[path = "transports/client.rs"]
 mod client;
+#[path = "transports/panic.rs"]
+mod panic;
 #[path = "transports/server.rs"]
 mod server;
 #[path = "transports/tls.rs"]
