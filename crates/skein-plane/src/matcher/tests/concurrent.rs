@@ -12,7 +12,7 @@ use std::{
 use skein_types::SessionKey;
 
 use super::{PLAIN, filter, session, topic};
-use crate::matcher::{Matcher, Route, RouteCache};
+use crate::matcher::{Matcher, Route, RouteCache, Subscriber};
 
 /// How often each writer subscribes and unsubscribes.
 const ROUNDS: u64 = 3000;
@@ -102,4 +102,18 @@ fn check(text: &str, name: &str) {
     });
     assert!(judged.load(SeqCst) > 0, "no route was ever judged");
     assert_eq!(matcher.sizes(), (0, 0), "{text}");
+}
+
+/// What threads show only by chance: a reader that comes in the middle of a change must not keep what it found.
+#[test]
+fn g1_a_route_found_during_a_change_is_not_used_after_it() {
+    for text in ["t/x", "t/+"] {
+        let (matcher, mut cache) = (Matcher::default(), RouteCache::default());
+        let (filter, topic, origin) = (filter(text), topic("t/x"), SessionKey(9));
+        matcher.change(&filter.filter, |subscribers| {
+            assert!(cache.route(&matcher, &topic, origin, || true).is_empty());
+            subscribers.with(&filter, Subscriber { session: session(1), options: PLAIN }).0
+        });
+        assert!(has(&cache.route(&matcher, &topic, origin, || true), 1), "{text}");
+    }
 }

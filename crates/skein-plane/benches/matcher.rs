@@ -1,0 +1,134 @@
+//! What it costs to find out whom a topic reaches.
+//!
+//! `cargo bench -p skein-plane --bench matcher` prints the time per route among a hundred thousand subscriptions, and
+//! per publish whose route is in the publisher's cache.
+
+use std::{net::SocketAddr, num::NonZeroU16, sync::Arc, time::Duration};
+
+use divan::{Bencher, black_box, counter::ItemsCount};
+use skein_plane::{
+    Batch, Connection, ConnectionInfo, Handle, Open, Plane, PlaneLimits, Publisher, QueueLimits,
+    RetainHandling, SessionLimits, SubscribeOptions,
+    access::{Access, AccessList, Anonymous},
+    wire::{DeliveryOptions, Encoded, Form, Frame, Wire},
+};
+use skein_types::{ClientId, Code, Message, Moment, QoS, SessionKey, SubscriptionFilter, Topic};
+
+const FILTERS: usize = 100_000;
+/// Routes in one iteration, each of another topic.
+const BATCH: usize = 100;
+
+fn main() {
+    divan::main();
+}
+
+#[derive(Debug)]
+struct NoWire;
+
+impl Wire for NoWire {
+    fn form(&self, _: &DeliveryOptions, _: usize) -> Option<Form> {
+        None
+    }
+    fn publish(&mut self, _: &Frame<'_>, _: &mut Vec<u8>) -> Encoded {
+        Encoded::Head { id_at: None }
+    }
+    fn release(&mut self, _: NonZeroU16, _: &mut Vec<u8>) {}
+    fn greet(&mut self, _: bool, _: &mut Vec<u8>) {}
+    fn farewell(&mut self, _: Code, _: &mut Vec<u8>) {}
+}
+
+/// A plane with one session that has `filters`.
+fn plane(filters: impl Iterator<Item = String>) -> Plane {
+    let access = Arc::new(Access::new(AccessList::open(), Anonymous::Always));
+    let plane = Plane::new(access, PlaneLimits { retained_messages_max: 1 });
+    let info = ConnectionInfo {
+        address: SocketAddr::from(([127, 0, 0, 1], 1)),
+        door: "bench",
+        version: "0",
+        listener: "bench".into(),
+        keep_alive_secs: 0,
+        connected_at: Moment::ZERO,
+    };
+    let limits = SessionLimits {
+        outbox_bytes_max: 1 << 20,
+        queue: QueueLimits { messages_max: 1000, bytes_max: 1 << 20 },
+        slow_consumer_timeout: Duration::from_secs(10),
+        subscriptions_max: usize::MAX,
+    };
+    let open = Open {
+        client_id: ClientId::new("subscriber"),
+        clean_start: true,
+        expiry_secs: 0,
+        receive_maximum: NonZeroU16::MAX,
+        will: None,
+        access: None,
+        limits: Arc::new(limits),
+    };
+    let connection = Connection::new(Box::new(NoWire), None, Arc::new(Handle::default()), info);
+    let opened = plane.open(open, connection, &mut Batch::default(), Moment::ZERO);
+    let options = SubscribeOptions {
+        qos: QoS::AtMostOnce,
+        no_local: false,
+        retain_as_published: false,
+        id: None,
+        partly_allowed: false,
+    };
+    for filter in filters {
+        let filter = SubscriptionFilter::new(&filter).expect("a filter");
+        plane
+            .subscribe(&opened.session, opened.epoch, filter, options, RetainHandling::Never)
+            .expect("nothing is forbidden");
+    }
+    plane
+}
+
+fn topics() -> Vec<Topic> {
+    let numbers = (0..BATCH).map(|number| number * FILTERS / BATCH);
+    numbers.map(|number| Topic::try_from(&*format!("site/{number}/temperature")).expect("a topic")).collect()
+}
+
+fn bench_routes(bencher: Bencher<'_, '_>, plane: &Plane, expect: usize) {
+    let topics = topics();
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+        for topic in &topics {
+            let route = plane.matcher().route(black_box(topic), SessionKey(0));
+            assert_eq!(route.direct.len(), expect);
+        }
+    });
+}
+
+#[divan::bench]
+fn literal(bencher: Bencher<'_, '_>) {
+    bench_routes(bencher, &plane((0..FILTERS).map(|number| format!("site/{number}/temperature"))), 1);
+}
+
+#[divan::bench]
+fn wildcard(bencher: Bencher<'_, '_>) {
+    bench_routes(bencher, &plane((0..FILTERS).map(|number| format!("site/{number}/+"))), 1);
+}
+
+#[divan::bench]
+fn no_match(bencher: Bencher<'_, '_>) {
+    bench_routes(bencher, &plane((0..FILTERS).map(|number| format!("room/{number}/+"))), 0);
+}
+
+/// A publish that nobody wants, so that the cached route is all there is to it.
+#[divan::bench(args = [1, BATCH])]
+fn cached(bencher: Bencher<'_, '_>, topics_used: usize) {
+    let plane = plane((0..FILTERS).map(|number| format!("room/{number}/+")));
+    let messages: Vec<Message> = topics()
+        .into_iter()
+        .cycle()
+        .take(topics_used)
+        .cycle()
+        .take(BATCH)
+        .map(|topic| Message::new(topic, bytes::Bytes::from_static(b"payload"), QoS::AtMostOnce))
+        .collect();
+    let (mut publisher, mut batch) = (Publisher::new(SessionKey(0), None), Batch::default());
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+        for message in &messages {
+            black_box(plane.publish(&mut publisher, &mut batch, message.clone(), Moment::ZERO));
+        }
+        plane.finish(&mut batch, Moment::ZERO);
+    });
+}
