@@ -1,0 +1,342 @@
+//! Two connections on one plane, driven by a script that is any bytes, and what must hold whatever they are.
+
+use std::{io, io::IoSlice, net::SocketAddr, num::NonZeroU16, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use skein_mqtt::{
+    Closed, Context, MqttConnection, Origin, Settings, Step,
+    codec::{Connect, DecodeContext, Packet, Version, Will, decode},
+};
+use skein_plane::{
+    Batch, Handle, Plane, PlaneLimits, QueueLimits, SessionLimits, Socket,
+    access::{Access, AccessList, Anonymous, Authenticated},
+};
+use skein_types::{Code, Moment, QoS, Topic, UserName};
+
+/// Small enough that scripts reach every bound.
+fn settings() -> Arc<Settings> {
+    Arc::new(Settings {
+        name: "fuzz".into(),
+        connections_max: 10,
+        connect_rate_per_sec: 0,
+        connect_timeout: Duration::from_secs(10),
+        packet_bytes_max: 4096,
+        publish_rate_messages_per_sec: 50,
+        publish_rate_bytes_per_sec: 0,
+        receive_maximum: NonZeroU16::new(3).expect("3 is not 0"),
+        inflight_max: NonZeroU16::new(4).expect("4 is not 0"),
+        topic_levels_max: 6,
+        topic_alias_max: 4,
+        topic_alias_out_max: 2,
+        keep_alive_max_secs: 100,
+        server_keep_alive_secs: 0,
+        session_expiry_max_secs: 1000,
+        message_expiry_max_secs: 0,
+        maximum_qos: QoS::ExactlyOnce,
+        retain_available: true,
+        wildcard_available: true,
+        shared_available: true,
+        subscription_id_available: true,
+        session: Arc::new(SessionLimits {
+            outbox_bytes_max: 4096,
+            queue: QueueLimits { messages_max: 8, bytes_max: 8192 },
+            slow_consumer_timeout: Duration::from_secs(10),
+            subscriptions_max: 6,
+        }),
+    })
+}
+
+/// Takes `room` bytes more, then would block.
+#[derive(Debug, Default)]
+struct Valve {
+    flow: Mutex<(usize, Vec<u8>)>,
+}
+
+impl Socket for Valve {
+    fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        let (room, got) = &mut *self.flow.lock();
+        if *room == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let before = got.len();
+        got.extend(buffers.iter().flat_map(|buffer| buffer.iter()).take(*room));
+        *room -= got.len() - before;
+        Ok(got.len() - before)
+    }
+
+    fn shutdown(&self) {}
+}
+
+/// One connection with the client's view of it.
+#[derive(Debug)]
+struct Door {
+    mqtt: MqttConnection,
+    socket: Arc<Valve>,
+    handle: Arc<Handle>,
+    version: Version,
+    /// Received and not handled.
+    rest: Bytes,
+    /// Sent by the server.
+    sent: Vec<u8>,
+    closed: bool,
+}
+
+/// Both connections and their plane.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    plane: Plane,
+    batch: Batch,
+    out: Vec<u8>,
+    now: Moment,
+    doors: [Door; 2],
+}
+
+/// Bits of one byte that choose how a connection starts.
+pub(crate) fn connect_of(choice: u8, number: usize) -> Connect {
+    let version = match choice & 3 {
+        0 => Version::V31,
+        1 => Version::V311,
+        _ => Version::V5,
+    };
+    let mut connect = Connect::new(version, ["a", "b"][number].into());
+    connect.clean_start = choice & 4 != 0;
+    connect.will = (choice & 8 != 0).then(|| {
+        Box::new(Will {
+            topic: Topic::try_from("t/w").expect("a topic"),
+            payload: Bytes::from_static(b"gone"),
+            qos: QoS::AtLeastOnce,
+            retain: choice & 16 != 0,
+            delay_secs: u32::from(choice & 32 != 0),
+            expiry_secs: None,
+            properties: None,
+        })
+    });
+    if version.is_v5() {
+        connect.properties.session_expiry_secs = (choice & 32 != 0).then_some(5);
+        connect.properties.receive_maximum = (choice & 64 != 0).then_some(2);
+        connect.properties.topic_alias_maximum = u16::from(choice & 128 != 0) * 2;
+    }
+    connect
+}
+
+impl Door {
+    fn new(choice: u8, number: usize) -> Self {
+        let connect = connect_of(choice, number);
+        let (socket, handle) = (Arc::<Valve>::default(), Arc::<Handle>::default());
+        let writes = (choice & 16 == 0 || choice & 8 != 0).then(|| socket.clone() as Arc<dyn Socket>);
+        let origin = Origin {
+            peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            certificate_user: None,
+            socket: writes,
+            handle: handle.clone(),
+        };
+        let version = connect.version;
+        let mut first = Vec::new();
+        Packet::Connect(Box::new(connect)).encode(version, &mut first);
+        let mqtt = MqttConnection::new(settings(), origin);
+        Self { mqtt, socket, handle, version, rest: Bytes::from(first), sent: Vec::new(), closed: false }
+    }
+
+    /// Everything sent must be packets a client of this version understands: first the answer to the CONNECT, and
+    /// after a DISCONNECT nothing.
+    fn check_sent(&mut self) {
+        self.sent.append(&mut self.socket.flow.lock().1);
+        let mut bytes = Bytes::from(self.sent.clone());
+        let ctx = DecodeContext::client(self.version);
+        let (mut first, mut ended) = (true, false);
+        loop {
+            let decoded = decode(&mut bytes, &ctx);
+            assert!(decoded.is_ok(), "{decoded:?} in {:02x?}", self.sent);
+            let Ok(Some(packet)) = decoded else { return };
+            assert!(!ended, "{packet:?} after the last packet");
+            match &packet {
+                Packet::ConnAck(connack) => {
+                    assert!(first, "a second CONNACK");
+                    ended = connack.reason.is_error();
+                }
+                Packet::Auth(_) => {}
+                Packet::Disconnect(_) => ended = true,
+                other => assert!(!first, "{other:?} before the CONNACK"),
+            }
+            first &= matches!(packet, Packet::Auth(_));
+        }
+    }
+}
+
+impl Pair {
+    pub(crate) fn new(choices: [u8; 2]) -> Self {
+        let access = Arc::new(Access::new(AccessList::open(), Anonymous::Always));
+        let plane = Plane::new(access, PlaneLimits { retained_messages_max: 4 });
+        let doors = [Door::new(choices[0], 0), Door::new(choices[1], 1)];
+        let now = Moment::from_millis(1000);
+        let mut pair = Self { plane, batch: Batch::default(), out: Vec::new(), now, doors };
+        pair.feed(0, &[]);
+        pair.feed(1, &[]);
+        pair
+    }
+
+    /// Follows a script to its end: the first byte of each step says what and on which connection.
+    pub(crate) fn follow(&mut self, mut script: &[u8]) {
+        while let Some((step, rest)) = script.split_first() {
+            let number = usize::from(step & 1);
+            let (argument, rest) = rest.split_first().map_or((0, rest), |(first, rest)| (*first, rest));
+            script = match step >> 1 & 7 {
+                0..=3 => {
+                    let (bytes, rest) = rest.split_at(usize::from(argument).min(rest.len()));
+                    self.feed(number, bytes);
+                    rest
+                }
+                4 => {
+                    self.give_room(number, usize::from(argument) * 16);
+                    rest
+                }
+                5 => {
+                    self.pass(u64::from(argument) * 50);
+                    rest
+                }
+                6 => {
+                    self.hang_up(number);
+                    rest
+                }
+                _ => {
+                    self.connect_again(number, argument);
+                    rest
+                }
+            };
+        }
+    }
+
+    /// The client of connection `number` sends `bytes`.
+    pub(crate) fn feed(&mut self, number: usize, bytes: &[u8]) {
+        let door = &mut self.doors[number];
+        if door.closed {
+            return;
+        }
+        door.rest = Bytes::from([&door.rest[..], bytes].concat());
+        let mut step = self.handle(number, |mqtt, rest, cx| mqtt.receive(rest, cx));
+        loop {
+            step = match step {
+                Step::Read => return,
+                Step::PauseUntil(moment) => {
+                    assert!(moment > self.now, "a pause that is over");
+                    self.now = moment;
+                    self.handle(number, |mqtt, rest, cx| mqtt.receive(rest, cx))
+                }
+                Step::CheckPassword(check) => {
+                    let good = check.password.len() % 2 == 0;
+                    let proof = Authenticated { user: UserName::new(&check.user), roles: Arc::from([]) };
+                    let result = if good { Ok(proof) } else { Err(Code::BadCredentials) };
+                    match self.handle(number, |mqtt, _, cx| mqtt.password_checked(result, cx)) {
+                        Step::Read => self.handle(number, |mqtt, rest, cx| mqtt.receive(rest, cx)),
+                        other => other,
+                    }
+                }
+                Step::Close(closed) => return self.ended(number, closed),
+            };
+        }
+    }
+
+    fn handle(
+        &mut self,
+        number: usize,
+        act: impl FnOnce(&mut MqttConnection, &mut Bytes, &mut Context<'_>) -> Step,
+    ) -> Step {
+        let Self { plane, batch, out, now, doors } = self;
+        let Door { mqtt, rest, sent, .. } = &mut doors[number];
+        let mut cx = Context { plane, batch, now: *now, out, random: |bytes| bytes.fill(7) };
+        let step = act(mqtt, rest, &mut cx);
+        mqtt.flush(&mut cx);
+        if !matches!(step, Step::Close(_)) {
+            sent.append(out);
+        }
+        drop(batch.take_congested());
+        self.settle();
+        step
+    }
+
+    /// What the server writes last: what waited in the outbox, then what the connection itself has to say.
+    fn ended(&mut self, number: usize, closed: Closed) {
+        let door = &mut self.doors[number];
+        if !door.closed {
+            door.sent.append(&mut door.socket.flow.lock().1);
+            closed.outbox.unwrap_or_default().drain_into(&mut door.sent);
+            door.sent.append(&mut self.out);
+            door.closed = true;
+        }
+        self.out.clear();
+        self.settle();
+    }
+
+    /// Connections that lost their session end.
+    fn settle(&mut self) {
+        for door in &mut self.doors {
+            door.sent.append(&mut door.socket.flow.lock().1);
+            if let Some(mut parting) = door.handle.take_parting().filter(|_| !door.closed) {
+                parting.outbox.drain_into(&mut door.sent);
+                door.closed = true;
+            }
+        }
+    }
+
+    fn give_room(&mut self, number: usize, bytes: usize) {
+        let Self { plane, batch, now, doors, .. } = self;
+        let door = &mut doors[number];
+        if door.closed {
+            return;
+        }
+        door.socket.flow.lock().0 = bytes;
+        if let Some((session, epoch)) = door.mqtt.session() {
+            session.unblock(epoch, plane, *now, &mut batch.tally);
+            plane.finish(batch, *now);
+        }
+        self.settle();
+    }
+
+    fn pass(&mut self, millis: u64) {
+        self.now = self.now.after(Duration::from_millis(millis));
+        self.plane.expire(&mut self.batch, self.now);
+        self.settle();
+    }
+
+    fn hang_up(&mut self, number: usize) {
+        let Self { plane, batch, out, now, doors } = self;
+        let mut cx = Context { plane, batch, now: *now, out, random: |bytes| bytes.fill(7) };
+        let closed = doors[number].mqtt.close(Code::ConnectionLost, "the script hung up", &mut cx);
+        self.ended(number, closed);
+    }
+
+    /// The client opens another connection; the one before may still be there.
+    fn connect_again(&mut self, number: usize, choice: u8) {
+        let mut before = std::mem::replace(&mut self.doors[number], Door::new(choice, number));
+        self.feed(number, &[]);
+        before.sent.append(&mut before.socket.flow.lock().1);
+        if let Some(mut parting) = before.handle.take_parting().filter(|_| !before.closed) {
+            parting.outbox.drain_into(&mut before.sent);
+        }
+        before.check_sent();
+        // It learns only now that it lost its session, or that nobody wanted it.
+        let Self { plane, batch, out, now, .. } = self;
+        let mut cx = Context { plane, batch, now: *now, out, random: |bytes| bytes.fill(7) };
+        before.mqtt.close(Code::ConnectionLost, "replaced", &mut cx);
+        out.clear();
+    }
+
+    /// Ends everything: what was sent is well-formed and the ledger adds up.
+    pub(crate) fn finish(mut self) {
+        for number in 0..2 {
+            self.hang_up(number);
+            self.doors[number].check_sent();
+        }
+        for session in self.plane.sessions().all() {
+            assert!(!session.is_connected());
+            self.plane.disconnect(&session, Code::ServerShuttingDown, true, &mut self.batch, self.now);
+        }
+        self.plane.finish(&mut self.batch, self.now);
+        let figures = self.plane.ledger().figures();
+        assert_eq!(figures.pending, 0, "{figures:?}");
+        assert_eq!(figures.routed, figures.delivered + figures.expired + figures.dropped_total());
+        assert_eq!((self.plane.sessions().len(), self.plane.sessions().connected()), (0, 0));
+        assert_eq!(self.plane.matcher().subscriptions(), 0);
+    }
+}
