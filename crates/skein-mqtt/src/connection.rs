@@ -322,6 +322,7 @@ impl MqttConnection {
 
     fn disconnected(&mut self, disconnect: &Disconnect, cx: &mut Context<'_>) -> Result<Step, Refusal> {
         let mut code = Code::Disconnected;
+        let mut outbox = None;
         if let Phase::Open(open) = &self.phase {
             if disconnect.session_expiry_secs.is_some_and(|secs| secs > 0) && !open.expires_later {
                 return Err(Refusal::protocol("a session without expiry cannot get one when it ends"));
@@ -334,13 +335,16 @@ impl MqttConnection {
                 _ => Ending::WithWill(Code::Disconnected),
             };
             cx.plane.settle(cx.batch, cx.now);
-            cx.plane.close(&open.session, open.epoch, ending, expiry_secs, cx.batch, cx.now);
+            // What was asked before in the same batch is still answered, the CONNECT too (MQTT-3.1.4-5).
+            outbox = cx.plane.close(&open.session, open.epoch, ending, expiry_secs, cx.batch, cx.now);
         } else {
             code = Code::NotAuthorized;
         }
         self.leave_phase();
-        cx.out.clear();
-        Ok(Step::Close(Closed { code, detail: "the client disconnected", outbox: None }))
+        if outbox.is_none() {
+            cx.out.clear();
+        }
+        Ok(Step::Close(Closed { code, detail: "the client disconnected", outbox }))
     }
 
     /// Tells the client why, ends the session's connection and closes.
@@ -359,7 +363,7 @@ impl MqttConnection {
                 }
             }
             Phase::Checking(connect) | Phase::Authenticating(connect, _) => {
-                refuse_connect(connect.version, reason, Some(detail), cx.out);
+                refuse_connect(&connect, reason, detail, cx.out);
             }
             Phase::Fresh | Phase::Closed(_) => {}
         }
@@ -417,11 +421,14 @@ fn count_packets(mut packets: &[u8]) -> u64 {
     count
 }
 
-/// Answers a CONNECT that is refused (MQTT-3.2.2-6).
-fn refuse_connect(version: Version, reason: ReasonCode, text: Option<&str>, out: &mut Vec<u8>) {
+/// Answers a CONNECT that is refused (MQTT-3.2.2-6), without words where the client has no room for them
+/// (MQTT-3.2.2-19).
+fn refuse_connect(connect: &Connect, reason: ReasonCode, detail: &'static str, out: &mut Vec<u8>) {
     let mut connack = ConnAck::refuse(reason);
-    connack.properties.reason_string = text.map(Into::into);
-    Packet::ConnAck(Box::new(connack)).encode(version, out);
+    connack.properties.reason_string = Some(detail.into());
+    let packet = Packet::ConnAck(Box::new(connack));
+    let packet_bytes_max = connect.properties.packet_bytes_max.unwrap_or(u32::MAX);
+    let _fits = packet.encode_within(connect.version, packet_bytes_max, out);
 }
 
 impl std::fmt::Debug for PasswordCheck {
