@@ -59,7 +59,7 @@ fn any_burst() -> impl Strategy<Value = Burst> {
         vec((packet(Version::V31), packet(Version::V311), packet(Version::V5)), 1..5),
         prop::option::weighted(0.15, (any::<prop::sample::Index>(), any::<u8>())),
         1_u8..,
-        prop::option::of((8_u8..16, any::<u8>())),
+        prop::option::of((6_u8..16, any::<u8>())),
     )
         .prop_map(|(number, packets, damage, chunk_bytes, then)| Burst {
             number,

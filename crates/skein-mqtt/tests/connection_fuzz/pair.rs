@@ -6,13 +6,16 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use skein_mqtt::{
     Closed, Context, MqttConnection, Origin, Settings, Step,
-    codec::{Connect, DecodeContext, Packet, Version, Will, decode},
+    codec::{Ack, Connect, DecodeContext, Packet, Version, Will, decode},
 };
 use skein_plane::{
     Batch, Handle, Plane, PlaneLimits, QueueLimits, SessionLimits, Socket,
     access::{Access, AccessList, Anonymous, Authenticated},
 };
 use skein_types::{Code, Moment, QoS, Topic, UserName};
+
+/// What a client with a bound takes at most; a CONNACK is smaller.
+const PACKET_BYTES_MAX: u32 = 100;
 
 /// Small enough that scripts reach every bound.
 fn settings() -> Arc<Settings> {
@@ -74,11 +77,13 @@ struct Door {
     mqtt: MqttConnection,
     socket: Arc<Valve>,
     handle: Arc<Handle>,
-    version: Version,
+    ctx: DecodeContext,
     /// Received and not handled.
     rest: Bytes,
     /// Sent by the server.
     sent: Vec<u8>,
+    /// How much of it the client has answered.
+    answered_bytes: usize,
     closed: bool,
 }
 
@@ -116,6 +121,7 @@ pub(crate) fn connect_of(choice: u8, number: usize) -> Connect {
         connect.properties.session_expiry_secs = (choice & 32 != 0).then_some(5);
         connect.properties.receive_maximum = (choice & 64 != 0).then_some(2);
         connect.properties.topic_alias_maximum = u16::from(choice & 128 != 0) * 2;
+        connect.properties.packet_bytes_max = (choice & 128 != 0).then_some(PACKET_BYTES_MAX);
     }
     connect
 }
@@ -132,10 +138,21 @@ impl Door {
             handle: handle.clone(),
         };
         let version = connect.version;
+        let mut ctx = DecodeContext::client(version);
+        ctx.packet_bytes_max = connect.properties.packet_bytes_max.unwrap_or(ctx.packet_bytes_max);
         let mut first = Vec::new();
         Packet::Connect(Box::new(connect)).encode(version, &mut first);
         let mqtt = MqttConnection::new(settings(), origin);
-        Self { mqtt, socket, handle, version, rest: Bytes::from(first), sent: Vec::new(), closed: false }
+        Self {
+            mqtt,
+            socket,
+            handle,
+            ctx,
+            rest: Bytes::from(first),
+            sent: Vec::new(),
+            answered_bytes: 0,
+            closed: false,
+        }
     }
 
     /// Everything sent must be packets a client of this version understands: first the answer to the CONNECT, and
@@ -143,10 +160,9 @@ impl Door {
     fn check_sent(&mut self) {
         self.sent.append(&mut self.socket.flow.lock().1);
         let mut bytes = Bytes::from(self.sent.clone());
-        let ctx = DecodeContext::client(self.version);
         let (mut first, mut ended) = (true, false);
         loop {
-            let decoded = decode(&mut bytes, &ctx);
+            let decoded = decode(&mut bytes, &self.ctx);
             assert!(decoded.is_ok(), "{decoded:?} in {:02x?}", self.sent);
             let Ok(Some(packet)) = decoded else { return };
             assert!(!ended, "{packet:?} after the last packet");
@@ -182,7 +198,11 @@ impl Pair {
             let number = usize::from(step & 1);
             let (argument, rest) = rest.split_first().map_or((0, rest), |(first, rest)| (*first, rest));
             script = match step >> 1 & 7 {
-                0..=3 => {
+                3 => {
+                    self.answer(number, argument);
+                    rest
+                }
+                0..=2 => {
                     let (bytes, rest) = rest.split_at(usize::from(argument).min(rest.len()));
                     self.feed(number, bytes);
                     rest
@@ -258,13 +278,17 @@ impl Pair {
     /// What the server writes last: what waited in the outbox, then what the connection itself has to say.
     fn ended(&mut self, number: usize, closed: Closed) {
         let door = &mut self.doors[number];
-        if !door.closed {
+        if door.closed {
+            assert!(
+                closed.outbox.is_none() && self.out.is_empty(),
+                "a connection that is over has more to say"
+            );
+        } else {
             door.sent.append(&mut door.socket.flow.lock().1);
             closed.outbox.unwrap_or_default().drain_into(&mut door.sent);
             door.sent.append(&mut self.out);
             door.closed = true;
         }
-        self.out.clear();
         self.settle();
     }
 
@@ -277,6 +301,30 @@ impl Pair {
                 door.closed = true;
             }
         }
+    }
+
+    /// The client acknowledges what it has received, up to `count` packets.
+    fn answer(&mut self, number: usize, count: u8) {
+        let door = &mut self.doors[number];
+        let mut answers = Vec::new();
+        let mut bytes = Bytes::copy_from_slice(&door.sent[door.answered_bytes..]);
+        for _ in 0..count {
+            let Ok(Some(packet)) = decode(&mut bytes, &door.ctx) else { break };
+            let answer = match packet {
+                Packet::Publish(publish) => publish.packet_id.map(|id| match publish.qos {
+                    QoS::ExactlyOnce => Packet::PubRec(Ack::success(id)),
+                    _ => Packet::PubAck(Ack::success(id)),
+                }),
+                Packet::PubRec(ack) => Some(Packet::PubRel(Ack::success(ack.packet_id))),
+                Packet::PubRel(ack) => Some(Packet::PubComp(Ack::success(ack.packet_id))),
+                _ => None,
+            };
+            if let (Some(answer), Some(version)) = (answer, door.ctx.version) {
+                answer.encode(version, &mut answers);
+            }
+        }
+        door.answered_bytes = door.sent.len() - bytes.len();
+        self.feed(number, &answers);
     }
 
     fn give_room(&mut self, number: usize, bytes: usize) {
@@ -311,14 +359,20 @@ impl Pair {
         let mut before = std::mem::replace(&mut self.doors[number], Door::new(choice, number));
         self.feed(number, &[]);
         before.sent.append(&mut before.socket.flow.lock().1);
-        if let Some(mut parting) = before.handle.take_parting().filter(|_| !before.closed) {
+        let parting = before.handle.take_parting().filter(|_| !before.closed);
+        let over = before.closed || parting.is_some();
+        if let Some(mut parting) = parting {
             parting.outbox.drain_into(&mut before.sent);
         }
         before.check_sent();
         // It learns only now that it lost its session, or that nobody wanted it.
         let Self { plane, batch, out, now, .. } = self;
         let mut cx = Context { plane, batch, now: *now, out, random: |bytes| bytes.fill(7) };
-        before.mqtt.close(Code::ConnectionLost, "replaced", &mut cx);
+        let closed = before.mqtt.close(Code::ConnectionLost, "replaced", &mut cx);
+        assert!(
+            !over || (closed.outbox.is_none() && cx.out.is_empty()),
+            "more to say after the session was lost: {closed:?} {:02x?}", cx.out
+        );
         out.clear();
     }
 
