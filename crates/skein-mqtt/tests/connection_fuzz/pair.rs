@@ -371,7 +371,8 @@ impl Pair {
         let closed = before.mqtt.close(Code::ConnectionLost, "replaced", &mut cx);
         assert!(
             !over || (closed.outbox.is_none() && cx.out.is_empty()),
-            "more to say after the session was lost: {closed:?} {:02x?}", cx.out
+            "more to say after the session was lost: {closed:?} {:02x?}",
+            cx.out
         );
         out.clear();
     }
