@@ -3,6 +3,7 @@
 //! It frames packets (first byte, variable byte length, body) and nothing more: it answers no
 //! packet by itself and lets a test send anything. Tests write packets in the crate's notation.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -12,10 +13,15 @@ use crate::notation::{Pattern, bytes, length_prefix, pattern};
 /// How long an expected packet or close may take.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Bytes asked for at once; tests read up to a hundred thousand small packets.
+const READ_BYTES: usize = 16 * 1024;
+
 /// One TCP connection to a server.
 #[derive(Debug)]
 pub struct RawClient {
     stream: TcpStream,
+    /// Read from the connection and not yet given out.
+    unread: VecDeque<u8>,
 }
 
 impl RawClient {
@@ -28,7 +34,7 @@ impl RawClient {
         };
         stream.set_nodelay(true).expect("an open socket takes the option");
         stream.set_write_timeout(Some(ANSWER_DEADLINE)).expect("the time is not zero");
-        Self { stream }
+        Self { stream, unread: VecDeque::new() }
     }
 
     /// Opens a connection and a clean MQTT 3.1.1 session, keep alive off.
@@ -158,6 +164,13 @@ impl RawClient {
         }
     }
 
+    /// The same connection once more, for a test that sends with one and reads with the other at the same time.
+    #[track_caller]
+    pub fn second_handle(&self) -> Self {
+        let stream = self.stream.try_clone().expect("the system has a handle left");
+        Self { stream, unread: VecDeque::new() }
+    }
+
     /// Closes the sending half: the server reads the end of the stream, answers can still come.
     pub fn finish_sending(&mut self) {
         // Fails only when the server has closed already, which the next read tells.
@@ -178,17 +191,16 @@ impl RawClient {
     /// Reads exactly `length` bytes; `None` when the connection ends before.
     #[track_caller]
     fn read_body(&mut self, length: usize, start: Instant) -> Option<Vec<u8>> {
-        let mut body = vec![0; length];
-        let mut filled = 0;
-        while let Some(space @ [_, ..]) = body.get_mut(filled..) {
+        let mut chunk = [0; READ_BYTES];
+        while self.unread.len() < length {
             let left = ANSWER_DEADLINE.saturating_sub(start.elapsed());
             if left.is_zero() {
-                panic!("no answer within {ANSWER_DEADLINE:?}: {filled} of {length} bytes came");
+                panic!("no answer within {ANSWER_DEADLINE:?}: {} of {length} bytes came", self.unread.len());
             }
             self.stream.set_read_timeout(Some(left)).expect("the time is not zero");
-            match self.stream.read(space) {
+            match self.stream.read(&mut chunk) {
                 Ok(0) => return None,
-                Ok(count) => filled += count,
+                Ok(count) => self.unread.extend(chunk.iter().take(count)),
                 Err(error) => match error.kind() {
                     ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => return None,
                     // The loop's own check reports a passed deadline.
@@ -197,7 +209,7 @@ impl RawClient {
                 },
             }
         }
-        Some(body)
+        Some(self.unread.drain(..length).collect())
     }
 }
 
