@@ -5,6 +5,8 @@
 
 #[path = "transports/client.rs"]
 mod client;
+#[path = "transports/flood.rs"]
+mod flood;
 #[path = "transports/panic.rs"]
 mod panic;
 #[path = "transports/server.rs"]

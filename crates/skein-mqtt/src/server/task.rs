@@ -126,7 +126,7 @@ impl Connection {
                 Event::Read(mut bytes) => {
                     let full = bytes.len() >= READ_BYTES;
                     match self.received(&mut bytes) {
-                        Step::Read if !full && self.congested.is_empty() => {
+                        Step::Read if !full && self.congested.is_empty() && !self.is_overfull() => {
                             self.keep_rest(bytes);
                             continue;
                         }
@@ -155,7 +155,7 @@ impl Connection {
                     self.last_heard = self.shared.clock.now();
                     return Ok(value);
                 }
-                Err(Event::Timer) => self.put_off_timer(),
+                Err(Event::Timer) => self.put_off_timer()?,
                 Err(event) => self.handle_event(event)?,
             }
         }
@@ -265,12 +265,26 @@ impl Connection {
             }
         }
         self.keep_rest(bytes);
+        if self.is_overfull()
+            && let Some((session, epoch)) = self.mqtt.session()
+        {
+            let session = session.clone();
+            self.wait_for(poll_fn(move |cx| match session.poll_readable(epoch, cx.waker()) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }))
+            .await?;
+        }
         if self.congested.is_empty() {
             // Others of this thread get their turn before the next read.
             tokio::task::yield_now().await;
             return Ok(());
         }
         self.wait_for_subscribers().await
+    }
+
+    fn is_overfull(&self) -> bool {
+        self.mqtt.session().is_some_and(|(session, epoch)| session.is_overfull(epoch))
     }
 
     /// Keeps an incomplete packet for the next read.

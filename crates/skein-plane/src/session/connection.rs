@@ -90,6 +90,13 @@ impl Connection {
         }
     }
 
+    /// Calls `waker` once the outbox has drained.
+    fn wait(&mut self, waker: &Waker) {
+        if !self.waiting.iter().any(|known| known.will_wake(waker)) {
+            self.waiting.push(waker.clone());
+        }
+    }
+
     fn progressed(&mut self, now: Moment, low: usize) {
         self.last_progress = now;
         if self.outbox.len() <= low {
@@ -242,9 +249,30 @@ impl Session {
                 if connection.is_stalled(now) {
                     return true;
                 }
-                if !connection.waiting.iter().any(|known| known.will_wake(waker)) {
-                    connection.waiting.push(waker.clone());
-                }
+                connection.wait(waker);
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether the client has been sent more than fits into its outbox, so that it must not be read before it has
+    /// taken some: what it is answered has no other bound.
+    #[must_use]
+    pub fn is_overfull(&self, epoch: Epoch) -> bool {
+        self.lock_as(epoch).is_some_and(|state| {
+            let bytes_max = state.limits.outbox_bytes_max;
+            state.connection.as_ref().is_some_and(|connection| connection.outbox.len() > bytes_max)
+        })
+    }
+
+    /// Whether an overfull connection may be read again; if not, `waker` is called once it may.
+    pub fn poll_readable(&self, epoch: Epoch, waker: &Waker) -> bool {
+        let Some(mut state) = self.lock_as(epoch) else { return true };
+        let low = state.limits.outbox_bytes_low();
+        match &mut state.connection {
+            Some(connection) if connection.outbox.len() > low => {
+                connection.wait(waker);
                 false
             }
             _ => true,

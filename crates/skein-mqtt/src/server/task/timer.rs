@@ -5,6 +5,9 @@ use tokio::time::Instant;
 
 use super::{Connection, parting::End};
 
+/// What a client is told that is closed for not reading.
+const SLOW_CONSUMER: &str = "the client does not read what is sent to it";
+
 impl Connection {
     /// When something is due if nothing happens: the end of the connect timeout, the keep alive, or a look at whether
     /// a blocked client still takes anything.
@@ -36,13 +39,18 @@ impl Connection {
         }
     }
 
-    /// The timer fired while the client is not read: nothing can be due by its silence.
-    pub(super) fn put_off_timer(&mut self) {
+    /// The timer fired while the client is not read: nothing can be due by its silence, only by its not reading.
+    pub(super) fn put_off_timer(&mut self) -> Result<(), End> {
+        let now = self.shared.clock.now();
         self.timer = None;
-        if self.mqtt.session().is_some() {
-            self.last_heard = self.shared.clock.now();
+        if let Some((session, epoch)) = self.mqtt.session() {
+            if session.is_slow_consumer(epoch, now) {
+                return Err(self.close(Code::SlowConsumer, SLOW_CONSUMER));
+            }
+            self.last_heard = now;
             self.set_timer();
         }
+        Ok(())
     }
 
     pub(super) fn timed_out(&mut self) -> Result<(), End> {
@@ -56,7 +64,7 @@ impl Connection {
         };
         let progressed = self.io.take_progress();
         if session.is_slow_consumer(epoch, now) && !progressed {
-            return Err(self.close(Code::SlowConsumer, "the client does not read what is sent to it"));
+            return Err(self.close(Code::SlowConsumer, SLOW_CONSUMER));
         }
         // MQTT-3.1.2-22.
         if self.mqtt.keep_alive().is_some_and(|limit| self.last_heard.after(limit) <= now) {
