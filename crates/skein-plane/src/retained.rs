@@ -12,6 +12,9 @@ use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 use skein_types::{Filter, Message, Moment, Topic};
 
+const SINGLE: &str = "+";
+const MULTI: &str = "#";
+
 /// The last retained message of every topic, as a tree of topic levels.
 #[derive(Debug)]
 pub struct Retained {
@@ -81,10 +84,7 @@ impl Retained {
     #[must_use]
     pub fn matching(&self, filter: &Filter) -> Vec<Topic> {
         let tree = self.tree.read();
-        let levels: Vec<&str> = filter.levels().collect();
-        let mut found = Vec::new();
-        tree.root.visit(&levels, 0, &mut |message| found.push(message.topic.clone()));
-        found
+        tree.matching(filter)
     }
 
     /// Removes messages that expired; returns how many.
@@ -159,10 +159,65 @@ impl Tree {
     }
 
     fn remove(&mut self, topic: &Topic) -> Option<Arc<Message>> {
-        let levels: Vec<&str> = topic.levels().collect();
-        let removed = self.root.remove(&levels);
+        let removed = self.cut(topic);
         self.forget_deadline(removed.as_ref());
         removed
+    }
+
+    /// Takes a message out, and with it the nodes that led to nothing else.
+    fn cut(&mut self, topic: &Topic) -> Option<Arc<Message>> {
+        let levels: Vec<&str> = topic.levels().collect();
+        // The last node on the way that is there for something else as well; everything below it goes.
+        let mut kept_depth = 0;
+        let mut node = &self.root;
+        for (depth, level) in levels.iter().enumerate() {
+            let children = node.children.as_ref()?;
+            if node.message.is_some() || children.len() > 1 {
+                kept_depth = depth;
+            }
+            node = children.get(*level)?;
+        }
+        let is_leaf = node.children.is_none();
+        node.message.as_ref()?;
+        let (way, below) = levels.split_at(if is_leaf { kept_depth } else { levels.len() });
+        let mut node = &mut self.root;
+        for level in way {
+            node = node.children.as_mut()?.get_mut(*level)?;
+        }
+        let Some(first) = below.first() else { return node.message.take() };
+        let children = node.children.as_mut()?;
+        let mut end = children.remove(*first)?;
+        if children.is_empty() {
+            node.children = None;
+        }
+        while let Some(children) = end.children.take() {
+            end = children.into_values().next()?;
+        }
+        end.message
+    }
+
+    fn matching(&self, filter: &Filter) -> Vec<Topic> {
+        let levels: Vec<&str> = filter.levels().collect();
+        let mut found = Vec::new();
+        let mut reached = vec![(&self.root, levels.as_slice())];
+        while let Some((node, levels)) = reached.pop() {
+            // MQTT-4.7.1-2: `a/#` matches `a` too.
+            if matches!(levels, [] | [MULTI]) {
+                found.extend(node.message.iter().map(|message| message.topic.clone()));
+            }
+            let (Some((level, rest)), Some(children)) = (levels.split_first(), &node.children) else {
+                continue;
+            };
+            // MQTT-4.7.2-1: a wildcard at the start does not match a first level that starts with $.
+            let is_root = std::ptr::eq(node, &self.root);
+            let below = || children.iter().filter(move |(name, _)| !is_root || !name.starts_with('$'));
+            match *level {
+                MULTI => reached.extend(below().map(|(_, child)| (child, levels))),
+                SINGLE => reached.extend(below().map(|(_, child)| (child, rest))),
+                _ => reached.extend(children.get(*level).map(|child| (child, rest))),
+            }
+        }
+        found
     }
 
     fn forget_deadline(&mut self, message: Option<&Arc<Message>>) {
@@ -174,47 +229,15 @@ impl Tree {
     }
 }
 
-impl Node {
-    /// Recursion is bounded by the listener's limit on topic levels.
-    fn remove(&mut self, levels: &[&str]) -> Option<Arc<Message>> {
-        let Some((level, rest)) = levels.split_first() else { return self.message.take() };
-        let children = self.children.as_mut()?;
-        let child = children.get_mut(*level)?;
-        let removed = child.remove(rest);
-        if child.message.is_none() && child.children.is_none() {
-            children.remove(*level);
-            if children.is_empty() {
-                self.children = None;
-            }
-        }
-        removed
-    }
-
-    fn visit(&self, levels: &[&str], depth: usize, found: &mut impl FnMut(&Arc<Message>)) {
-        let children = || self.children.iter().flat_map(|children| children.iter());
-        // MQTT-4.7.2-1: a wildcard at the start does not match a first level that starts with $.
-        let wild = |name: &str| depth > 0 || !name.starts_with('$');
-        let Some((level, rest)) = levels.split_first() else {
-            self.message.iter().for_each(found);
-            return;
-        };
-        match *level {
-            "#" => {
-                self.message.iter().for_each(&mut *found);
-                for (_, child) in children().filter(|(name, _)| wild(name)) {
-                    child.visit(levels, depth + 1, found);
-                }
-            }
-            "+" => {
-                for (_, child) in children().filter(|(name, _)| wild(name)) {
-                    child.visit(rest, depth + 1, found);
-                }
-            }
-            _ => {
-                if let Some(child) = self.children.as_ref().and_then(|children| children.get(*level)) {
-                    child.visit(rest, depth + 1, found);
-                }
-            }
+/// A topic may have as many levels as it has characters: no walk over the tree may recurse, this one included.
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let mut rest = vec![std::mem::take(&mut self.root)];
+        while let Some(node) = rest.pop() {
+            rest.extend(node.children.into_iter().flat_map(|children| children.into_values()));
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
