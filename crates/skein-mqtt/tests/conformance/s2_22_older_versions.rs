@@ -1,0 +1,135 @@
+//! 2.22 What MQTT 3.1 and 3.1.1 have of their own.
+
+use crate::fixture::{Server, settle};
+
+#[test]
+fn mqtt_3_1_a_whole_session_of_mqisdp() {
+    let server = Server::start();
+    let mut client = server.raw();
+    client.dialogue(
+        r#"> 10 [ "MQIsdp" 03 02 003c "old" ]
+           < 20 02 00 00
+           > 82 [ 0001 "a/#" 02 ]
+           < 90 [ 0001 02 ]
+           > 30 [ "a/0" 'x' ]
+           < 30 [ "a/0" 'x' ]
+           > 32 [ "a/1" 0002 'y' ]
+           < 40 [ 0002 ]
+           < 32 [ "a/1" 0001 'y' ]
+           > 40 [ 0001 ]
+           > 34 [ "a/2" 0003 'z' ]
+           < 50 [ 0003 ]
+           < 34 [ "a/2" 0002 'z' ]
+           > 50 [ 0002 ]
+           < 62 [ 0002 ]
+           > 70 [ 0002 ] 62 [ 0003 ]
+           < 70 [ 0003 ]
+           # a SUBSCRIBE sent again may say so in 3.1
+           > 8a [ 0004 "a/#" 00 ]
+           < 90 [ 0004 00 ]
+           > aa [ 0005 "a/#" ]
+           < b0 02 0005
+           > c0 00
+           < d0 00
+           > e0 00
+           < closed"#,
+    );
+}
+
+/// MQTT 3.1: client ids have 1 to 23 characters; the rest is return code 2.
+#[test]
+fn mqtt_3_1_client_ids_have_1_to_23_characters() {
+    let server = Server::start();
+    for (client_id, code) in
+        [("", "02"), ("a", "00"), ("12345678901234567890123", "00"), ("123456789012345678901234", "02")]
+    {
+        let mut client = server.raw();
+        client.send(&format!(r#"10 [ "MQIsdp" 03 02 0000 "{client_id}" ]"#));
+        client.expect(&format!("20 02 00 {code}"));
+        if code == "00" { client.expect_nothing() } else { client.expect_closed() }
+    }
+}
+
+/// Bridges set bit 7 of the protocol level.
+#[test]
+fn bridges_are_let_in() {
+    let server = Server::start();
+    for connect in [r#"10 [ "MQTT" 84 02 0000 "bridge" ]"#, r#"10 [ "MQIsdp" 83 02 0000 "bridge" ]"#] {
+        let mut client = server.raw();
+        client.send(connect);
+        client.expect("20 02 00 00");
+        client.expect_nothing();
+    }
+}
+
+/// MQTT 3.1 section 3.1: flags may announce a user name and password that are not there.
+#[test]
+fn mqtt_3_1_missing_credentials_are_tolerated() {
+    let server = Server::start();
+    for (flags, payload) in [("c2", ""), ("c2", r#""user""#), ("82", "")] {
+        let mut client = server.raw();
+        client.send(&format!(r#"10 [ "MQIsdp" 03 {flags} 0000 "old" {payload} ]"#));
+        client.expect("20 02 00 00");
+    }
+}
+
+/// CONNACK codes 0 to 5 (MQTT-3.2.2-4 of 3.1.1: a refusal never has session present; MQTT-3.2.2-5: it closes).
+#[test]
+fn mqtt_3_2_2_5_a_refusal_closes() {
+    let server = Server::start();
+    for (connect, code) in [
+        (r#"10 [ "MQTT" 03 02 0000 "c" ]"#, "01"),
+        (r#"10 [ "MQTT" 04 00 0000 "" ]"#, "02"),
+        (r#"10 [ "MQTT" 04 06 0000 "c" "$SYS/w" "x" ]"#, "05"),
+    ] {
+        let mut client = server.raw();
+        client.send(connect);
+        client.expect(&format!("20 02 00 {code}"));
+        client.expect_closed();
+    }
+}
+
+/// Errors for which 3.1.1 has no packet: the connection just ends, and the will is sent.
+#[test]
+fn mqtt_4_8_0_1_errors_close_without_a_word() {
+    let server = Server::start();
+    let mut watcher = server.subscriber("watcher", "w", "00");
+    for packet in [
+        r#"30 [ "a/+" 'x' ]"#,
+        r#"30 [ "" 'x' ]"#,
+        r#"36 [ "a" 0001 'x' ]"#,
+        r#"82 [ 0001 "a" 03 ]"#,
+        r#"82 [ 0001 ]"#,
+        r#"10 [ "MQTT" 04 02 0000 "c" ]"#,
+        "90 03 0001 00",
+        "e1 00",
+        "f0 00",
+        // Before 3.1.1 only, and only in 3.1.
+        r#"8a [ 0001 "a" 00 ]"#,
+        "30 ff ff ff 7f",
+    ] {
+        println!("{packet}");
+        let mut client = server.raw();
+        client.send(r#"10 [ "MQTT" 04 06 0000 "c" "w" "gone" ]"#);
+        client.expect("20 02 00 00");
+        client.send(packet);
+        client.expect_closed();
+        watcher.expect(r#"30 [ "w" 00 'gone' ]"#);
+    }
+}
+
+/// A message without payload, and one whose payload looks like properties.
+#[test]
+fn mqtt_3_3_3_payloads_are_not_looked_at() {
+    let server = Server::start();
+    let mut v4 = server.v4("v4");
+    v4.send(r#"82 [ 0001 "a" 00 ]"#);
+    v4.expect("90 [ 0001 00 ]");
+    let mut v5 = server.subscriber("v5", "a", "00");
+    for payload in ["", "00", "0b 01", "ffff"] {
+        v4.send(&format!(r#"30 [ "a" {payload} ]"#));
+        v4.expect(&format!(r#"30 [ "a" {payload} ]"#));
+        v5.expect(&format!(r#"30 [ "a" 00 {payload} ]"#));
+    }
+    settle(&mut v4);
+}
