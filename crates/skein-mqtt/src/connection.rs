@@ -130,6 +130,8 @@ pub(crate) struct Open {
     session: Arc<Session>,
     epoch: Epoch,
     version: Version,
+    /// A bridge of 3.1 or 3.1.1: what it sent does not come back to it, and retain flags come as published.
+    bridge: bool,
     publisher: Publisher,
     access: Arc<BoundAccess>,
     /// Topics by the client's aliases (MQTT-3.3.2-7).

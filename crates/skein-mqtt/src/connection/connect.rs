@@ -128,6 +128,7 @@ impl MqttConnection {
             session: opened.session,
             epoch: opened.epoch,
             version: connect.version,
+            bridge: connect.bridge,
             publisher,
             access,
             aliases: None,

@@ -58,10 +58,12 @@ impl Open {
         if filter.filter.depth() > settings.topic_levels_max {
             return Err(Code::TopicFilterInvalid);
         }
+        // Two servers joined by a bridge would send the same message back and forth for ever. A shared subscription
+        // has no such option (MQTT-3.8.3-4).
         let options = SubscribeOptions {
             qos: item.qos,
-            no_local: item.no_local,
-            retain_as_published: item.retain_as_published,
+            no_local: item.no_local || (self.bridge && filter.group.is_none()),
+            retain_as_published: item.retain_as_published || self.bridge,
             id,
             partly_allowed: false,
         };

@@ -50,16 +50,33 @@ fn mqtt_3_1_client_ids_have_1_to_23_characters() {
     }
 }
 
-/// Bridges set bit 7 of the protocol level.
+/// Bridges set bit 7 of the protocol level: they get nothing back of what they sent, and retain flags as published.
 #[test]
-fn bridges_are_let_in() {
+fn bridges_get_no_echo_and_keep_retain_flags() {
     let server = Server::start();
     for connect in [r#"10 [ "MQTT" 84 02 0000 "bridge" ]"#, r#"10 [ "MQIsdp" 83 02 0000 "bridge" ]"#] {
         let mut client = server.raw();
         client.send(connect);
         client.expect("20 02 00 00");
+        client.dialogue(
+            r##"> 82 [ 0001 "#" 01 ]
+                < 90 [ 0001 01 ]
+                > 32 [ "a" 0002 'own' ]
+                < 40 [ 0002 ]"##,
+        );
+        settle(&mut client);
+        let mut other = server.v5("other");
+        other.send(r#"31 [ "a" 00 'kept' ] 30 [ "a" 00 'live' ] 31 [ "a" 00 ]"#);
+        client.expect(r#"31 [ "a" 'kept' ]"#);
+        client.expect(r#"30 [ "a" 'live' ]"#);
+        client.expect(r#"31 [ "a" ]"#);
         client.expect_nothing();
     }
+    // The bit is 3.1's and 3.1.1's; in version 5 the options say so.
+    let mut client = server.raw();
+    client.send(r#"10 [ "MQTT" 85 02 0000 00 "bridge" ]"#);
+    client.expect("20 [ 00 84 * ]");
+    client.expect_closed();
 }
 
 /// MQTT 3.1 section 3.1: flags may announce a user name and password that are not there.
