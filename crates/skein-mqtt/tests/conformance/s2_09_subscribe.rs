@@ -238,3 +238,23 @@ fn mqtt_3_8_2_user_properties_are_taken() {
            < b0 [ 0002 00 00 ]"#,
     );
 }
+
+/// New rules hold for what is subscribed already, and for the publisher's next message.
+#[test]
+fn changed_access_rules_end_forbidden_subscriptions() {
+    let server = Server::with_access(RULES);
+    let mut client = server.v5("c");
+    subscribe(&mut client, "open/a", "00");
+    subscribe(&mut client, "mine/c/x", "00");
+    let mut publisher = server.v5("p");
+    publisher.send(r#"30 [ "open/a" 00 'before' ]"#);
+    client.expect(r#"30 [ "open/a" 00 'before' ]"#);
+    server.plane.access().reload("[[rules]]\nallow = true\nfilters = ['mine/#']\n").unwrap();
+    server.plane.access_changed();
+    publisher.send(r#"32 [ "open/a" 0001 00 'after' ] 32 [ "mine/c/x" 0002 00 'after' ]"#);
+    publisher.expect("40 [ 0001 87 ]");
+    publisher.expect("40 [ 0002 ]");
+    client.expect(r#"30 [ "mine/c/x" 00 'after' ]"#);
+    client.send(r#"a2 [ 0001 00 "open/a" "mine/c/x" ]"#);
+    client.expect("b0 [ 0001 00 11 00 ]");
+}

@@ -1,6 +1,12 @@
-//! 2.16 Flow control: receive maximum, of the client and of the server.
+//! 2.16 Flow control: receive maximum, of the client and of the server, and the listener's own bounds.
 
-use std::num::NonZeroU16;
+use std::{
+    num::NonZeroU16,
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, Instant},
+};
+
+use skein_testkit::{DEADLINE, bytes, wait_until};
 
 use crate::fixture::{Server, expect_refusal, settle, subscribe};
 
@@ -73,7 +79,7 @@ fn mqtt_3_1_2_11_3_without_a_receive_maximum_65535_are_in_flight() {
     let mut sender = publisher.second_handle();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let message = skein_testkit::bytes(r#"32 [ "a" 0001 00 'x' ]"#);
+            let message = bytes(r#"32 [ "a" 0001 00 'x' ]"#);
             for _ in 0..66 {
                 sender.send_bytes(&message.repeat(1000));
             }
@@ -131,4 +137,33 @@ fn mqtt_3_3_4_7_exceeding_the_servers_receive_maximum_is_refused() {
            > 34 [ "a" 0005 00 'x' ]"#,
     );
     expect_refusal(&mut client, "93");
+}
+
+/// A client that publishes faster than allowed is read more slowly; nothing of it is lost and nobody else waits.
+#[test]
+fn a_publisher_above_its_rate_is_slowed_down() {
+    let server = Server::with(|settings| settings.publish_rate_messages_per_sec = 100);
+    let mut client = server.subscriber("c", "a", "00");
+    let mut publisher = server.v5("p");
+    let start = Instant::now();
+    publisher.send_bytes(&bytes(r#"30 [ "a" 00 'x' ]"#).repeat(150));
+    for _ in 0..150 {
+        client.expect(r#"30 [ "a" 00 'x' ]"#);
+    }
+    // The first hundred at once, the others at a hundred a second.
+    assert!(start.elapsed() >= Duration::from_millis(450), "after {:?}", start.elapsed());
+    settle(&mut publisher);
+}
+
+/// Connections above the listener's bound are closed, and a place that is free again is given away again.
+#[test]
+fn connections_above_the_listeners_bound_are_closed() {
+    let server = Server::with(|settings| settings.connections_max = 2);
+    let first = server.v5("first");
+    let mut second = server.v5("second");
+    server.raw().expect_closed();
+    second.expect_nothing();
+    drop(first);
+    wait_until("a place is free", DEADLINE, || server.state.open.load(Relaxed) == 1);
+    server.v5("third").expect_nothing();
 }
