@@ -71,6 +71,8 @@ pub fn built_in(name: &str, program: PathBuf) -> Option<ServerDefinition> {
         "flashmq" => with_config(&["--config-file", "{config}"], FLASHMQ),
         "rumqttd" => ServerDefinition {
             config_suffix: ".toml".to_owned(),
+            // A new subscriber gets only some of ten thousand retained messages, so a run never completes.
+            cannot: vec!["retained".to_owned()],
             ..with_config(&["-c", "{config}"], RUMQTTD)
         },
         "relay" => ServerDefinition {
