@@ -3,7 +3,7 @@
 //! It loads any MQTT 3.1.1 or 5 server from one thread, checks every message it gets and reports rates, latencies
 //! and the server's processor time per million messages. It must cost far less than the servers it measures
 //! and shares no code with them, so that it is also a check on them. The `skein` program embeds
-//! [`BenchArgs`]; tests call [`run`]; [`compare`] sets several servers side by side.
+//! [`BenchArgs`]; tests call [`run`]; [`compare()`] sets several servers side by side.
 //!
 //! # Windows
 //!
