@@ -12,7 +12,6 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -22,7 +21,7 @@ use skein_mqtt::{
     codec::{Ack, Connect, Packet, Publish, RetainHandling, Subscribe, SubscribeItem, Version},
 };
 use skein_plane::{
-    Batch, Handle, Plane, PlaneLimits, QueueLimits, SessionLimits, Socket,
+    Batch, Handle, Plane, PlaneLimits, Socket,
     access::{Access, AccessList, Anonymous},
 };
 use skein_types::{Moment, QoS, SubscriptionFilter, Topic};
@@ -106,35 +105,7 @@ impl World {
 }
 
 fn settings() -> Arc<Settings> {
-    Arc::new(Settings {
-        name: "bench".into(),
-        connections_max: 10_000,
-        connect_rate_per_sec: 0,
-        connect_timeout: Duration::from_secs(10),
-        packet_bytes_max: 1 << 20,
-        publish_rate_messages_per_sec: 0,
-        publish_rate_bytes_per_sec: 0,
-        receive_maximum: NonZeroU16::new(1024).expect("1024 is not 0"),
-        inflight_max: NonZeroU16::MAX,
-        topic_levels_max: 64,
-        topic_alias_max: 0,
-        topic_alias_out_max: 0,
-        keep_alive_max_secs: 0,
-        server_keep_alive_secs: 0,
-        session_expiry_max_secs: u32::MAX,
-        message_expiry_max_secs: 0,
-        maximum_qos: QoS::ExactlyOnce,
-        retain_available: true,
-        wildcard_available: true,
-        shared_available: true,
-        subscription_id_available: true,
-        session: Arc::new(SessionLimits {
-            outbox_bytes_max: 1 << 20,
-            queue: QueueLimits { messages_max: 1000, bytes_max: 1 << 24 },
-            slow_consumer_timeout: Duration::from_secs(10),
-            subscriptions_max: 10,
-        }),
-    })
+    Arc::new(Settings::default())
 }
 
 fn encode(packets: impl IntoIterator<Item = Packet>) -> Bytes {

@@ -5,7 +5,7 @@
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
-use skein_plane::SessionLimits;
+use skein_plane::{EXPIRY_NEVER_SECS, QueueLimits, SessionLimits};
 use skein_types::QoS;
 
 /// Limits and capabilities of one listener.
@@ -55,4 +55,40 @@ pub struct Settings {
     pub subscription_id_available: bool,
     /// Bounds of a session.
     pub session: Arc<SessionLimits>,
+}
+
+/// A listener on which everything is available and only what must have a bound has one. The configuration has defaults
+/// of its own; these are for embedders and tests, which name what they care about.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: Arc::from("mqtt"),
+            connections_max: usize::MAX,
+            connect_rate_per_sec: 0,
+            connect_timeout: Duration::from_secs(10),
+            packet_bytes_max: 1 << 20,
+            publish_rate_messages_per_sec: 0,
+            publish_rate_bytes_per_sec: 0,
+            receive_maximum: NonZeroU16::MIN.saturating_add(1023),
+            inflight_max: NonZeroU16::MAX,
+            topic_levels_max: 64,
+            topic_alias_max: 16,
+            topic_alias_out_max: 0,
+            keep_alive_max_secs: 0,
+            server_keep_alive_secs: 0,
+            session_expiry_max_secs: EXPIRY_NEVER_SECS,
+            message_expiry_max_secs: 0,
+            maximum_qos: QoS::ExactlyOnce,
+            retain_available: true,
+            wildcard_available: true,
+            shared_available: true,
+            subscription_id_available: true,
+            session: Arc::new(SessionLimits {
+                outbox_bytes_max: 1 << 20,
+                queue: QueueLimits { messages_max: 100_000, bytes_max: 64 << 20 },
+                slow_consumer_timeout: Duration::from_secs(10),
+                subscriptions_max: 1000,
+            }),
+        }
+    }
 }

@@ -16,7 +16,7 @@ use std::{
 
 use skein_mqtt::{Clock, Listener, ListenerState, Settings, Shared, Transport, Workers};
 use skein_plane::{
-    Batch, LedgerFigures, Plane, PlaneLimits, Publisher, QueueLimits, SessionInfo, SessionLimits,
+    Batch, LedgerFigures, Plane, PlaneLimits, Publisher, SessionInfo,
     access::{Access, AccessList, Anonymous},
 };
 use skein_testkit::{DEADLINE, RawClient, wait_until};
@@ -240,32 +240,12 @@ fn tick(shared: &Shared, stopped: &AtomicBool) {
 /// What the tests read in a CONNACK: receive maximum 0x400, maximum packet size 0x40000, topic alias maximum 0x10.
 fn settings() -> Settings {
     Settings {
-        name: "test".into(),
         connections_max: 100,
-        connect_rate_per_sec: 0,
         connect_timeout: Duration::from_secs(20),
         packet_bytes_max: 0x40000,
-        publish_rate_messages_per_sec: 0,
-        publish_rate_bytes_per_sec: 0,
         receive_maximum: NonZeroU16::new(0x400).unwrap(),
-        inflight_max: NonZeroU16::MAX,
-        topic_levels_max: 64,
         topic_alias_max: 0x10,
         topic_alias_out_max: 0x10,
-        keep_alive_max_secs: 0,
-        server_keep_alive_secs: 0,
-        session_expiry_max_secs: u32::MAX,
-        message_expiry_max_secs: 0,
-        maximum_qos: QoS::ExactlyOnce,
-        retain_available: true,
-        wildcard_available: true,
-        shared_available: true,
-        subscription_id_available: true,
-        session: Arc::new(SessionLimits {
-            outbox_bytes_max: 1 << 20,
-            queue: QueueLimits { messages_max: 100_000, bytes_max: 64 << 20 },
-            slow_consumer_timeout: Duration::from_secs(10),
-            subscriptions_max: 1000,
-        }),
+        ..Settings::default()
     }
 }

@@ -20,33 +20,22 @@ const PACKET_BYTES_MAX: u32 = 100;
 /// Small enough that scripts reach every bound.
 fn settings() -> Arc<Settings> {
     Arc::new(Settings {
-        name: "fuzz".into(),
-        connections_max: 10,
-        connect_rate_per_sec: 0,
-        connect_timeout: Duration::from_secs(10),
         packet_bytes_max: 4096,
         publish_rate_messages_per_sec: 50,
-        publish_rate_bytes_per_sec: 0,
         receive_maximum: NonZeroU16::new(3).expect("3 is not 0"),
         inflight_max: NonZeroU16::new(4).expect("4 is not 0"),
         topic_levels_max: 6,
         topic_alias_max: 4,
         topic_alias_out_max: 2,
         keep_alive_max_secs: 100,
-        server_keep_alive_secs: 0,
         session_expiry_max_secs: 1000,
-        message_expiry_max_secs: 0,
-        maximum_qos: QoS::ExactlyOnce,
-        retain_available: true,
-        wildcard_available: true,
-        shared_available: true,
-        subscription_id_available: true,
         session: Arc::new(SessionLimits {
             outbox_bytes_max: 4096,
             queue: QueueLimits { messages_max: 8, bytes_max: 8192 },
             slow_consumer_timeout: Duration::from_secs(10),
             subscriptions_max: 6,
         }),
+        ..Settings::default()
     })
 }
 

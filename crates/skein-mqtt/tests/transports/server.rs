@@ -2,7 +2,6 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    num::NonZeroU16,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread,
     time::Duration,
@@ -10,11 +9,10 @@ use std::{
 
 use skein_mqtt::{Clock, Listener, ListenerState, Settings, Shared, Transport, Workers};
 use skein_plane::{
-    Plane, PlaneLimits, QueueLimits, SessionLimits,
+    Plane, PlaneLimits,
     access::{Access, AccessList, Anonymous},
 };
 use skein_testkit::{DEADLINE, wait_until};
-use skein_types::QoS;
 
 pub(crate) const PACKET_BYTES_MAX: u32 = 256 * 1024;
 
@@ -70,32 +68,10 @@ impl Drop for Server {
 
 pub(crate) fn settings() -> Settings {
     Settings {
-        name: "test".into(),
         connections_max: 100,
-        connect_rate_per_sec: 0,
         connect_timeout: Duration::from_secs(20),
         packet_bytes_max: PACKET_BYTES_MAX,
-        publish_rate_messages_per_sec: 0,
-        publish_rate_bytes_per_sec: 0,
-        receive_maximum: NonZeroU16::new(1024).unwrap(),
-        inflight_max: NonZeroU16::MAX,
-        topic_levels_max: 64,
-        topic_alias_max: 16,
-        topic_alias_out_max: 0,
-        keep_alive_max_secs: 0,
-        server_keep_alive_secs: 0,
         session_expiry_max_secs: 3600,
-        message_expiry_max_secs: 0,
-        maximum_qos: QoS::ExactlyOnce,
-        retain_available: true,
-        wildcard_available: true,
-        shared_available: true,
-        subscription_id_available: true,
-        session: Arc::new(SessionLimits {
-            outbox_bytes_max: 1 << 20,
-            queue: QueueLimits { messages_max: 100_000, bytes_max: 64 << 20 },
-            slow_consumer_timeout: Duration::from_secs(10),
-            subscriptions_max: 1000,
-        }),
+        ..Settings::default()
     }
 }
