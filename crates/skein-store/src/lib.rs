@@ -3,11 +3,32 @@
 //! It knows nothing of topics, sessions or protocols and needs no runtime; it can be used alone.
 #![warn(missing_docs)]
 
+mod batch;
+mod commit;
+mod engine;
+mod error;
 mod key;
+mod newest;
 mod object;
 mod row;
+mod scan;
 mod schema;
+mod snapshot;
+mod store;
+mod transaction;
 mod value;
+
+pub use batch::{Batch, BatchFault};
+pub use commit::{Commit, Expect};
+pub use engine::{
+    Change, Direction, INDEX_ENTRY_BYTES, KeyRange, ROW_BYTES, Root, Verdict, apply, certify,
+    index_entry_bytes, row_bytes,
+};
+pub use error::{CommitError, OpenError, StatementError, SubmitError};
+pub use scan::{Access, Entry, Scan};
+pub use snapshot::Snapshot;
+pub use store::{ClassStats, Durability, OnFatal, Options, Stats, Store};
+pub use transaction::{Isolation, Mode, Objects, Outcome, Savepoint, TransactError, Transacted, Transaction};
 
 pub use key::{KEY_INLINE_BYTES_MAX, Key, KeyBuilder};
 pub use object::{FieldType, KeyType, Object, ObjectKey};

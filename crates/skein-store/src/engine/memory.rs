@@ -1,0 +1,30 @@
+//! What a row and an index entry weigh in memory, so that a limit can be kept before it is passed.
+//!
+//! The constants are the cost beside the bytes themselves: the slot in a map's leaf with the unused part of the leaf,
+//! the leaf's share of inner nodes, and the headers of the heap blocks. They were measured with a counting allocator;
+//! `tests/memory.rs` measures again and fails when the account is off by more than a quarter.
+
+use crate::key::{KEY_INLINE_BYTES_MAX, Key};
+use crate::row::Row;
+
+/// Bytes a row costs beside its own bytes and those of a long key.
+pub const ROW_BYTES: u64 = 144;
+
+/// Bytes an index entry costs beside those of a long key.
+pub const INDEX_ENTRY_BYTES: u64 = 96;
+
+/// What one row under one key costs.
+#[must_use]
+pub fn row_bytes(key: &Key, row: &Row) -> u64 {
+    ROW_BYTES + key.heap_bytes() as u64 + row.len() as u64
+}
+
+/// What one index entry with keys of `key_bytes` in all costs.
+#[must_use]
+pub fn index_entry_bytes(key_bytes: usize) -> u64 {
+    INDEX_ENTRY_BYTES + outside(key_bytes)
+}
+
+fn outside(key_bytes: usize) -> u64 {
+    if key_bytes <= KEY_INLINE_BYTES_MAX { 0 } else { key_bytes as u64 + 16 }
+}

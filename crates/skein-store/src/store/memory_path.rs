@@ -1,0 +1,89 @@
+//! The way of a commit in memory mode: the committing thread carries it out itself, under the lock of the newest state.
+
+use super::{Done, Inner};
+use crate::batch::Batch;
+use crate::commit::{Commit, Write};
+use crate::engine::{Root, Verdict, apply, row_bytes};
+use crate::error::SubmitError;
+use std::sync::atomic::Ordering;
+
+impl Inner {
+    pub(super) fn submit_now(&self, batch: Batch, done: Done) {
+        done(self.commit_batch_now(batch));
+    }
+
+    pub(super) fn commit_batch_now(&self, batch: Batch) -> Result<u64, SubmitError> {
+        if batch.is_empty() {
+            return Ok(self.newest.answered());
+        }
+        let commit = Commit { writes: batch.writes, ..Commit::default() };
+        self.commit_now(commit, 0).map(|(index, _)| index)
+    }
+
+    pub(super) fn commit_now(&self, commit: Commit, turn: u64) -> Result<(u64, Verdict), SubmitError> {
+        let mut root = loop {
+            self.turn.wait(turn);
+            let root = self.newest.begin(commit.writes.len());
+            // A turn taken since the wait is seen here, because taking one passes through the lock.
+            if !self.turn.bars(turn) {
+                break root;
+            }
+            self.newest.end(root);
+        };
+        let room = self.check_room(&root, &commit.writes);
+        let judged = room.map(|()| {
+            let index = root.index() + 1;
+            let guard = AbortOnPanic;
+            let verdict = apply(&mut root, index, commit);
+            std::mem::forget(guard);
+            self.count(&verdict);
+            (index, verdict)
+        });
+        self.newest.end(root);
+        judged
+    }
+
+    /// Refuses writes that would pass the memory limit. What a put replaces is only looked up near the limit.
+    fn check_room(&self, root: &Root, writes: &[Write]) -> Result<(), SubmitError> {
+        let max = self.options.memory_bytes_max;
+        if max == u64::MAX {
+            return Ok(());
+        }
+        let puts = || writes.iter().filter_map(|write| write.row.as_ref().map(|row| (write, row)));
+        let used = root.bytes();
+        let grown: u64 = puts().map(|(write, row)| row_bytes(&write.key, row)).sum();
+        if grown == 0 || used.saturating_add(grown) <= max {
+            return Ok(());
+        }
+        let replaced = |write: &Write| root.stored(usize::from(write.class), &write.key);
+        let replaced: u64 = puts()
+            .filter_map(|(write, _)| replaced(write).map(|stored| row_bytes(&write.key, &stored.row)))
+            .sum();
+        let needed = grown.saturating_sub(replaced);
+        if needed == 0 || used.saturating_add(needed) <= max {
+            return Ok(());
+        }
+        Err(SubmitError::MemoryFull { needed, used, max })
+    }
+
+    pub(super) fn count(&self, verdict: &Verdict) {
+        let counter = match verdict {
+            Verdict::Committed => &self.counters.commits,
+            Verdict::Conflict { .. } => &self.counters.conflicts,
+            Verdict::Duplicate { .. } => &self.counters.duplicates,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Ends the process when a panic leaves the state half changed: nobody may read it or log on top of it.
+pub(super) struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("the store panicked while it carried out a commit: the process ends");
+            std::process::abort();
+        }
+    }
+}
