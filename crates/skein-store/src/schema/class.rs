@@ -219,7 +219,14 @@ impl ClassBuilder {
         self.index(name, fields, IndexShape::Hash, true)
     }
 
-    fn index(mut self, name: &str, fields: &[&str], shape: IndexShape, unique: bool) -> ClassBuilder {
+    /// Adds an index of any kind.
+    pub(crate) fn index(
+        mut self,
+        name: &str,
+        fields: &[&str],
+        shape: IndexShape,
+        unique: bool,
+    ) -> ClassBuilder {
         self.indexes.push((DeclaredKey::new(name, fields), shape, unique));
         self
     }
@@ -359,7 +366,12 @@ fn is_sound(field_type: &Type) -> bool {
     field_type.depth() <= TYPE_DEPTH_MAX && is_sound(nested)
 }
 
-/// Defaults can be written in DDL text; vectors with elements cannot.
+/// Defaults can be written in DDL text: vectors with elements and the many values that are not a number cannot.
 fn is_default_of(field_type: &Type, value: &Value) -> bool {
-    field_type.accepts(value) && !matches!(value, Value::Vector(items) if !items.is_empty())
+    let has_text = match value {
+        Value::Vector(items) => items.is_empty(),
+        Value::F64(number) => !number.is_nan(),
+        _ => true,
+    };
+    has_text && field_type.accepts(value)
 }
