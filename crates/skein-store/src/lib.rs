@@ -17,4 +17,5 @@ pub use schema::{
     Field, Index, IndexShape, PRIMARY_NAME, Primary, Schema, SchemaBuilder, SchemaChange, SchemaDifference,
     SchemaFault, ValueFault,
 };
+pub use skein_store_derive::Object;
 pub use value::{TYPE_DEPTH_MAX, Time, Type, Value};

@@ -248,6 +248,16 @@ impl ClassBuilder {
         Ok(Class { id: self.id, name: self.name, kind: self.kind, fields: self.fields, primary, indexes })
     }
 
+    /// Builds a class whose declaration was checked when the program was compiled.
+    ///
+    /// # Panics
+    /// The declaration is unsound all the same: a default that is a vector with elements or not a number.
+    #[doc(hidden)]
+    #[expect(clippy::panic, reason = "the program declares what cannot be, and cannot run with it")]
+    pub fn build_derived(self) -> Class {
+        self.build().unwrap_or_else(|fault| panic!("a derived class is unsound: {fault}"))
+    }
+
     fn check_fields(&self) -> Result<(), SchemaFault> {
         if self.fields.is_empty() || self.fields.len() > FIELDS_MAX {
             return Err(SchemaFault::FieldCount { class: self.name.clone(), count: self.fields.len() });
