@@ -34,7 +34,9 @@ pub use key::{KEY_INLINE_BYTES_MAX, Key, KeyBuilder};
 pub use object::{FieldType, KeyType, Object, ObjectKey};
 pub use row::{ROW_FORMAT, Row, RowFault, RowFaultKind, RowReader, RowWriter};
 pub use schema::{
-    CLASSES_MAX, Class, ClassBuilder, ClassId, ClassKind, Field, Index, IndexShape, PRIMARY_NAME, Primary,
-    Schema, SchemaBuilder, SchemaFault, ValueFault,
+    CATALOGUE_FORMAT, CLASSES_MAX, CatalogueFault, Class, ClassBuilder, ClassId, ClassKind, EvolveFault,
+    Field, Index, IndexShape, PRIMARY_NAME, Primary, Schema, SchemaBuilder, SchemaChange, SchemaDifference,
+    SchemaFault, ValueFault,
 };
+pub use skein_store_derive::Object;
 pub use value::{TYPE_DEPTH_MAX, Time, Type, Value};

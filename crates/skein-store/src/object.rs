@@ -13,6 +13,42 @@ use crate::schema::Class;
 use crate::value::{Time, Type, Value};
 
 /// A Rust type whose values are the objects of a class.
+///
+/// Derive it for a struct with named fields whose types implement [`FieldType`]:
+///
+/// ```
+/// use skein_store::{Object, ObjectKey, Time};
+///
+/// #[derive(Object, Debug, PartialEq)]
+/// #[class(code = 7, kind = "replicated", index(name = "by_owner", fields(owner, id)))]
+/// struct Account {
+///     #[auto]
+///     id: u64,
+///     owner: String,
+///     #[index(unique, hash)]
+///     mail: Option<String>,
+///     #[default_value(100)]
+///     limit: u32,
+///     #[default_value(Time(0))]
+///     seen: Time,
+/// }
+///
+/// let account = Account { id: 1, owner: "ann".into(), mail: None, limit: 5, seen: Time(0) };
+/// assert_eq!(Account::from_row(&account.to_row()).unwrap(), account);
+/// assert_eq!(account.primary_key(), 1u64.to_key());
+/// assert_eq!(Account::class().indexes[Account::INDEX_BY_MAIL].name, "by_mail");
+/// ```
+///
+/// On the struct, `#[class(..)]` takes `code = 1` (required; it stays for ever), `name = ".."` (else the struct's name),
+/// `kind = "replicated" | "distributed" | "local"` (else replicated), `primary(a, b)` for a primary key in another order
+/// than the fields', and any number of `index(name = "..", fields(a, b), unique, hash)`.
+///
+/// On a field, `#[primary]` makes it (with all others so marked, in order) the primary key, `#[auto]` a primary key of
+/// type `u64` that the store numbers, `#[index]` or `#[index(unique, hash, name = "..")]` an index of this field, called
+/// `by_` and the field unless named. `#[default_value(expression)]` gives the value for rows written before the field was added;
+/// optional fields and vectors need none.
+///
+/// Each index also becomes a constant, `INDEX_` and its name in capitals: its number in [`Class::indexes`].
 pub trait Object: Sized {
     /// The fields of the primary key, borrowed: the field's key type, or a tuple of them.
     type Key<'a>: ObjectKey;
@@ -54,8 +90,19 @@ pub trait Object: Sized {
 
 /// A Rust type that a field can have.
 pub trait FieldType: Sized {
+    /// How many types lie inside each other, at most [`TYPE_DEPTH_MAX`](crate::TYPE_DEPTH_MAX).
+    const DEPTH: usize = 1;
+
+    /// Whether the value may be absent; an optional cannot hold an optional.
+    const OPTIONAL: bool = false;
+
     /// The type of the field.
     fn field_type() -> Type;
+
+    /// The value in rows written before the field was added, for types that have one without being told.
+    fn implicit_default() -> Option<Self> {
+        None
+    }
 
     /// Writes the field.
     fn write(&self, out: &mut RowWriter<'_>);
@@ -227,6 +274,17 @@ impl ObjectKey for Bytes {
 }
 
 impl<T: FieldType> FieldType for Option<T> {
+    const DEPTH: usize = {
+        assert!(!T::OPTIONAL, "an optional field cannot hold an optional");
+        T::DEPTH + 1
+    };
+
+    const OPTIONAL: bool = true;
+
+    fn implicit_default() -> Option<Self> {
+        Some(None)
+    }
+
     fn field_type() -> Type {
         Type::Optional(Box::new(T::field_type()))
     }
@@ -277,6 +335,12 @@ impl<K: ObjectKey> ObjectKey for Option<K> {
 }
 
 impl<T: FieldType> FieldType for Vec<T> {
+    const DEPTH: usize = T::DEPTH + 1;
+
+    fn implicit_default() -> Option<Self> {
+        Some(Vec::new())
+    }
+
     fn field_type() -> Type {
         Type::Vector(Box::new(T::field_type()))
     }
@@ -325,3 +389,5 @@ tuple_key!(A B C);
 tuple_key!(A B C D);
 tuple_key!(A B C D E);
 tuple_key!(A B C D E F);
+tuple_key!(A B C D E F G);
+tuple_key!(A B C D E F G H);

@@ -4,8 +4,11 @@
 //! checked. Build one with [`Schema::builder`], from Rust types ([`SchemaBuilder::object`]) or from DDL text
 //! (`Schema::parse_ddl`). Called by the store when it is opened, by its log and snapshots, and by tools.
 
+mod catalogue;
 mod class;
+mod evolve;
 mod fault;
+mod print;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -13,8 +16,10 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use catalogue::{CATALOGUE_FORMAT, CatalogueFault};
 pub(crate) use class::is_name;
 pub use class::{Class, ClassBuilder, ClassId, ClassKind, Field, Index, IndexShape, PRIMARY_NAME, Primary};
+pub use evolve::{EvolveFault, SchemaChange, SchemaDifference};
 pub use fault::{SchemaFault, ValueFault};
 
 use crate::object::Object;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{ROW_FORMAT, Row, RowFault, RowFaultKind};
 use crate::key::KeyBuilder;
+use crate::object::FieldType;
 use crate::value::{Time, Type, Value};
 
 /// Reads a row from its first field to its last.
@@ -65,6 +66,37 @@ impl<'a> RowReader<'a> {
     #[inline]
     pub fn finish(&self) -> Result<(), RowFault> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.fault(RowFaultKind::TrailingBytes)) }
+    }
+
+    /// Reads the next field, or its implicit default when the row ends before it. A fault names `class` and `field`.
+    ///
+    /// # Errors
+    /// The row is damaged, or it ends before a field that has no default.
+    #[inline]
+    pub fn field<T: FieldType>(&mut self, class: &str, field: &str) -> Result<T, RowFault> {
+        let read = if self.is_at_end() {
+            T::implicit_default().ok_or_else(|| self.fault(RowFaultKind::Truncated))
+        } else {
+            T::read(self)
+        };
+        read.map_err(|fault| fault.in_field(class, field))
+    }
+
+    /// Reads the next field, or makes its default when the row ends before it. A fault names `class` and `field`.
+    ///
+    /// # Errors
+    /// The row is damaged.
+    #[inline]
+    pub fn field_or<T: FieldType>(
+        &mut self,
+        class: &str,
+        field: &str,
+        default: impl FnOnce() -> T,
+    ) -> Result<T, RowFault> {
+        if self.is_at_end() {
+            return Ok(default());
+        }
+        T::read(self).map_err(|fault| fault.in_field(class, field))
     }
 
     /// Reads a truth value.

@@ -148,7 +148,7 @@ pub enum SchemaFault {
     },
     /// A default that is not of the field's type.
     #[error(
-        "field {field} of class {class}: the default is not a {expected}, or is a vector that is not empty"
+        "field {field} of class {class}: the default is not a {expected}, or it is a vector with elements or not a number"
     )]
     DefaultType {
         /// The class.

@@ -165,3 +165,124 @@ fn unsound_classes_are_refused() {
     let zero = Class::builder("A", 0, ClassKind::Local).field("id", Type::U32).primary(&["id"]);
     assert!(matches!(fault(zero), SchemaFault::CodeZero { .. }));
 }
+
+mod evolution {
+    //! What a stored schema may become.
+
+    use super::super::{ClassBuilder, SchemaChange};
+    use super::{Class, ClassId, ClassKind, Schema, Type, Value};
+
+    fn base() -> ClassBuilder {
+        Class::builder("A", 1, ClassKind::Replicated).field("id", Type::U32).field("name", Type::String)
+    }
+
+    fn schema(class: ClassBuilder) -> Schema {
+        Schema::builder("d").class(class.build().expect("the class is sound")).build().expect("sound")
+    }
+
+    fn old() -> Schema {
+        schema(base().primary(&["id"]).ordered("by_name", &["name"]))
+    }
+
+    #[test]
+    fn nothing_changes_between_equals() {
+        assert_eq!(old().evolve(&old()), Ok(vec![]));
+    }
+
+    #[test]
+    fn fields_with_defaults_indexes_and_classes_may_come_and_indexes_may_go() {
+        let class = base()
+            .field_with_default("age", Type::U8, Value::U8(1))
+            .field("tags", Type::Vector(Box::new(Type::String)))
+            .primary(&["id"])
+            .hash("by_age", &["age"]);
+        let other = Class::builder("B", 2, ClassKind::Local).field("id", Type::U8).primary(&["id"]).build();
+        let new = Schema::builder("d")
+            .class(class.build().expect("the class is sound"))
+            .class(other.expect("the class is sound"))
+            .build()
+            .expect("sound");
+        let class = ClassId(1);
+        let changes = vec![
+            SchemaChange::AddField { class, field: "age".to_owned() },
+            SchemaChange::AddField { class, field: "tags".to_owned() },
+            SchemaChange::DropIndex { class, index: "by_name".to_owned() },
+            SchemaChange::AddIndex { class, index: "by_age".to_owned() },
+            SchemaChange::AddClass { class: ClassId(2) },
+        ];
+        assert_eq!(old().evolve(&new), Ok(changes));
+    }
+
+    #[test]
+    fn an_index_that_is_declared_otherwise_is_built_anew() {
+        let new = schema(base().primary(&["id"]).unique("by_name", &["name"]));
+        let (class, index) = (ClassId(1), "by_name".to_owned());
+        let changes = vec![
+            SchemaChange::DropIndex { class, index: index.clone() },
+            SchemaChange::AddIndex { class, index },
+        ];
+        assert_eq!(old().evolve(&new), Ok(changes));
+    }
+
+    #[test]
+    fn every_other_difference_is_shown() {
+        let new = Class::builder("A", 1, ClassKind::Local)
+            .field("id", Type::U64)
+            .field("name", Type::String)
+            .field("extra", Type::U8)
+            .primary(&["name"]);
+        let text = old().evolve(&schema(new)).expect_err("rows would be misread").to_string();
+        let expected = "the stored schema cannot become the new one:\n\
+            class A: name and kind of a class code cannot change; give the new class a code of its own\n  \
+            - replicated class A = 1\n  \
+            + local class A = 1\n\
+            class A: a field cannot be changed, moved or removed; keep it and add a new one at the end\n  \
+            - uint4 id;\n  \
+            + uint8 id;\n\
+            class A: a new field needs a default for the rows that exist: declare one, or make it optional\n  \
+            + uint1 extra;\n\
+            class A: the primary key cannot change; add an index, or a new class\n  \
+            - unique tree<id> primary;\n  \
+            + unique tree<name> primary;";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_removed_field_a_removed_class_and_another_database_are_refused() {
+        let short =
+            schema(Class::builder("A", 1, ClassKind::Replicated).field("id", Type::U32).primary(&["id"]));
+        let differences = old().evolve(&short).expect_err("rows would be misread").differences;
+        assert_eq!((differences[0].old.as_str(), differences[0].new.as_str()), ("string name;", ""));
+        let empty = Schema::builder("other").build().expect("sound");
+        let differences = old().evolve(&empty).expect_err("rows would be lost").differences;
+        assert_eq!(differences.len(), 2);
+    }
+}
+
+mod catalogue {
+    //! Schemas as bytes.
+
+    use super::super::{CATALOGUE_FORMAT, CatalogueFault};
+    use super::{Schema, account};
+
+    fn schema() -> Schema {
+        Schema::builder("bank").class(account()).build().expect("sound")
+    }
+
+    #[test]
+    fn a_schema_is_read_as_it_was_written() {
+        assert_eq!(Schema::from_bytes(&schema().to_bytes()), Ok(schema()));
+    }
+
+    #[test]
+    fn a_newer_format_and_damage_are_refused() {
+        let mut bytes = schema().to_bytes();
+        assert_eq!(Schema::from_bytes(&[]), Err(CatalogueFault::Empty));
+        for end in 1..bytes.len() {
+            let read = Schema::from_bytes(&bytes[..end]);
+            assert!(matches!(read, Err(CatalogueFault::Damaged { .. })), "{end} bytes: {read:?}");
+        }
+        bytes[0] = CATALOGUE_FORMAT + 1;
+        assert_eq!(Schema::from_bytes(&bytes), Err(CatalogueFault::UnknownFormat { found: 2 }));
+    }
+}
