@@ -179,12 +179,14 @@ fn read_field(field: &syn::Field, marks: &mut Marks, faults: &mut Faults) -> Opt
     let name = ident.unraw().to_string();
     check_name(&name, ident.span(), faults);
     let mut default = None;
+    let mut is_auto = false;
     for attribute in &field.attrs {
         if attribute.path().is_ident("primary") {
             faults.keep(require_bare(attribute));
             marks.primary.push(ident.clone());
         } else if attribute.path().is_ident("auto") {
             faults.keep(require_bare(attribute));
+            is_auto = true;
             mark_auto(attribute, &ident, marks, faults);
         } else if attribute.path().is_ident("index") {
             marks.indexes.extend(faults.keep(IndexAttribute::read(attribute, &ident)));
@@ -197,6 +199,9 @@ fn read_field(field: &syn::Field, marks: &mut Marks, faults: &mut Faults) -> Opt
         } else if attribute.path().is_ident("class") {
             faults.add(path_place(attribute), "#[class(..)] stands on the struct, not on a field");
         }
+    }
+    if is_auto && default.is_some() {
+        faults.add(ident.span(), "the store gives this field its number: remove the default");
     }
     Some(Field { ident, name, field_type: field.ty.clone(), default })
 }

@@ -98,6 +98,8 @@ fn attributes_of_fields_are_checked() {
     assert_error(&class("#[default_value()]"), "default_value", "the default needs a value");
     assert_error(&class("#[default_value(1)] #[default_value(2)]"), "default_value", "this is given twice");
     assert_error(&class("#[class(code = 2)]"), "class", "#[class(..)] stands on the struct");
+    let auto = "#[class(code = 1)] struct A { #[auto] #[default_value(1)] a: u64 }";
+    assert_error(auto, "a", "the store gives this field its number");
     let marked = "#[class(code = 1)] struct A { #[primary(first)] a: u8 }";
     assert_error(marked, "(", "unexpected token");
 }

@@ -5,6 +5,7 @@
 
 mod batch;
 mod commit;
+mod ddl;
 mod engine;
 mod error;
 mod key;
@@ -30,6 +31,7 @@ pub use snapshot::Snapshot;
 pub use store::{ClassStats, Durability, OnFatal, Options, Stats, Store};
 pub use transaction::{Isolation, Mode, Objects, Outcome, Savepoint, TransactError, Transacted, Transaction};
 
+pub use ddl::{DDL_BYTES_MAX, DDL_FAULTS_MAX, DdlFault, DdlFaults};
 pub use key::{KEY_INLINE_BYTES_MAX, Key, KeyBuilder};
 pub use object::{FieldType, KeyType, Object, ObjectKey};
 pub use row::{ROW_FORMAT, Row, RowFault, RowFaultKind, RowReader, RowWriter};

@@ -2,7 +2,7 @@
 //!
 //! A schema is checked once, when it is built, and never changes afterwards; everything else relies on what was
 //! checked. Build one with [`Schema::builder`], from Rust types ([`SchemaBuilder::object`]) or from DDL text
-//! (`Schema::parse_ddl`). Called by the store when it is opened, by its log and snapshots, and by tools.
+//! ([`Schema::parse_ddl`]). Called by the store when it is opened, by its log and snapshots, and by tools.
 
 mod catalogue;
 mod class;
@@ -17,8 +17,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use catalogue::{CATALOGUE_FORMAT, CatalogueFault};
-pub(crate) use class::is_name;
 pub use class::{Class, ClassBuilder, ClassId, ClassKind, Field, Index, IndexShape, PRIMARY_NAME, Primary};
+pub(crate) use class::{FIELDS_MAX, INDEXES_MAX, NAME_BYTES_MAX, is_name};
 pub use evolve::{EvolveFault, SchemaChange, SchemaDifference};
 pub use fault::{SchemaFault, ValueFault};
 

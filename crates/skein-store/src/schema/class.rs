@@ -291,9 +291,9 @@ impl ClassBuilder {
             _ => return Err(SchemaFault::TwoPrimaries { class: self.name.clone() }),
         };
         let fields = self.resolve(declared)?;
-        let is_u64 =
+        let is_number =
             |number: &usize| self.fields.get(*number).is_some_and(|field| field.field_type == Type::U64);
-        if declared.auto && !fields.iter().all(is_u64) {
+        if declared.auto && !fields.iter().all(is_number) {
             let field = declared.fields.first().cloned().unwrap_or_default();
             return Err(SchemaFault::AutoType { class: self.name.clone(), field });
         }

@@ -128,8 +128,8 @@ pub enum SchemaFault {
         /// The class.
         class: String,
     },
-    /// An auto id that is not one 64-bit field.
-    #[error("class {class}: the auto id {field} must be of type uint8 (u64)")]
+    /// An auto id that is not one 64-bit field without a default.
+    #[error("class {class}: the auto id {field} must be of type uint8 (u64) and have no default")]
     AutoType {
         /// The class.
         class: String,

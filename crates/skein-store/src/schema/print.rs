@@ -52,7 +52,7 @@ impl Class {
     pub(crate) fn field_line(&self, number: usize) -> String {
         let Some(field) = self.fields.get(number) else { return String::new() };
         if self.auto_field() == Some(number) {
-            return format!("autoid {}{};", field.name, DefaultOf(field));
+            return format!("autoid {};", field.name);
         }
         format!("{} {}{};", field.field_type, field.name, DefaultOf(field))
     }
