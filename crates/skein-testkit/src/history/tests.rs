@@ -57,22 +57,3 @@ fn operation(text: &str) -> Operation {
     let list = list.split(',').filter(|value| !value.is_empty()).map(number).collect();
     Operation::Read { key: number(key), list }
 }
-
-/// A small generator of numbers: the same seed gives the same test everywhere.
-#[derive(Debug)]
-pub(super) struct Numbers(u64);
-
-impl Numbers {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// A number below `bound` (SplitMix64).
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}

@@ -3,7 +3,7 @@
 //! Brute force knows nothing of graphs. It runs the transactions of a history in every order that a
 //! level allows, on lists of its own, until one run answers every read as it was recorded.
 
-use super::Numbers;
+use crate::Numbers;
 use crate::history::{History, Level, Operation, Order, Outcome, Transaction};
 
 const KEYS: u64 = 2;

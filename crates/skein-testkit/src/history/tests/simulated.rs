@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Numbers;
+use crate::Numbers;
 use crate::history::{History, Level, Outcome, Phenomenon, Recorder, Recording};
 
 use Level::{ReadCommitted, Serializable, SnapshotIsolation, StrictSerializable, StrongSnapshotIsolation};
