@@ -68,19 +68,21 @@ pub enum Fault {
         /// How that is known.
         why: String,
     },
-    /// A newer program wrote the file.
+    /// Another release wrote the file.
     #[error(
-        "{} has format version {version}, this program knows versions up to {known}. Use the newer program; going \
-         back needs a dump made by it.",
+        "{} has format version {version}, this program reads {oldest} to {newest}. Use a program that reads it; one \
+         that reads both versions moves the store from one to the other.",
         path.display()
     )]
-    TooNew {
+    Version {
         /// The file.
         path: PathBuf,
         /// Its version.
         version: u16,
-        /// The newest version known.
-        known: u16,
+        /// The oldest version this program reads.
+        oldest: u16,
+        /// The newest version this program reads.
+        newest: u16,
     },
     /// The file is of another store, or of no store at all.
     #[error("{} does not belong to this store: {why}. Move it elsewhere.", path.display())]

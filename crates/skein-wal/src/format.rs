@@ -106,11 +106,15 @@ pub(crate) fn encode(header: &Header) -> Vec<u8> {
     bytes.extend_from_slice(&header.sequence.to_le_bytes());
     bytes.extend_from_slice(&header.index.to_le_bytes());
     bytes.resize(HEADER_BYTES, 0);
-    let checksum = checksum(&bytes).to_le_bytes();
+    put_checksum(&mut bytes);
+    bytes
+}
+
+fn put_checksum(bytes: &mut [u8]) {
+    let checksum = checksum(bytes).to_le_bytes();
     if let Some(place) = bytes.get_mut(CHECKSUM) {
         place.copy_from_slice(&checksum);
     }
-    bytes
 }
 
 /// The checksum of a header, its own place counted as zero.
@@ -148,12 +152,10 @@ impl Formats {
         if stored != checksum(bytes) {
             return Err(damaged("a header with its checksum", "another checksum".to_owned()));
         }
-        let known = self.0.last().map_or(0, |format| format.version);
         let Some(format) = self.0.iter().copied().find(|format| format.version == version) else {
-            if version > known {
-                return Err(Fault::TooNew { path: path.to_owned(), version, known });
-            }
-            return Err(damaged("a version that this program reads", format!("version {version}")));
+            let [oldest, newest] =
+                [self.0.first(), self.0.last()].map(|format| format.map_or(0, |it| it.version));
+            return Err(Fault::Version { path: path.to_owned(), version, oldest, newest });
         };
         if number != kind.number() {
             return Err(Fault::Foreign {
@@ -165,3 +167,6 @@ impl Formats {
         header.map(|header| (format, header)).ok_or_else(|| damaged("a header", "a part of one".to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests;

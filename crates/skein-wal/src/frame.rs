@@ -45,8 +45,9 @@ impl Salt {
         Salt { segment: crc32c::crc32c_append(crc32c::crc32c(&store.0), &sequence.to_le_bytes()) }
     }
 
-    fn at(self, offset: u64) -> u32 {
-        crc32c::crc32c_append(self.segment, &offset.to_le_bytes())
+    /// The checksum of bytes of a frame that begins at an offset.
+    pub(crate) fn checksum(self, offset: u64, bytes: &[u8]) -> u32 {
+        crc32c::crc32c_append(crc32c::crc32c_append(self.segment, &offset.to_le_bytes()), bytes)
     }
 }
 
@@ -103,7 +104,7 @@ fn head_1(bytes: &[u8], salt: Salt, offset: u64) -> Result<FrameHead, Unfit> {
         return Err(if zero { Unfit::Zero } else { Unfit::Magic });
     }
     let checked = bytes.get(8..FRAME_HEADER_BYTES).ok_or(Unfit::End)?;
-    if u32_at(bytes, 4) != Some(crc32c::crc32c_append(salt.at(offset), checked)) {
+    if u32_at(bytes, 4) != Some(salt.checksum(offset, checked)) {
         return Err(Unfit::HeaderChecksum);
     }
     let head = || {
@@ -131,7 +132,7 @@ impl FrameFormat {
 impl FrameHead {
     /// Checks the payload against the header.
     pub(crate) fn check(&self, payload: &[u8], salt: Salt, offset: u64) -> Result<(), Unfit> {
-        if crc32c::crc32c_append(salt.at(offset), payload) != self.payload_checksum {
+        if salt.checksum(offset, payload) != self.payload_checksum {
             return Err(Unfit::PayloadChecksum);
         }
         Ok(())
@@ -249,12 +250,11 @@ pub(crate) fn encode(out: &mut Vec<u8>, place: Place, entries: Entries<'_>) {
     entries.encode(out);
     let payload = out.get(FRAME_HEADER_BYTES..).unwrap_or_default();
     let payload_bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-    let salt = place.salt.at(place.offset);
     let mut head = [0; FRAME_HEADER_BYTES];
     let fields: [(usize, &[u8]); 6] = [
         (0, &MAGIC.to_le_bytes()),
         (8, &payload_bytes.to_le_bytes()),
-        (12, &crc32c::crc32c_append(salt, payload).to_le_bytes()),
+        (12, &place.salt.checksum(place.offset, payload).to_le_bytes()),
         (16, &place.first_index.to_le_bytes()),
         (24, &place.durable_below.to_le_bytes()),
         (32, &u32::try_from(entries.count()).unwrap_or(u32::MAX).to_le_bytes()),
@@ -262,7 +262,7 @@ pub(crate) fn encode(out: &mut Vec<u8>, place: Place, entries: Entries<'_>) {
     for (at, bytes) in fields {
         put(&mut head, at, bytes);
     }
-    let checksum = crc32c::crc32c_append(salt, head.get(8..).unwrap_or_default());
+    let checksum = place.salt.checksum(place.offset, head.get(8..).unwrap_or_default());
     put(&mut head, 4, &checksum.to_le_bytes());
     put(out, 0, &head);
     let whole = out.len().next_multiple_of(in_memory(ALIGNMENT));

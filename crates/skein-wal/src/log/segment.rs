@@ -153,9 +153,10 @@ impl<'a> SegmentReader<'a> {
             Ok(head) => head,
             Err(unfit) => return Ok(Err(unfit)),
         };
-        let bytes = (header_bytes as u64).saturating_add(head.payload_bytes.into());
+        let bytes = self.format.frame_bytes(head.payload_bytes.into());
         let Some(frame) = self.window.bytes(self.file, offset, bytes)? else { return Ok(Err(Unfit::Length)) };
         let payload = frame.get(header_bytes..).unwrap_or_default();
+        let payload = payload.get(..in_memory(head.payload_bytes.into())).unwrap_or_default();
         Ok(head.check(payload, self.salt, offset).map(|()| (head, payload)))
     }
 }

@@ -1,0 +1,110 @@
+//! No room: at every byte budget the log says so, stays whole, and goes on when room returns.
+
+use skein_wal::{
+    AppendFault, OpenFault,
+    disk::{Failure, FaultyDisk, Operation},
+};
+
+use crate::{
+    crash::{Promise, check, options},
+    fixture::{append, directory, files, open},
+};
+
+#[test]
+fn at_every_budget_the_log_is_whole_and_goes_on_when_room_returns() {
+    for room in 0..6000 {
+        let disk = FaultyDisk::new();
+        disk.set_room(room);
+        let home = directory(&disk);
+        let mut log = match open(&home, options(1024), 1) {
+            Ok((log, ..)) => log,
+            Err(OpenFault::Files(fault)) => {
+                assert!(fault.is_full(), "{fault}");
+                assert_eq!(files(&disk, ""), [""; 0]);
+                disk.set_room(1024);
+                open(&home, options(1024), 1).expect("room for one segment").0
+            }
+            Err(fault) => panic!("{fault}"),
+        };
+        let mut full = 0;
+        while log.next_index() < 40 {
+            let before = log.next_index();
+            match append(&mut log, 1 + before % 4) {
+                Ok(()) => {
+                    if before % 3 == 0 {
+                        log.sync().expect("a sync needs no room");
+                    }
+                }
+                Err(AppendFault::Full { needed, free }) => {
+                    assert!(free < needed);
+                    assert_eq!(log.next_index(), before);
+                    assert!(matches!(append(&mut log, 1), Err(AppendFault::Full { .. }) | Ok(())));
+                    full += 1;
+                    disk.set_room(disk.used() + 1024);
+                }
+                Err(fault) => panic!("{fault}"),
+            }
+        }
+        assert!(full > 0);
+        log.sync().expect("a sync needs no room");
+        let next = log.next_index();
+        drop((log, home));
+        disk.crash(|_| false);
+        check(&disk, 1024, &Promise { synced_below: next, given_below: next, snapshot: None });
+    }
+}
+
+/// A file system that never overwrites in place can be full even in a prepared segment.
+#[test]
+fn a_frame_that_was_written_in_part_is_overwritten_by_the_next() {
+    for written in 0..400 {
+        for keep in [false, true] {
+            let disk = FaultyDisk::new();
+            let home = directory(&disk);
+            let (mut log, ..) = open(&home, options(4096), 1).expect("a new log");
+            append(&mut log, 1).expect("room");
+            log.sync().expect("a good disk");
+            disk.fail(Operation::Write, 0, Failure::ShortFull(written));
+            assert!(matches!(append(&mut log, 9), Err(AppendFault::Full { .. })));
+            let disk_in_between = disk.fork();
+            append(&mut log, 1).expect("room again");
+            log.sync().expect("a good disk");
+            drop((log, home));
+            disk.crash(|_| keep);
+            check(&disk, 4096, &Promise { synced_below: 3, given_below: 3, snapshot: None });
+            disk_in_between.crash(|_| keep);
+            // Nothing of the frame counts unless all of it was written.
+            check(&disk_in_between, 4096, &Promise { synced_below: 2, given_below: 2, snapshot: None });
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_while_the_next_segment_is_prepared_leaves_nothing_behind() {
+    let disk = FaultyDisk::new();
+    let home = directory(&disk);
+    let (mut log, ..) = open(&home, options(1024), 1).expect("a new log");
+    disk.fail(Operation::Write, 0, Failure::ShortFull(300));
+    assert!(log.prepare().expect_err("no room").is_full());
+    disk.fail(Operation::Allocate, 0, Failure::Full);
+    assert!(log.prepare().expect_err("no room").is_full());
+    assert_eq!(files(&disk, ".tmp"), [""; 0]);
+    log.prepare().expect("room");
+    assert_eq!(files(&disk, ".tmp").len(), 1);
+    append(&mut log, 9).expect("room");
+}
+
+#[test]
+fn renaming_without_room_is_tried_again() {
+    let disk = FaultyDisk::new();
+    let home = directory(&disk);
+    let (mut log, ..) = open(&home, options(1024), 1).expect("a new log");
+    append(&mut log, 4).expect("room");
+    disk.fail(Operation::Rename, 0, Failure::Full);
+    assert!(matches!(append(&mut log, 9), Err(AppendFault::Full { .. })));
+    append(&mut log, 9).expect("room");
+    log.sync().expect("a good disk");
+    drop((log, home));
+    disk.crash(|_| false);
+    check(&disk, 1024, &Promise { synced_below: 14, given_below: 14, snapshot: None });
+}
