@@ -8,6 +8,7 @@ mod catalogue;
 mod class;
 mod evolve;
 mod fault;
+mod key_values;
 mod print;
 mod rows;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! are compiled use `object.rs` instead and never build a [`Value`]; tools, DDL defaults and foreign interfaces do.
 
 use std::cmp::Ordering;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -277,4 +277,57 @@ impl From<u64> for Value {
     fn from(number: u64) -> Value {
         Value::U64(number)
     }
+}
+
+/// As a default is written in DDL text; vectors with elements, which cannot be defaults, as those between brackets.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::None => f.write_str("none"),
+            Value::Bool(value) => write!(f, "{value}"),
+            Value::U8(value) => write!(f, "{value}"),
+            Value::U16(value) => write!(f, "{value}"),
+            Value::U32(value) => write!(f, "{value}"),
+            Value::U64(value) => write!(f, "{value}"),
+            Value::I8(value) => write!(f, "{value}"),
+            Value::I16(value) => write!(f, "{value}"),
+            Value::I32(value) => write!(f, "{value}"),
+            Value::I64(value) => write!(f, "{value}"),
+            // `{:?}` writes the shortest text that is read as the same number.
+            Value::F64(value) => write!(f, "{value:?}"),
+            Value::Time(value) => write!(f, "{}", value.0),
+            Value::String(text) => write_text(text, f),
+            Value::Bytes(bytes) => {
+                f.write_str("x\"")?;
+                for byte in bytes {
+                    write!(f, "{byte:02x}")?;
+                }
+                f.write_char('"')
+            }
+            Value::Vector(items) => {
+                f.write_char('[')?;
+                for (number, item) in items.iter().enumerate() {
+                    f.write_str(if number > 0 { ", " } else { "" })?;
+                    write!(f, "{item}")?;
+                }
+                f.write_char(']')
+            }
+        }
+    }
+}
+
+fn write_text(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_char('"')?;
+    for letter in text.chars() {
+        match letter {
+            '"' => f.write_str("\\\"")?,
+            '\\' => f.write_str("\\\\")?,
+            '\n' => f.write_str("\\n")?,
+            '\r' => f.write_str("\\r")?,
+            '\t' => f.write_str("\\t")?,
+            other if other.is_control() => write!(f, "\\u{{{:x}}}", u32::from(other))?,
+            other => f.write_char(other)?,
+        }
+    }
+    f.write_char('"')
 }

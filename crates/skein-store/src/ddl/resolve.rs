@@ -56,7 +56,7 @@ fn resolve_class(class: &DeclaredClass, code: u16, faults: &mut DdlFaults) -> Op
     check_fields(class, faults);
     let primary = primary_key(class, faults);
     check_keys(class, primary, faults);
-    if faults.0.len() > before {
+    if faults.0.len() > before || class.is_incomplete {
         return None;
     }
     let mut builder = Class::builder(&class.name.text, code, class.kind);

@@ -1,10 +1,9 @@
 //! Schemas as DDL text: what `ddl.rs` parses to the same schema, and the lines that differences are shown with.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use super::Schema;
 use super::class::{Class, Field, Index, IndexShape};
-use crate::value::Value;
 
 impl Schema {
     /// The schema as DDL text, which parses to an equal one.
@@ -88,53 +87,7 @@ impl fmt::Display for DefaultOf<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.default {
             None => Ok(()),
-            Some(value) => {
-                f.write_str(" = ")?;
-                write_literal(value, f)
-            }
+            Some(value) => write!(f, " = {value}"),
         }
     }
-}
-
-fn write_literal(value: &Value, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match value {
-        Value::None => f.write_str("none"),
-        Value::Bool(value) => write!(f, "{value}"),
-        Value::U8(value) => write!(f, "{value}"),
-        Value::U16(value) => write!(f, "{value}"),
-        Value::U32(value) => write!(f, "{value}"),
-        Value::U64(value) => write!(f, "{value}"),
-        Value::I8(value) => write!(f, "{value}"),
-        Value::I16(value) => write!(f, "{value}"),
-        Value::I32(value) => write!(f, "{value}"),
-        Value::I64(value) => write!(f, "{value}"),
-        // `{:?}` writes the shortest text that is read as the same number.
-        Value::F64(value) => write!(f, "{value:?}"),
-        Value::Time(value) => write!(f, "{}", value.0),
-        Value::String(text) => write_text(text, f),
-        Value::Bytes(bytes) => {
-            f.write_str("x\"")?;
-            for byte in bytes {
-                write!(f, "{byte:02x}")?;
-            }
-            f.write_char('"')
-        }
-        Value::Vector(_) => f.write_str("[]"),
-    }
-}
-
-fn write_text(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    f.write_char('"')?;
-    for letter in text.chars() {
-        match letter {
-            '"' => f.write_str("\\\"")?,
-            '\\' => f.write_str("\\\\")?,
-            '\n' => f.write_str("\\n")?,
-            '\r' => f.write_str("\\r")?,
-            '\t' => f.write_str("\\t")?,
-            other if other.is_control() => write!(f, "\\u{{{:x}}}", u32::from(other))?,
-            other => f.write_char(other)?,
-        }
-    }
-    f.write_char('"')
 }
