@@ -2,12 +2,16 @@
 //!
 //! After it the store must open, have everything that was synced, in order, and nothing that was not appended.
 
+use std::sync::Arc;
+
 use skein_wal::{
-    AppendFault, Directory, Fault, LogOptions, OpenFault, Prepare, SnapshotReader, SnapshotWriter, SyncFault,
+    AppendFault, Directory, Entries, Fault, LogOptions, OpenFault, Prepare, SnapshotReader, SnapshotWriter,
+    SyncFault,
     disk::{Failure, FaultyDisk, Operation},
+    verify,
 };
 
-use crate::fixture::{append, assert_entries, directory, entry, open};
+use crate::fixture::{STORE, append, assert_entries, dir, directory, entry, open};
 
 /// One step of a script.
 #[derive(Clone, Copy, Debug)]
@@ -112,8 +116,7 @@ pub(crate) fn run(
 }
 
 fn directory_or_stop(disk: &FaultyDisk) -> Result<Directory, Stopped> {
-    let disk = std::sync::Arc::new(disk.clone());
-    Ok(Directory::open(disk, crate::fixture::dir(), crate::fixture::STORE)?)
+    Ok(Directory::open(Arc::new(disk.clone()), dir(), STORE)?)
 }
 
 /// A snapshot's blocks are the entries up to it, as the store's would be its state.
@@ -128,6 +131,8 @@ fn snapshot(home: &Directory, index: u64) -> Result<u64, Fault> {
 /// Opens what is there and compares it with the promise. Returns the index of the next entry.
 #[track_caller]
 pub(crate) fn check(disk: &FaultyDisk, segment_bytes: u64, promise: &Promise) -> u64 {
+    let report = verify(Arc::new(disk.clone()), dir()).expect("the directory can be read");
+    assert!(report.is_sound(), "{report}");
     let home = directory(disk);
     let newest = SnapshotReader::newest(&home).expect("a crash is no damage");
     assert!(newest.set_aside.is_empty(), "no snapshot is damaged by a crash: {:?}", newest.set_aside);
@@ -179,17 +184,22 @@ fn crash(disk: &FaultyDisk, choice: &[bool]) {
     disk.crash(|_| *choice.next().expect("a choice for everything unsynced"));
 }
 
-/// What is behind a recovery: it is certain, it can be appended to, and that stays too.
+/// What is behind a recovery: it is certain, it can be appended to, and that stays too. Frames of several lengths are
+/// tried: the one of the length of a frame that was lost leads to where the next old one lay.
 #[track_caller]
 fn check_on(disk: &FaultyDisk, segment_bytes: u64, promise: &Promise) {
     let next = check(disk, segment_bytes, promise);
     disk.crash(|_| false);
     let certain = Promise { synced_below: next, given_below: next, ..*promise };
     assert_eq!(check(disk, segment_bytes, &certain), next);
-    let mut promise = certain;
-    run(disk, segment_bytes, &[Append(1), Append(2), Sync, Append(4)], &mut promise).expect("no faults");
-    disk.crash(|_| false);
-    check(disk, segment_bytes, &promise);
+    for count in 1..4 {
+        let disk = disk.fork();
+        let mut promise = certain;
+        run(&disk, segment_bytes, &[Append(count), Sync, Append(4)], &mut promise).expect("no faults");
+        disk.crash(|_| false);
+        promise.given_below = promise.synced_below;
+        check(&disk, segment_bytes, &promise);
+    }
 }
 
 fn cut_everywhere(segment_bytes: u64, script: &[Step]) -> usize {
@@ -326,6 +336,47 @@ fn frames_that_only_the_page_cache_has_after_a_failed_sync_are_written_again() {
             disk.crash(|_| false);
             let shown = Promise { synced_below: next, ..promise };
             check(&disk, 4096, &shown);
+        }
+    }
+}
+
+#[test]
+fn a_mark_that_only_the_page_cache_has_is_written_again_too() {
+    let disk = FaultyDisk::new();
+    let home = directory(&disk);
+    let (mut log, ..) = open(&home, options(4096), 1).expect("a new log");
+    // Frames of 104 and 368 bytes: the mark behind them is the last of its sector.
+    log.append(1, Entries::Slices(&[&[1; 60]])).expect("room");
+    log.append(2, Entries::Slices(&[&[2; 324]])).expect("room");
+    log.sync().expect("a good disk");
+    log.append(3, Entries::Slices(&[&[3; 10]])).expect("room");
+    disk.fail(Operation::Sync, 0, Failure::Io);
+    log.sync().expect_err("the sync fails");
+    drop(log);
+    // Shown after the restart, so it must stay.
+    assert_eq!(open(&home, options(4096), 1).expect("a restart recovers").0.next_index(), 4);
+    drop(home);
+    disk.crash(|_| false);
+    let home = directory(&disk);
+    assert_eq!(open(&home, options(4096), 1).expect("the mark is there").0.next_index(), 4);
+}
+
+#[test]
+fn a_crash_anywhere_while_the_log_begins_anew_behind_a_snapshot_does_no_harm() {
+    let old = FaultyDisk::new();
+    run(&old, 1024, &[Append(4), Append(4), Append(4), Sync], &mut Promise::new()).expect("no faults");
+    snapshot(&directory(&old), 20).expect("no faults");
+    let promise = Promise { synced_below: 21, given_below: 21, snapshot: Some(20) };
+    let whole = old.fork();
+    run(&whole, 1024, &[], &mut promise.clone()).expect("no faults");
+    for cut in 0..=whole.operations() {
+        let disk = old.fork();
+        disk.cut_power_at(cut);
+        drop(run(&disk, 1024, &[], &mut promise.clone()));
+        for choice in choices(disk.unsynced(), 0) {
+            let disk = disk.fork();
+            crash(&disk, &choice);
+            check_on(&disk, 1024, &promise);
         }
     }
 }
