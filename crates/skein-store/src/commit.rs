@@ -4,6 +4,8 @@
 //! and carried out by `engine.rs`. It holds no reference to the state it was made from, so that it can be certified later,
 //! again, or elsewhere. Classes are named by their position in the schema here and by their code in the log.
 
+pub(crate) mod encoding;
+
 use crate::engine::KeyRange;
 use crate::key::Key;
 use crate::row::Row;

@@ -16,7 +16,6 @@ mod memory;
 mod range;
 mod root;
 
-pub(crate) use apply::apply_recorded;
 pub use apply::{Change, apply};
 pub use certify::{Verdict, certify};
 pub(crate) use class::{ClassState, Stored, index_key};

@@ -1,8 +1,11 @@
 //! What can go wrong with a store, grouped by what the caller can do about it.
 
+use crate::commit::encoding::EntryFault;
 use crate::key::Key;
+use crate::log::image::ImageFault;
 use crate::row::RowFault;
-use crate::schema::{ClassId, ValueFault};
+use crate::schema::{ClassId, EvolveFault, ValueFault};
+use skein_wal::{AppendFault, Fault, OpenFault, SyncFault};
 
 /// Why a batch was not carried out. Nothing of it was.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -113,11 +116,60 @@ pub enum StatementError {
     SavepointGone,
 }
 
-/// Why a store cannot be opened.
+/// Why a store cannot be opened. Nothing in its directory was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The log is not there yet.
-    #[error("this build keeps stores in memory only: open it with Options::memory()")]
+    /// The files cannot be read or are not in order.
+    #[error(transparent)]
+    Files(#[from] Fault),
+    /// An entry of the log cannot be taken.
+    #[error(transparent)]
+    Log(#[from] OpenFault<EntryFault>),
+    /// The snapshot holds what is no state.
+    #[error("the snapshot at index {index} cannot be taken: restore the data directory from a dump")]
+    Image {
+        /// The snapshot's index.
+        index: u64,
+        /// What is wrong with it.
+        #[source]
+        fault: ImageFault,
+    },
+    /// The stored schema does not lead to the one given.
+    #[error(transparent)]
+    Schema(#[from] EvolveFault),
+    /// A new unique index does not fit the rows that are there.
+    #[error(
+        "the rows of class {class} do not have unique keys for the new index {index}: declare it without unique, \
+             or open with the old schema and remove the objects that share a key"
+    )]
+    NotUnique {
+        /// The class.
+        class: String,
+        /// The index.
+        index: String,
+    },
+    /// The schema could not be written to the log.
+    #[error(transparent)]
+    Append(#[from] AppendFault),
+    /// The log could not be synced.
+    #[error(transparent)]
+    Sync(#[from] SyncFault),
+    /// The log thread could not be started.
+    #[error("the log's thread cannot be started")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Why no snapshot file was written. The store goes on; its log grows until one is.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The file could not be written.
+    #[error(transparent)]
+    Files(#[from] Fault),
+    /// The store is being closed.
+    #[error("the store is being closed")]
+    Closing,
+    /// The store keeps nothing over a restart.
+    #[error("the store is kept in memory only: open it with Options::durable to have files")]
     MemoryOnly,
 }

@@ -9,6 +9,7 @@ mod ddl;
 mod engine;
 mod error;
 mod key;
+mod log;
 mod newest;
 mod object;
 mod row;
@@ -20,12 +21,14 @@ mod transaction;
 mod value;
 
 pub use batch::{Batch, BatchFault};
+pub use commit::encoding::EntryFault;
 pub use commit::{Commit, Expect};
 pub use engine::{
     Change, Direction, INDEX_ENTRY_BYTES, KeyRange, ROW_BYTES, Root, Verdict, apply, certify,
     index_entry_bytes, row_bytes,
 };
-pub use error::{CommitError, OpenError, StatementError, SubmitError};
+pub use error::{CheckpointError, CommitError, OpenError, StatementError, SubmitError};
+pub use log::image::ImageFault;
 pub use scan::{Access, Entry, Scan};
 pub use snapshot::Snapshot;
 pub use store::{ClassStats, Durability, OnFatal, Options, Stats, Store};

@@ -26,6 +26,8 @@ pub(crate) struct Newest {
     published: ArcSwapOption<Root>,
     /// The index up to which commits were answered: what a reader must see.
     answered: AtomicU64,
+    /// What the newest state weighs.
+    bytes: AtomicU64,
     /// A reader waits for a root to be published.
     wanted: AtomicBool,
     /// A reader had a root published since the last long batch.
@@ -35,10 +37,12 @@ pub(crate) struct Newest {
 impl Newest {
     pub(crate) fn new(root: Root) -> Newest {
         let answered = AtomicU64::new(root.index());
+        let bytes = AtomicU64::new(root.bytes());
         Newest {
             root: Mutex::new(root),
             published: ArcSwapOption::empty(),
             answered,
+            bytes,
             wanted: AtomicBool::new(false),
             readers_seen: AtomicBool::new(false),
         }
@@ -47,6 +51,11 @@ impl Newest {
     /// The index of the last commit answered.
     pub(crate) fn answered(&self) -> u64 {
         self.answered.load(Ordering::Acquire)
+    }
+
+    /// What rows and index entries weigh.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// A root with everything that was answered before the call.
@@ -110,6 +119,7 @@ impl Newest {
 
     /// Ends what `begin` began: everything up to the root's index may be answered.
     pub(crate) fn end(&self, mut root: MutexGuard<'_, Root>) {
+        self.bytes.store(root.bytes(), Ordering::Relaxed);
         self.answered.store(root.index(), Ordering::Release);
         if self.wanted.load(Ordering::Acquire) {
             self.publish(&mut root);

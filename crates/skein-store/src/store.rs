@@ -4,6 +4,9 @@
 //! commit takes to it, `engine.rs` decides and carries out. It needs no runtime and calls back on the thread that carried
 //! the commit out: such calls must be short.
 
+mod checkpoint;
+mod health;
+mod log_path;
 mod memory_path;
 mod options;
 mod stats;
@@ -12,36 +15,54 @@ mod turn;
 use crate::batch::Batch;
 use crate::commit::Commit;
 use crate::engine::{Root, Verdict};
-use crate::error::{CommitError, OpenError, SubmitError};
+use crate::error::{CheckpointError, CommitError, OpenError, SubmitError};
+use crate::log::queue::Queue;
+use crate::log::recovery::recover;
+use crate::log::thread::LogThread;
 use crate::newest::Newest;
 use crate::schema::{ClassId, Schema};
 use crate::snapshot::Snapshot;
 use crate::transaction::{Isolation, Mode, Transaction};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
 
 pub use options::{Durability, OnFatal, Options};
 pub use stats::{ClassStats, Stats};
 
+pub(crate) use turn::Turn;
+
+use checkpoint::Checkpoints;
+use health::Health;
 use stats::Counters;
-use turn::Turn;
 
 /// What is called with a batch's index, or with why it was not carried out.
 pub(crate) type Done = Box<dyn FnOnce(Result<u64, SubmitError>) + Send>;
 
-/// A handle to an open store; clones share it.
+/// A handle to an open store; clones share it. Dropping the last one closes the store.
 #[derive(Clone, Debug)]
-pub struct Store(Arc<Inner>);
+pub struct Store(Arc<Handle>);
+
+/// Closes the store when the last handle goes. The log thread holds the inner part only.
+#[derive(Debug)]
+struct Handle {
+    inner: Arc<Inner>,
+    log_thread: Mutex<Option<JoinHandle<()>>>,
+}
 
 #[derive(Debug)]
-struct Inner {
-    schema: Schema,
-    options: Options,
-    newest: Newest,
-    turn: Turn,
+pub(crate) struct Inner {
+    pub(crate) schema: Schema,
+    pub(crate) options: Options,
+    pub(crate) newest: Newest,
+    pub(crate) turn: Turn,
+    pub(crate) queue: Queue,
+    pub(crate) health: Health,
+    checkpoints: Option<Checkpoints>,
     /// Per class: the next automatic number.
     numbers: Vec<AtomicU64>,
-    counters: Counters,
+    pub(crate) counters: Counters,
 }
 
 impl Store {
@@ -50,38 +71,46 @@ impl Store {
     /// # Errors
     /// The stored schema does not lead to this one, or the files cannot be opened or are damaged.
     pub fn open(schema: Schema, options: Options) -> Result<Store, OpenError> {
-        if options.durability != Durability::Memory {
-            return Err(OpenError::MemoryOnly);
+        if options.durability == Durability::Memory {
+            let inner = Arc::new(Inner::new(Root::new(schema), options, None));
+            return Ok(Store(Arc::new(Handle { inner, log_thread: Mutex::new(None) })));
         }
-        let root = Root::new(schema.clone());
-        let numbers = root.classes.iter().map(|class| AtomicU64::new(class.auto_next)).collect();
-        Ok(Store(Arc::new(Inner {
-            schema,
-            options,
-            newest: Newest::new(root),
-            turn: Turn::default(),
-            numbers,
-            counters: Counters::default(),
-        })))
+        let recovered = recover(&schema, &options)?;
+        let checkpoints = Checkpoints {
+            directory: recovered.directory,
+            last_index: Mutex::new(recovered.snapshot_index),
+            last_bytes: AtomicU64::new(recovered.snapshot_bytes),
+        };
+        let inner = Arc::new(Inner::new(recovered.root, options, Some(checkpoints)));
+        inner.counters.log_bytes.store(recovered.log.size_bytes(), Ordering::Relaxed);
+        let thread = LogThread::new(Arc::clone(&inner), recovered.log, recovered.replayed_bytes);
+        let spawned = std::thread::Builder::new().name("skein-log".to_owned()).spawn(|| thread.run());
+        let log_thread = Mutex::new(Some(spawned.map_err(OpenError::Thread)?));
+        Ok(Store(Arc::new(Handle { inner, log_thread })))
     }
 
     /// The schema.
     #[must_use]
     pub fn schema(&self) -> &Schema {
-        &self.0.schema
+        &self.0.inner.schema
     }
 
     /// An empty batch for this store.
     #[must_use]
     pub fn batch(&self) -> Batch {
-        Batch::new(self.0.schema.clone())
+        Batch::new(self.0.inner.schema.clone())
     }
 
     /// Hands over a batch. `done` is called with its index once it is carried out and, in the durable modes, written as
     /// the mode promises; or with why it was not. It runs on the thread that carried the batch out, in memory mode the
     /// caller's: it must be short and must not write to the store itself.
     pub fn submit(&self, batch: Batch, done: impl FnOnce(Result<u64, SubmitError>) + Send + 'static) {
-        self.0.submit_now(batch, Box::new(done));
+        let inner = &self.0.inner;
+        if inner.has_log() {
+            inner.submit_logged(batch, Box::new(done))
+        } else {
+            inner.submit_now(batch, done)
+        }
     }
 
     /// The same, waiting for it.
@@ -89,13 +118,21 @@ impl Store {
     /// # Errors
     /// The batch was not carried out.
     pub fn commit(&self, batch: Batch) -> Result<u64, SubmitError> {
-        self.0.commit_batch_now(batch)
+        if !self.0.inner.has_log() {
+            return self.0.inner.commit_batch_now(batch);
+        }
+        let (sender, answer) = std::sync::mpsc::sync_channel(1);
+        // The receiver waits below, so that the send cannot fail.
+        self.submit(batch, move |result| drop(sender.send(result)));
+        answer
+            .recv()
+            .unwrap_or_else(|_gone| Err(SubmitError::Stopped { why: "its log thread is gone".to_owned() }))
     }
 
     /// The state with everything that was answered before this call. It never waits for IO.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { root: self.0.newest.snapshot() }
+        Snapshot { root: self.0.inner.newest.snapshot() }
     }
 
     /// Begins a transaction. An exclusive one waits here for its turn.
@@ -114,42 +151,105 @@ impl Store {
     /// What the store holds and has done.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.0.counters.stats(&self.0.newest.snapshot())
+        let inner = &self.0.inner;
+        let (queued, queued_bytes) = inner.queue.depth();
+        let alarms = inner.health.alarms();
+        Stats { queued, queued_bytes, alarms, ..inner.counters.stats(&inner.newest.snapshot()) }
     }
 
     /// The index of the last commit that was answered.
     #[must_use]
     pub fn applied_index(&self) -> u64 {
-        self.0.newest.answered()
+        self.0.inner.newest.answered()
     }
 
     /// Whether new transactions can commit.
     #[must_use]
     pub fn writable(&self) -> bool {
-        true
+        self.0.inner.health.read_only().is_none()
+    }
+
+    /// Writes a snapshot file of the newest state while writers go on, so that the next start need not replay what came
+    /// before; returns its index. The store does so by itself when its log has grown enough.
+    ///
+    /// # Errors
+    /// The file could not be written, or the store is in memory only. The store goes on.
+    pub fn checkpoint(&self) -> Result<u64, CheckpointError> {
+        self.0.inner.checkpoint()
+    }
+
+    /// Carries out what was handed over, syncs and closes the files. Whatever comes later is refused. Dropping the last
+    /// handle does the same.
+    pub fn close(&self) {
+        self.0.close();
     }
 
     pub(crate) fn position(&self, class: ClassId) -> Option<u16> {
-        self.0.schema.position(class).and_then(|position| u16::try_from(position).ok())
+        self.0.inner.schema.position(class).and_then(|position| u16::try_from(position).ok())
     }
 
     pub(crate) fn next_number(&self, position: u16) -> u64 {
-        self.0.numbers.get(usize::from(position)).map_or(0, |next| next.fetch_add(1, Ordering::Relaxed))
+        self.0.inner.numbers.get(usize::from(position)).map_or(0, |next| next.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(crate) fn commit_certified(&self, commit: Commit, turn: u64) -> Result<(u64, Verdict), CommitError> {
-        Ok(self.0.commit_now(commit, turn)?)
+        let inner = &self.0.inner;
+        if inner.has_log() { inner.commit_logged(commit, turn) } else { Ok(inner.commit_now(commit, turn)?) }
     }
 
     /// Waits for the exclusive turn and takes it.
     pub(crate) fn take_turn(&self) -> u64 {
-        let turn = self.0.turn.take();
-        // A commit that looked before the turn was taken is carried out under the lock: wait for it.
-        drop(self.0.newest.hold());
+        let inner = &self.0.inner;
+        let turn = inner.turn.take();
+        // A commit that looked before the turn was taken is carried out in the group in hand or under the lock.
+        if inner.has_log() {
+            inner.queue.wait_for_group();
+        } else {
+            drop(inner.newest.hold());
+        }
         turn
     }
 
     pub(crate) fn give_turn_back(&self, turn: u64) {
-        self.0.turn.give_back(turn);
+        self.0.inner.turn.give_back(turn);
+        self.0.inner.queue.wake();
+    }
+}
+
+impl Inner {
+    fn new(root: Root, options: Options, checkpoints: Option<Checkpoints>) -> Inner {
+        let numbers = root.classes.iter().map(|class| AtomicU64::new(class.auto_next)).collect();
+        Inner {
+            schema: root.schema().clone(),
+            options,
+            newest: Newest::new(root),
+            turn: Turn::default(),
+            queue: Queue::default(),
+            health: Health::default(),
+            checkpoints,
+            numbers,
+            counters: Counters::default(),
+        }
+    }
+
+    fn has_log(&self) -> bool {
+        self.checkpoints.is_some()
+    }
+}
+
+impl Handle {
+    fn close(&self) {
+        self.inner.queue.close();
+        let Some(thread) = self.log_thread.lock().take() else { return };
+        // The last handle may go on the log thread itself, which then ends by itself.
+        if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+            tracing::error!("the log thread panicked");
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.close();
     }
 }

@@ -49,10 +49,13 @@ pub(crate) fn apply_recorded(
         let class =
             root.class_mut(usize::from(write.class)).expect("a write was made for a class of the schema");
         let told = changes.is_some().then(|| (write.key.clone(), write.row.clone()));
+        let bytes = class.bytes;
         let before = match write.row {
             Some(row) => class.put(write.key, row, index),
             None => class.delete(&write.key),
         };
+        let bytes_now = class.bytes;
+        root.bytes = root.bytes.saturating_add(bytes_now).saturating_sub(bytes);
         if let (Some(changes), Some((key, after))) = (changes.as_deref_mut(), told)
             && (before.is_some() || after.is_some())
         {

@@ -1,6 +1,6 @@
 //! The way of a commit in memory mode: the committing thread carries it out itself, under the lock of the newest state.
 
-use super::{Done, Inner};
+use super::Inner;
 use crate::batch::Batch;
 use crate::commit::{Commit, Write};
 use crate::engine::{Root, Verdict, apply, row_bytes};
@@ -8,7 +8,7 @@ use crate::error::SubmitError;
 use std::sync::atomic::Ordering;
 
 impl Inner {
-    pub(super) fn submit_now(&self, batch: Batch, done: Done) {
+    pub(super) fn submit_now(&self, batch: Batch, done: impl FnOnce(Result<u64, SubmitError>)) {
         done(self.commit_batch_now(batch));
     }
 
@@ -30,27 +30,23 @@ impl Inner {
             }
             self.newest.end(root);
         };
-        let room = self.check_room(&root, &commit.writes);
+        let room = self.check_room(&root, &commit.writes, 0);
         let judged = room.map(|()| {
             let index = root.index() + 1;
-            let guard = AbortOnPanic;
-            let verdict = apply(&mut root, index, commit);
-            std::mem::forget(guard);
-            self.count(&verdict);
-            (index, verdict)
+            (index, self.apply_counted(&mut root, index, commit))
         });
         self.newest.end(root);
         judged
     }
 
     /// Refuses writes that would pass the memory limit. What a put replaces is only looked up near the limit.
-    fn check_room(&self, root: &Root, writes: &[Write]) -> Result<(), SubmitError> {
+    pub(super) fn check_room(&self, root: &Root, writes: &[Write], waiting: u64) -> Result<(), SubmitError> {
         let max = self.options.memory_bytes_max;
         if max == u64::MAX {
             return Ok(());
         }
         let puts = || writes.iter().filter_map(|write| write.row.as_ref().map(|row| (write, row)));
-        let used = root.bytes();
+        let used = root.bytes().saturating_add(waiting);
         let grown: u64 = puts().map(|(write, row)| row_bytes(&write.key, row)).sum();
         if grown == 0 || used.saturating_add(grown) <= max {
             return Ok(());
@@ -66,7 +62,15 @@ impl Inner {
         Err(SubmitError::MemoryFull { needed, used, max })
     }
 
-    pub(super) fn count(&self, verdict: &Verdict) {
+    pub(crate) fn apply_counted(&self, root: &mut Root, index: u64, commit: Commit) -> Verdict {
+        let guard = AbortOnPanic;
+        let verdict = apply(root, index, commit);
+        std::mem::forget(guard);
+        self.count(&verdict);
+        verdict
+    }
+
+    fn count(&self, verdict: &Verdict) {
         let counter = match verdict {
             Verdict::Committed => &self.counters.commits,
             Verdict::Conflict { .. } => &self.counters.conflicts,
@@ -77,7 +81,7 @@ impl Inner {
 }
 
 /// Ends the process when a panic leaves the state half changed: nobody may read it or log on top of it.
-pub(super) struct AbortOnPanic;
+struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {

@@ -1,5 +1,7 @@
 //! How a store is opened.
 
+use skein_wal::LogOptions;
+use skein_wal::disk::{Disk, RealDisk};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,10 +32,14 @@ pub struct Options {
     pub durability: Durability,
     /// Where the log and the snapshots lie; unused in memory mode.
     pub dir: PathBuf,
+    /// Through what files are reached.
+    pub disk: Arc<dyn Disk>,
     /// What rows and index entries may weigh in all; a write that might pass it is refused.
     pub memory_bytes_max: u64,
     /// A snapshot is written when the log since the last one is longer than this and than that snapshot.
     pub snapshot_after_log_bytes: u64,
+    /// The length of a segment of the log.
+    pub segment_bytes: u64,
     /// The most changes kept for feeds that lag behind.
     pub feed_changes_max: usize,
     /// The most bytes of rows kept for feeds that lag behind.
@@ -49,8 +55,10 @@ impl Options {
         Options {
             durability: Durability::Memory,
             dir: PathBuf::new(),
+            disk: Arc::new(RealDisk),
             memory_bytes_max: u64::MAX,
             snapshot_after_log_bytes: 256 << 20,
+            segment_bytes: LogOptions::default().segment_bytes,
             feed_changes_max: 100_000,
             feed_bytes_max: 32 << 20,
             on_fatal: None,

@@ -8,6 +8,10 @@ pub(crate) struct Counters {
     pub(crate) commits: AtomicU64,
     pub(crate) conflicts: AtomicU64,
     pub(crate) duplicates: AtomicU64,
+    pub(crate) groups: AtomicU64,
+    pub(crate) syncs: AtomicU64,
+    pub(crate) snapshots: AtomicU64,
+    pub(crate) log_bytes: AtomicU64,
 }
 
 /// What the store holds and has done since it was opened.
@@ -26,6 +30,20 @@ pub struct Stats {
     pub conflicts: u64,
     /// Commits refused because a key was there.
     pub duplicates: u64,
+    /// Groups written to the log.
+    pub groups: u64,
+    /// Syncs of the log.
+    pub syncs: u64,
+    /// Snapshot files written.
+    pub snapshots: u64,
+    /// What the log takes on the disk.
+    pub log_bytes: u64,
+    /// Commits and batches that wait for the log.
+    pub queued: usize,
+    /// What those take in the log, about.
+    pub queued_bytes: u64,
+    /// What is wrong, for people; empty when nothing is.
+    pub alarms: Vec<String>,
 }
 
 /// What one class holds.
@@ -53,6 +71,11 @@ impl Counters {
             commits: self.commits.load(Ordering::Relaxed),
             conflicts: self.conflicts.load(Ordering::Relaxed),
             duplicates: self.duplicates.load(Ordering::Relaxed),
+            groups: self.groups.load(Ordering::Relaxed),
+            syncs: self.syncs.load(Ordering::Relaxed),
+            snapshots: self.snapshots.load(Ordering::Relaxed),
+            log_bytes: self.log_bytes.load(Ordering::Relaxed),
+            ..Stats::default()
         }
     }
 }

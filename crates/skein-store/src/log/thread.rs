@@ -1,0 +1,270 @@
+//! The log thread: takes what waits, writes it as one frame, syncs once, carries it out, answers.
+//!
+//! It alone owns the log. It answers nothing that is not written as the durability mode promises. No room on the disk makes
+//! it wait with what it has and try again; a sync that fails, or a log that breaks, ends it, and every commit from then on is
+//! refused, because nobody knows what is on the disk.
+
+use super::net::Net;
+use super::queue::{Group, Next, WaitingCommit};
+use crate::commit::encoding::encode_commit;
+use crate::commit::{Commit, Write};
+use crate::engine::Verdict;
+use crate::error::{CommitError, SubmitError};
+use crate::store::{Done, Durability, Inner};
+use skein_wal::{AppendFault, Entries, Log};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How often a write is tried again while there is no room.
+const ROOM_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The thread's own things.
+pub(crate) struct LogThread {
+    inner: Arc<Inner>,
+    log: Log,
+    net: Net,
+    entries: Vec<u8>,
+    ends: Vec<usize>,
+    /// When the first entry that is not synced was written.
+    unsynced_since: Option<Instant>,
+    /// What was appended since the last snapshot was begun.
+    appended_bytes: u64,
+    snapshot: Option<JoinHandle<()>>,
+}
+
+/// What is to be answered when the group is done.
+struct Answers {
+    batches: Vec<Done>,
+    commits: Vec<Arc<super::queue::Waiter>>,
+}
+
+impl LogThread {
+    pub(crate) fn new(inner: Arc<Inner>, log: Log, replayed_bytes: u64) -> LogThread {
+        LogThread {
+            inner,
+            log,
+            net: Net::default(),
+            entries: Vec::new(),
+            ends: Vec::new(),
+            unsynced_since: None,
+            appended_bytes: replayed_bytes,
+            snapshot: None,
+        }
+    }
+
+    pub(crate) fn run(mut self) {
+        let inner = Arc::clone(&self.inner);
+        loop {
+            let went_well = match inner.queue.next(&inner.turn, self.due()) {
+                Next::Group(group) => self.group(group),
+                Next::Due => self.sync(),
+                Next::Closed => break,
+            };
+            if let Err(why) = went_well {
+                return self.inner.stop(&why);
+            }
+            if let Some(below) = inner.queue.take_purge() {
+                self.log.purge(below);
+                inner.counters.log_bytes.store(self.log.size_bytes(), Ordering::Relaxed);
+            }
+            self.snapshot_when_due();
+        }
+        self.close();
+    }
+
+    fn close(mut self) {
+        if let Some(snapshot) = self.snapshot.take() {
+            // It gives up by itself when the store is closing.
+            let _ = snapshot.join();
+        }
+        if let Err(fault) = self.log.close() {
+            tracing::error!(%fault, "the log was not closed well; the next start recovers what was synced");
+        }
+        self.inner.stop("it was closed");
+    }
+
+    /// When the log has to be synced, in the asynchronous mode.
+    fn due(&self) -> Option<Instant> {
+        match self.inner.options.durability {
+            Durability::WalAsync { sync_interval } => self.unsynced_since.map(|since| since + sync_interval),
+            Durability::WalSync | Durability::Memory => None,
+        }
+    }
+
+    fn sync(&mut self) -> Result<(), String> {
+        if self.unsynced_since.take().is_some() {
+            self.log.sync().map_err(|fault| fault.to_string())?;
+            self.inner.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn group(&mut self, group: Group) -> Result<(), String> {
+        let grown = group.grown();
+        let (commits, blind, answers) = self.assemble(group);
+        if let Err(why) = self.write(&commits) {
+            answers.refuse(&why);
+            return Err(why);
+        }
+        let (indexes, verdicts) = self.inner.carry_out(commits);
+        self.inner.queue.end_group(grown);
+        let (batch_index, verdicts) = if blind {
+            (indexes.start, verdicts.get(1..).unwrap_or_default())
+        } else {
+            (self.inner.newest.answered(), verdicts.as_slice())
+        };
+        for done in answers.batches {
+            done(Ok(batch_index));
+        }
+        let first = indexes.start + u64::from(blind);
+        for ((waiter, verdict), index) in answers.commits.iter().zip(verdicts).zip(first..) {
+            waiter.answer(Ok((index, verdict.clone())));
+        }
+        self.sync_when_late()
+    }
+
+    /// The commits of a group, the blind batches first as one, and whether there is such a one.
+    fn assemble(&mut self, group: Group) -> (Vec<Commit>, bool, Answers) {
+        let mut commits = Vec::with_capacity(group.commits.len() + 1);
+        let mut answers = Answers { batches: Vec::new(), commits: Vec::with_capacity(group.commits.len()) };
+        let mut batches: Vec<Vec<Write>> = Vec::with_capacity(group.batches.len());
+        for batch in group.batches {
+            batches.push(batch.writes);
+            answers.batches.push(batch.done);
+        }
+        let count = batches.iter().map(Vec::len).sum();
+        let writes = self.net.net(batches.into_iter(), count);
+        let blind = !writes.is_empty();
+        if blind {
+            commits.push(Commit { writes, ..Commit::default() });
+        }
+        for WaitingCommit { commit, waiter, .. } in group.commits {
+            commits.push(commit);
+            answers.commits.push(waiter);
+        }
+        (commits, blind, answers)
+    }
+
+    /// Writes the commits as one frame and, in the synchronous mode, syncs.
+    fn write(&mut self, commits: &[Commit]) -> Result<(), String> {
+        if commits.is_empty() {
+            return Ok(());
+        }
+        self.entries.clear();
+        self.ends.clear();
+        for commit in commits {
+            encode_commit(commit, &self.inner.schema, &mut self.entries);
+            self.ends.push(self.entries.len());
+        }
+        self.append()?;
+        self.appended_bytes += self.entries.len() as u64;
+        self.unsynced_since.get_or_insert_with(Instant::now);
+        self.inner.counters.groups.fetch_add(1, Ordering::Relaxed);
+        self.inner.counters.log_bytes.store(self.log.size_bytes(), Ordering::Relaxed);
+        if self.inner.options.durability == Durability::WalSync {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Appends the frame, waiting for room as long as it takes.
+    fn append(&mut self) -> Result<(), String> {
+        let mut waited = false;
+        loop {
+            let next = self.log.next_index();
+            let fault =
+                match self.log.append(next, Entries::Buffer { bytes: &self.entries, ends: &self.ends }) {
+                    Ok(()) => break,
+                    Err(fault) => fault,
+                };
+            match fault {
+                AppendFault::Full { .. } => self.inner.health.full(&fault.to_string()),
+                AppendFault::TooLarge { .. } | AppendFault::OutOfOrder { .. } | AppendFault::Broken(_) => {
+                    return Err(fault.to_string());
+                }
+            }
+            waited = true;
+            if self.inner.queue.pause(Instant::now() + ROOM_RETRY_INTERVAL) {
+                return Err("it was closed while the disk was full".to_owned());
+            }
+        }
+        if waited {
+            self.inner.health.room_again();
+        }
+        Ok(())
+    }
+
+    /// With a steady stream of groups the thread is never woken for a sync that is due.
+    fn sync_when_late(&mut self) -> Result<(), String> {
+        if self.due().is_some_and(|due| due <= Instant::now()) { self.sync() } else { Ok(()) }
+    }
+
+    fn snapshot_when_due(&mut self) {
+        let threshold = self.inner.options.snapshot_after_log_bytes.max(self.inner.last_snapshot_bytes());
+        if self.appended_bytes < threshold || self.snapshot.as_ref().is_some_and(|last| !last.is_finished()) {
+            return;
+        }
+        self.appended_bytes = 0;
+        let inner = Arc::clone(&self.inner);
+        let spawned = std::thread::Builder::new().name("skein-snapshot".to_owned()).spawn(move || {
+            if let Err(fault) = inner.checkpoint() {
+                inner.health.snapshot_failed(&fault.to_string());
+            }
+        });
+        match spawned {
+            Ok(handle) => self.snapshot = Some(handle),
+            Err(error) => self.inner.health.snapshot_failed(&error.to_string()),
+        }
+    }
+}
+
+impl Answers {
+    fn refuse(self, why: &str) {
+        let why = why.to_owned();
+        for done in self.batches {
+            done(Err(SubmitError::Stopped { why: why.clone() }));
+        }
+        for waiter in self.commits {
+            waiter.answer(Err(CommitError::Stopped { why: why.clone() }));
+        }
+    }
+}
+
+impl Group {
+    /// Answers everything in it with the reason the store stopped.
+    pub(crate) fn refuse(self, why: &str) {
+        let batches = self.batches.into_iter().map(|batch| batch.done).collect();
+        let commits = self.commits.into_iter().map(|commit| commit.waiter).collect();
+        Answers { batches, commits }.refuse(why);
+    }
+}
+
+impl Inner {
+    /// Carries out commits that are in the log, in order, and says which indexes they have and how each ended.
+    fn carry_out(&self, commits: Vec<Commit>) -> (std::ops::Range<u64>, Vec<Verdict>) {
+        let writes = commits.iter().map(|commit| commit.writes.len()).sum();
+        let mut root = self.newest.begin(writes);
+        let first = root.index() + 1;
+        let mut verdicts = Vec::with_capacity(commits.len());
+        for (commit, index) in commits.into_iter().zip(first..) {
+            verdicts.push(self.apply_counted(&mut root, index, commit));
+        }
+        self.newest.end(root);
+        (first..first + verdicts.len() as u64, verdicts)
+    }
+
+    /// Refuses everything from now on.
+    fn stop(&self, why: &str) {
+        let closed = self.queue.is_closing();
+        self.queue.stop(why).refuse(why);
+        self.health.stopped(why);
+        if !closed {
+            tracing::error!(why, "the store has stopped");
+            if let Some(on_fatal) = &self.options.on_fatal {
+                on_fatal(why);
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Writing a snapshot file of the state while writers go on.
+//!
+//! It works on a frozen root, on a thread of its own or on the caller's, one at a time. Afterwards the log thread is told
+//! what it may throw away.
+
+use super::Inner;
+use crate::error::CheckpointError;
+use crate::log::image::write_blocks;
+use parking_lot::Mutex;
+use skein_wal::{Directory, SnapshotWriter};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Where snapshots go and what the last one was.
+#[derive(Debug)]
+pub(crate) struct Checkpoints {
+    pub(super) directory: Directory,
+    /// The index of the last one; held while one is written.
+    pub(super) last_index: Mutex<u64>,
+    pub(super) last_bytes: AtomicU64,
+}
+
+impl Inner {
+    pub(crate) fn last_snapshot_bytes(&self) -> u64 {
+        self.checkpoints.as_ref().map_or(0, |checkpoints| checkpoints.last_bytes.load(Ordering::Relaxed))
+    }
+
+    /// Writes a snapshot of the newest state, unless the last one has it; returns its index.
+    pub(crate) fn checkpoint(&self) -> Result<u64, CheckpointError> {
+        let Some(checkpoints) = &self.checkpoints else { return Err(CheckpointError::MemoryOnly) };
+        let mut last_index = checkpoints.last_index.lock();
+        let root = self.newest.snapshot();
+        if root.index() == *last_index {
+            return Ok(*last_index);
+        }
+        let mut writer = SnapshotWriter::create(&checkpoints.directory, root.index())?;
+        write_blocks(&root, |block| {
+            // Half a snapshot is worth nothing: a store that is closing does not wait for the rest.
+            if self.queue.is_closing() {
+                return Err(CheckpointError::Closing);
+            }
+            Ok(writer.write_block(block)?)
+        })?;
+        let bytes = writer.bytes();
+        let kept = writer.finish()?;
+        *last_index = root.index();
+        checkpoints.last_bytes.store(bytes, Ordering::Relaxed);
+        self.counters.snapshots.fetch_add(1, Ordering::Relaxed);
+        self.health.snapshot_written();
+        self.queue.purge_from(kept.purge_below);
+        tracing::info!(index = root.index(), bytes, "wrote a snapshot");
+        Ok(root.index())
+    }
+}
