@@ -129,3 +129,8 @@ impl SchemaBuilder {
         Ok(Schema(Arc::new(Inner { name: self.name, classes: self.classes, positions, names })))
     }
 }
+
+/// Runs the Rust examples of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/store/schema.md")]
+struct Documentation;
