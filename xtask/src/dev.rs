@@ -44,6 +44,7 @@ fn serve_arguments(has_tls: bool) -> Vec<String> {
     let mut arguments = vec!["serve"];
     arguments.extend(["--mqtt.listen", "127.0.0.1:1883", "--mqtt.ws_listen", "127.0.0.1:1882"]);
     arguments.extend(["--http.listen", "127.0.0.1:8080", "--access.anonymous", "true"]);
+    arguments.extend(["--data.dir", "target/dev/data"]);
     if has_tls {
         arguments.extend(["--mqtt.tls_listen", "127.0.0.1:8883"]);
         arguments.extend(["--tls.cert", "target/dev/server.pem", "--tls.key", "target/dev/server.key"]);

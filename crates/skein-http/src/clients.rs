@@ -101,7 +101,9 @@ pub(crate) async fn disconnect(
     let now = shared.now();
     let mut batch = Batch::default();
     let disconnected = shared.plane.disconnect(&session, Code::AdministrativeAction, false, &mut batch, now);
-    shared.plane.finish(&mut batch, now);
+    if let Some(commit) = shared.plane.finish(&mut batch, now) {
+        shared.plane.leave(commit);
+    }
     let id = session.client_id().to_string();
     if disconnected {
         let user = caller.user.as_deref();

@@ -16,7 +16,7 @@ use std::{collections::HashMap, net::SocketAddr, num::NonZeroU16, sync::Arc, tim
 
 use bytes::Bytes;
 use skein_plane::{
-    Batch, Ending, Epoch, Handle, Outbox, Plane, Publisher, Session, Socket,
+    Batch, Commit, Ending, Epoch, Handle, Outbox, Plane, Publisher, Session, Socket,
     access::{Authenticated, BoundAccess, ScramExchange},
 };
 use skein_types::{ByteString, ClientId, Code, Moment, Topic, UserName};
@@ -79,6 +79,8 @@ pub struct Closed {
     pub detail: &'static str,
     /// What waited in the session's outbox; write it before [`Context::out`].
     pub outbox: Option<Outbox>,
+    /// What has to be on disk before anything is written.
+    pub commit: Option<Commit>,
 }
 
 /// A packet that cannot be accepted, and why the connection ends with it.
@@ -144,6 +146,8 @@ pub(crate) struct Open {
     expires_later: bool,
     /// Method of extended authentication, and an exchange under way.
     auth: Option<Box<AuthState>>,
+    /// Answers that wait for the commit of their batch.
+    withheld: Vec<u8>,
 }
 
 /// Topics the client introduced by number, on this connection only (MQTT-3.3.2-7).
@@ -184,7 +188,7 @@ impl MqttConnection {
             let result = match decode(bytes, &self.decode_context()) {
                 Ok(None) => return Step::Read,
                 Ok(Some(packet)) => {
-                    cx.batch.tally.traffic.received_packets += 1;
+                    cx.batch.effects.tally.traffic.received_packets += 1;
                     self.handle(packet, cx)
                 }
                 Err(error) => Err(self.decode_refusal(error)),
@@ -215,10 +219,37 @@ impl MqttConnection {
         }
     }
 
-    /// Hands the answers of a batch to the session's outbox and ends the batch.
-    pub fn flush(&mut self, cx: &mut Context<'_>) {
-        self.deliver_replies(cx);
-        cx.plane.finish(cx.batch, cx.now);
+    /// Ends the batch and hands its answers to the session's outbox; or, when they promise what is not on disk yet,
+    /// keeps them and returns the commit to wait for. Nothing may be received before
+    /// [`MqttConnection::committed`] then.
+    pub fn flush(&mut self, cx: &mut Context<'_>) -> Option<Commit> {
+        if cx.batch.may_promise() {
+            // Whether it does is known when the messages have found their sessions. Otherwise the answers go first, so
+            // that they stand before what the client is sent of its own messages.
+            cx.plane.settle(cx.batch, cx.now);
+        }
+        if let Phase::Open(open) = &mut self.phase {
+            match cx.batch.is_promise() {
+                true => open.withheld.append(cx.out),
+                false => open.deliver_replies(cx),
+            }
+        }
+        cx.plane.finish(cx.batch, cx.now)
+    }
+
+    /// The commit of the last batch is done: says what waited for it.
+    pub fn committed(&mut self, commit: Commit, cx: &mut Context<'_>) {
+        if let Phase::Open(open) = &mut self.phase {
+            cx.out.append(&mut open.withheld);
+            // An idle connection holds no buffers.
+            open.withheld = Vec::new();
+            open.deliver_replies(cx);
+            cx.plane.send_waiting(&open.session, open.epoch, cx.now, &mut cx.batch.effects);
+        }
+        cx.plane.committed(commit, cx.batch, cx.now);
+        if let Some(commit) = cx.plane.finish(cx.batch, cx.now) {
+            cx.plane.leave(commit);
+        }
     }
 
     /// Ends the connection for a reason of the server's or the transport's.
@@ -226,11 +257,10 @@ impl MqttConnection {
         let closed = match self.refuse(&Refusal::of(code, detail), cx) {
             Step::Close(closed) => closed,
             Step::Read | Step::PauseUntil(_) | Step::CheckPassword(_) => {
-                Closed { code, detail, outbox: None }
+                Closed { code, detail, outbox: None, commit: None }
             }
         };
-        cx.plane.finish(cx.batch, cx.now);
-        closed
+        Closed { commit: cx.plane.finish(cx.batch, cx.now), ..closed }
     }
 
     /// The session and its epoch, once open.
@@ -346,7 +376,7 @@ impl MqttConnection {
         if outbox.is_none() {
             cx.out.clear();
         }
-        Ok(Step::Close(Closed { code, detail: "the client disconnected", outbox }))
+        Ok(Step::Close(Closed { code, detail: "the client disconnected", outbox, commit: None }))
     }
 
     /// Tells the client why, ends the session's connection and closes.
@@ -369,7 +399,7 @@ impl MqttConnection {
             }
             Phase::Fresh | Phase::Closed(_) => {}
         }
-        Step::Close(Closed { code, detail, outbox })
+        Step::Close(Closed { code, detail, outbox, commit: None })
     }
 
     fn decode_refusal(&mut self, error: crate::codec::DecodeError) -> Refusal {
@@ -379,19 +409,13 @@ impl MqttConnection {
         }
         Refusal { reason: error.reason, code: code_of(error.reason), detail: error.what }
     }
-
-    fn deliver_replies(&mut self, cx: &mut Context<'_>) {
-        if let Phase::Open(open) = &self.phase {
-            open.deliver_replies(cx);
-        }
-    }
 }
 
 impl Open {
     /// Moves the answers written so far into the session's outbox, behind what is there already.
     fn deliver_replies(&self, cx: &mut Context<'_>) {
         if !cx.out.is_empty() {
-            cx.batch.tally.traffic.sent_packets += count_packets(cx.out);
+            cx.batch.effects.tally.traffic.sent_packets += count_packets(cx.out);
             cx.plane.reply(&self.session, self.epoch, cx.out, cx.batch);
             cx.out.clear();
         }

@@ -5,7 +5,7 @@
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
-use skein_plane::{EXPIRY_NEVER_SECS, QueueLimits, SessionLimits};
+use skein_plane::{Durability, EXPIRY_NEVER_SECS, QueueLimits, SessionLimits};
 use skein_types::QoS;
 
 /// Limits and capabilities of one listener.
@@ -53,6 +53,8 @@ pub struct Settings {
     pub shared_available: bool,
     /// Whether subscriptions may have identifiers.
     pub subscription_id_available: bool,
+    /// Where sessions are kept that outlive their connections, unless the client asks for something else.
+    pub durability: Durability,
     /// Bounds of a session.
     pub session: Arc<SessionLimits>,
 }
@@ -83,6 +85,7 @@ impl Default for Settings {
             wildcard_available: true,
             shared_available: true,
             subscription_id_available: true,
+            durability: Durability::Memory,
             session: Arc::new(SessionLimits {
                 outbox_bytes_max: 1 << 20,
                 queue: QueueLimits { messages_max: 100_000, bytes_max: 64 << 20 },

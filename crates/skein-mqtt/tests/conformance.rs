@@ -5,6 +5,9 @@
 //! from one packet's bytes alone are tested with the codec; here only what the server does about them.
 #![expect(clippy::unwrap_used, reason = "a failed expectation ends the test that stated it")]
 
+/// Where the servers of these tests keep sessions; `conformance_disk.rs` runs the same tests on disk.
+const DURABILITY: skein_plane::Durability = skein_plane::Durability::Memory;
+
 #[path = "conformance/bad_input.rs"]
 mod bad_input;
 #[path = "conformance/fixture.rs"]

@@ -28,7 +28,7 @@ pub use fault::{Fault, Faults, Place};
 pub use flags::{SplitArguments, split_arguments};
 pub use listen::Listen;
 pub use mqtt::{Durability, MqttConfig, MqttDoor, MqttLimits, MqttListener, Transport};
-pub use node::{DataConfig, LogConfig, LogFormat, LogLevel, NodeConfig};
+pub use node::{DataConfig, DataSync, LogConfig, LogFormat, LogLevel, NodeConfig};
 pub use section::{Effect, Key};
 pub use security::{AccessConfig, ClientAuth, HttpConfig, TlsConfig};
 pub use units::{Bytes, Span};

@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod config;
+mod durable;
 mod node;
 mod settings;
 mod sys;

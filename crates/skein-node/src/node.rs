@@ -14,15 +14,17 @@ use std::{
 use skein_http::{HttpDoor, Readiness, ReadinessSwitch};
 use skein_mqtt::{Clock, ListenError, Listener, ListenerState, Shared, TlsError, TlsSource, Workers};
 use skein_plane::{
-    Batch, Plane,
+    Batch, Plane, RestoreError,
     access::{Access, AccessFaults, AccessList, read_access_file},
 };
-use skein_types::Code;
+use skein_store::OpenError;
+use skein_types::{Code, Moment};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Changed, Config},
+    durable,
     settings::{http_door, mqtt_settings, plane_limits, tls_files, transport_of},
     sys::SysTopics,
 };
@@ -88,6 +90,17 @@ pub enum StartError {
         /// Which.
         faults: AccessFaults,
     },
+    /// The store cannot be opened.
+    #[error("store: cannot open {dir}: {source}")]
+    Store {
+        /// The data directory.
+        dir: String,
+        /// Why, and what to do.
+        source: OpenError,
+    },
+    /// The store holds something the plane does not know.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// The operating system gave no thread or event queue.
     #[error("node: cannot start threads: {0}. Check the limits of processes and open files.")]
     Threads(#[from] io::Error),
@@ -104,7 +117,12 @@ impl Node {
         }
         let clock = Clock::start();
         let access = Arc::new(Access::new(access_list(&config)?, config.access.anonymous));
-        let plane = Arc::new(Plane::new(access, plane_limits(&config)));
+        let mut plane = Plane::new(access, plane_limits(&config));
+        if let Some(durable) = durable::open(&config, clock)? {
+            plane = plane.with_durable(durable);
+            durable::restore(&plane, &config, clock)?;
+        }
+        let plane = Arc::new(plane);
         let tls = tls_files(&config).map(TlsSource::load).transpose()?;
         let cores = worker_count(&config);
         let shared = Shared::new(plane.clone(), clock, cores);
@@ -172,8 +190,7 @@ impl Node {
         let changed = Config::reloadable_diff(&self.config, &config);
         self.plane.retained().set_messages_max(plane_limits(&config).retained_messages_max);
         self.plane.access().replace(access);
-        self.plane.access_changed();
-        self.disconnect_revoked();
+        self.access_changed();
         for listener in config.mqtt.all_listeners() {
             let running = self.listeners.iter().find(|state| *state.settings.load().name == *listener.name);
             if let Some(state) = running {
@@ -185,16 +202,24 @@ impl Node {
         Ok(changed)
     }
 
-    /// Clients whose user is gone from the access file are told and closed.
-    fn disconnect_revoked(&self) {
+    /// Subscriptions that are not allowed any more end; clients whose user is gone from the access file are told and
+    /// closed.
+    fn access_changed(&self) {
         let mut batch = Batch::default();
         let now = self.shared.clock.now();
+        self.plane.access_changed(&mut batch);
         for session in self.plane.sessions().all() {
             if session.access().is_some_and(|access| access.is_revoked()) {
                 self.plane.disconnect(&session, Code::NotAuthorized, false, &mut batch, now);
             }
         }
-        self.plane.finish(&mut batch, now);
+        self.end_batch(&mut batch, now);
+    }
+
+    fn end_batch(&self, batch: &mut Batch, now: Moment) {
+        if let Some(commit) = self.plane.finish(batch, now) {
+            self.plane.leave(commit);
+        }
     }
 
     /// Stops the node: no new clients, every client is told why and closed, then the threads end. What is not done
@@ -213,10 +238,13 @@ impl Node {
         for session in self.plane.sessions().all() {
             self.plane.disconnect(&session, Code::ServerShuttingDown, false, &mut batch, now);
         }
-        self.plane.finish(&mut batch, now);
+        self.end_batch(&mut batch, now);
         self.workers.stop();
         while !self.workers.are_done() && Instant::now() < deadline {
             std::thread::park_timeout(STOP_POLL);
+        }
+        if let Some(durable) = self.plane.durable() {
+            durable.store().close();
         }
     }
 }

@@ -10,7 +10,7 @@ use skein_http::{HttpDoor, HttpSettings, ListenerFigures, NodeInfo, ReadinessSwi
 use skein_mqtt::{
     ClientCertificates, Demand, ListenerState, Settings, Shared, TlsFiles, TlsSource, Transport,
 };
-use skein_plane::{EXPIRY_NEVER_SECS, PlaneLimits, QueueLimits, SessionLimits};
+use skein_plane::{Durability, EXPIRY_NEVER_SECS, PlaneLimits, QueueLimits, SessionLimits};
 use skein_types::QoS;
 
 use crate::config::{self, ClientAuth, Config, MqttLimits, MqttListener, Span};
@@ -43,6 +43,10 @@ pub(crate) fn mqtt_settings(listener: &MqttListener) -> Settings {
         wildcard_available: limits.wildcard_available,
         shared_available: limits.shared_available,
         subscription_id_available: limits.subscription_id_available,
+        durability: match limits.durability {
+            config::Durability::Memory => Durability::Memory,
+            config::Durability::Disk => Durability::Disk,
+        },
         session: Arc::new(session_limits(limits)),
     }
 }
@@ -111,7 +115,8 @@ pub(crate) fn plane_limits(config: &Config) -> PlaneLimits {
     PlaneLimits { retained_messages_max: max.map_or(usize::MAX, |max| max as usize) }
 }
 
-fn session_limits(limits: &MqttLimits) -> SessionLimits {
+/// The bounds of a session.
+pub(crate) fn session_limits(limits: &MqttLimits) -> SessionLimits {
     SessionLimits {
         outbox_bytes_max: size(limits.outbox_bytes_max.0),
         queue: QueueLimits {

@@ -29,10 +29,14 @@ impl SysTopics {
             message.retain = true;
             match plane.publish(&mut self.publisher, batch, message, now) {
                 Published::Matched | Published::Unmatched => {}
-                Published::Denied => debug_assert!(false, "the node itself may publish anywhere"),
+                Published::Denied | Published::Refused => {
+                    debug_assert!(false, "the node itself may publish its figures");
+                }
             }
         }
-        plane.finish(batch, now);
+        if let Some(commit) = plane.finish(batch, now) {
+            plane.leave(commit);
+        }
     }
 
     fn figures(&self, plane: &Plane) -> Vec<(&'static str, String)> {

@@ -63,6 +63,7 @@ fn plane(filters: impl Iterator<Item = String>) -> Plane {
         will: None,
         access: None,
         limits: Arc::new(limits),
+        durability: skein_plane::Durability::Memory,
     };
     let connection = Connection::new(Box::new(NoWire), None, Arc::new(Handle::default()), info);
     let opened = plane.open(open, connection, &mut Batch::default(), Moment::ZERO);
@@ -76,7 +77,14 @@ fn plane(filters: impl Iterator<Item = String>) -> Plane {
     for filter in filters {
         let filter = SubscriptionFilter::new(&filter).expect("a filter");
         plane
-            .subscribe(&opened.session, opened.epoch, filter, options, RetainHandling::Never)
+            .subscribe(
+                &opened.session,
+                opened.epoch,
+                filter,
+                options,
+                RetainHandling::Never,
+                &mut Batch::default(),
+            )
             .expect("nothing is forbidden");
     }
     plane

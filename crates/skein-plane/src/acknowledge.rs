@@ -43,12 +43,15 @@ impl Plane {
     ) -> Acked {
         let Some(mut state) = session.lock_as(epoch) else { return Acked::Unknown };
         let (acked, rejected) = apply(&mut state.delivery, id, what);
+        if state.kept {
+            batch.effects.journal.free(session.key(), state.delivery.take_freed());
+        }
         if acked == Acked::Done {
             match rejected {
-                true => batch.tally.drop_messages(DropReason::Rejected, 1),
-                false => batch.tally.delivered += 1,
+                true => batch.effects.tally.drop_messages(DropReason::Rejected, 1),
+                false => batch.effects.tally.delivered += 1,
             }
-            state.pump(self, now, &mut batch.tally);
+            state.pump(self, now, &mut batch.effects);
             if state.wants_flush() {
                 batch.touch(session);
             }
@@ -58,14 +61,31 @@ impl Plane {
 
     /// Notes the id of a QoS 2 message and says how many now wait for their release (for the receive maximum); none
     /// when it is a resend of one that is delivered already (MQTT-4.3.3-10).
-    pub fn receive_once(&self, session: &Session, epoch: Epoch, id: NonZeroU16) -> Option<usize> {
+    pub fn receive_once(
+        &self,
+        session: &Session,
+        epoch: Epoch,
+        id: NonZeroU16,
+        batch: &mut Batch,
+    ) -> Option<usize> {
         let mut state = session.lock_as(epoch)?;
-        state.inbound.receive(id).then(|| state.inbound.len())
+        if !state.inbound.receive(id) {
+            return None;
+        }
+        if state.kept {
+            batch.effects.journal.received(session.key(), id);
+        }
+        Some(state.inbound.len())
     }
 
     /// Forgets the id of a QoS 2 message; false when it was not known.
-    pub fn release(&self, session: &Session, epoch: Epoch, id: NonZeroU16) -> bool {
-        session.lock_as(epoch).is_some_and(|mut state| state.inbound.release(id))
+    pub fn release(&self, session: &Session, epoch: Epoch, id: NonZeroU16, batch: &mut Batch) -> bool {
+        let Some(mut state) = session.lock_as(epoch) else { return false };
+        let known = state.inbound.release(id);
+        if known && state.kept {
+            batch.effects.journal.released(session.key(), id);
+        }
+        known
     }
 }
 

@@ -10,6 +10,7 @@
 pub mod access;
 mod acknowledge;
 mod delivery;
+mod durable;
 mod handle;
 mod ledger;
 mod matcher;
@@ -24,16 +25,17 @@ pub mod wire;
 
 pub use acknowledge::Acknowledgement;
 pub use delivery::{Acked, QueueLimits};
+pub use durable::{Commit, Durable, RestoreError, Restored, RowError, WallClock, schema};
 pub use handle::{Handle, Parting};
 pub use ledger::{DropReason, Ledger, LedgerFigures, Tally, TrafficTally};
 pub use matcher::{Matcher, SubscribeOptions};
 pub use outbox::{Outbox, SHARE_PAYLOAD_BYTES_MIN, Socket, Written};
 pub use plane::{Plane, PlaneLimits, Traffic};
-pub use publish::{Batch, Published, Publisher};
+pub use publish::{Batch, Effects, Published, Publisher};
 pub use retained::Retained;
 pub use session::{
     Connection, ConnectionInfo, EXPIRY_NEVER_SECS, Epoch, Flushed, Session, SessionInfo, SessionLimits,
     SessionLoad, Will,
 };
-pub use sessions::{Ending, Open, Opened, Sessions};
+pub use sessions::{Durability, Ending, Open, Opened, Sessions};
 pub use subscribe::RetainHandling;

@@ -10,6 +10,7 @@ use std::sync::{
 
 use crate::{
     access::Access,
+    durable::Durable,
     ledger::{Ledger, Tally, TrafficTally},
     matcher::Matcher,
     retained::Retained,
@@ -25,6 +26,7 @@ pub struct Plane {
     access: Arc<Access>,
     ledger: Ledger,
     traffic: Traffic,
+    durable: Option<Durable>,
 }
 
 /// Bytes and packets over all doors.
@@ -74,6 +76,7 @@ impl Plane {
             access,
             ledger: Ledger::default(),
             traffic: Traffic::default(),
+            durable: None,
         }
     }
 
@@ -87,6 +90,25 @@ impl Plane {
     #[must_use]
     pub fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// Makes the plane remember what must be remembered in `durable`. What is there already is read back by
+    /// [`Plane::restore`].
+    #[must_use]
+    pub fn with_durable(self, durable: Durable) -> Self {
+        Self { durable: Some(durable), ..self }
+    }
+
+    /// Where sessions and retained messages are kept, if they are.
+    #[must_use]
+    pub fn durable(&self) -> Option<&Durable> {
+        self.durable.as_ref()
+    }
+
+    /// Whether the store takes more; without one there is nothing to fill.
+    #[must_use]
+    pub fn has_room_for_more(&self) -> bool {
+        self.durable.as_ref().is_none_or(|durable| durable.store().writable())
     }
 
     /// Retained messages.

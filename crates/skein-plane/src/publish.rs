@@ -18,6 +18,7 @@ use skein_types::{Message, Moment, QoS, SessionKey};
 use self::frames::{Frames, FramesPool};
 use crate::{
     access::{BoundAccess, Verdict},
+    durable::{Commit, Journal},
     ledger::{DropReason, Tally},
     matcher::{Group, Route, RouteCache, SubscribeOptions},
     outbox::SHARE_PAYLOAD_BYTES_MIN,
@@ -49,6 +50,8 @@ pub enum Published {
     Unmatched,
     /// The publisher may not publish there; nothing happened.
     Denied,
+    /// The store takes nothing more now, so that it could not be kept; nothing happened.
+    Refused,
 }
 
 /// The work of one read batch; one per thread, lent to whichever connection is being handled.
@@ -58,8 +61,17 @@ pub struct Batch {
     touched: Vec<Arc<Session>>,
     /// Sessions that do not keep up; the publisher waits for them before it reads on.
     congested: Vec<Arc<Session>>,
+    /// What it changes beside sessions.
+    pub effects: Effects,
+}
+
+/// What work on sessions comes to beside the sessions themselves.
+#[derive(Debug, Default)]
+pub struct Effects {
     /// Counted so far, not yet in the ledger.
     pub tally: Tally,
+    /// What must be remembered and is not in the store yet.
+    pub(crate) journal: Journal,
 }
 
 impl Publisher {
@@ -76,6 +88,20 @@ impl Plane {
         &self,
         publisher: &mut Publisher,
         batch: &mut Batch,
+        message: Message,
+        now: Moment,
+    ) -> Published {
+        if (message.retain || message.qos != QoS::AtMostOnce) && !self.has_room_for_more() {
+            return Published::Refused;
+        }
+        self.take_over(publisher, batch, message, now)
+    }
+
+    /// The same whether the store has room or not: what it has no room for now it takes later.
+    pub(crate) fn take_over(
+        &self,
+        publisher: &mut Publisher,
+        batch: &mut Batch,
         mut message: Message,
         now: Moment,
     ) -> Published {
@@ -87,12 +113,12 @@ impl Plane {
         if !route.allowed {
             return Published::Denied;
         }
-        batch.tally.accepted += 1;
+        batch.effects.tally.accepted += 1;
         if message.retain {
-            self.retained().set(&message, now);
+            self.retain(&message, batch, now);
         }
         if route.is_empty() {
-            batch.tally.unmatched += 1;
+            batch.effects.tally.unmatched += 1;
             return Published::Unmatched;
         }
         if !batch.run.takes(&route, &message) {
@@ -107,7 +133,7 @@ impl Plane {
     pub fn settle(&self, batch: &mut Batch, now: Moment) {
         let Some(route) = batch.run.route.take() else { return };
         for to in &route.direct {
-            let delivered = to.session.deliver(to, &mut batch.run, now, &mut batch.tally);
+            let delivered = to.session.deliver(to, &mut batch.run, now, &mut batch.effects);
             batch.note(&to.session, delivered);
         }
         for group in &route.groups {
@@ -115,17 +141,44 @@ impl Plane {
                 batch.deliver_to_group(group, index, now);
             }
         }
-        batch.run.clear();
+        self.end_run(batch);
     }
 
-    /// Ends a batch: delivers, writes every touched outbox once, and brings the ledger up to date.
-    pub fn finish(&self, batch: &mut Batch, now: Moment) {
+    /// Ends a batch: delivers, hands durable changes to the store, writes every touched outbox once, and brings the
+    /// ledger up to date. What was promised to clients in the batch is said when the commit is done; who promised
+    /// nothing may leave it to [`Plane::leave`].
+    pub fn finish(&self, batch: &mut Batch, now: Moment) -> Option<Commit> {
         self.settle(batch, now);
-        let Batch { touched, tally, .. } = batch;
+        // Before anything is written, so that no acknowledgement comes before the row it removes.
+        let commit = self.hand_over(&mut batch.effects.journal);
+        let Batch { touched, effects, .. } = batch;
         for session in touched.drain(..) {
-            session.flush(self, now, tally);
+            session.flush(self, now, effects);
         }
-        self.account(tally);
+        // Retained messages for new subscriptions are found while outboxes are filled.
+        if let Some(later) = self.hand_over(&mut effects.journal) {
+            self.leave(later);
+        }
+        self.account(&mut effects.tally);
+        commit
+    }
+
+    /// Keeps a message as the last of its topic, on disk too, or forgets the one that was.
+    fn retain(&self, message: &Message, batch: &mut Batch, now: Moment) {
+        self.retained().set(message, now);
+        if self.durable().is_some() && !message.topic.is_system() {
+            batch.effects.journal.retained_changed(&message.topic);
+            if message.qos != QoS::AtMostOnce {
+                batch.effects.journal.promise();
+            }
+        }
+    }
+
+    fn end_run(&self, batch: &mut Batch) {
+        if let Some(durable) = self.durable() {
+            batch.effects.journal.record_run(&batch.run, durable);
+        }
+        batch.run.clear();
     }
 
     /// Gives messages of an ended session to the other members of the groups they came through (MQTT-4.8.2-5).
@@ -141,7 +194,7 @@ impl Plane {
         let shared = Some(message.clone());
         batch.run.push(RunMessage { message: Message::clone(&message), shared });
         let taken = batch.deliver_to_group(&group, 0, now);
-        batch.run.clear();
+        self.end_run(batch);
         taken
     }
 }
@@ -155,6 +208,18 @@ impl Batch {
     /// Sessions that do not keep up, for the publisher to wait for.
     pub fn take_congested(&mut self) -> Vec<Arc<Session>> {
         std::mem::take(&mut self.congested)
+    }
+
+    /// Whether what was asked for in this batch may only be answered once its commit is done.
+    #[must_use]
+    pub fn is_promise(&self) -> bool {
+        self.effects.journal.is_promised()
+    }
+
+    /// Whether messages taken over and not delivered yet may make this batch one that promises something.
+    #[must_use]
+    pub fn may_promise(&self) -> bool {
+        self.run.is_acknowledged() && self.run.route.as_ref().is_some_and(|route| route.has_kept_sessions())
     }
 
     fn note(&mut self, session: &Arc<Session>, delivered: Delivered) {
@@ -180,15 +245,15 @@ impl Batch {
                 let part = Part { run: &mut self.run, index, now };
                 let session = &member.session;
                 if let Some(delivered) =
-                    session.deliver_shared(group, &options, part, willing, &mut self.tally)
+                    session.deliver_shared(group, &options, part, willing, &mut self.effects)
                 {
                     self.note(session, delivered);
                     return true;
                 }
             }
         }
-        self.tally.routed += 1;
-        self.tally.drop_messages(DropReason::ClientAway, 1);
+        self.effects.tally.routed += 1;
+        self.effects.tally.drop_messages(DropReason::ClientAway, 1);
         false
     }
 }
@@ -212,6 +277,10 @@ struct RunMessage {
 impl Run {
     pub(crate) fn len(&self) -> usize {
         self.messages.len()
+    }
+
+    fn is_acknowledged(&self) -> bool {
+        self.messages.first().is_some_and(|first| first.message.qos != QoS::AtMostOnce)
     }
 
     pub(crate) fn message(&self, index: usize) -> &Message {

@@ -74,6 +74,18 @@ impl Retained {
         self.tree.read().get(topic).filter(|message| !message.is_expired(now)).cloned()
     }
 
+    /// The message kept for `topic`, expired or not.
+    pub(crate) fn last(&self, topic: &Topic) -> Option<Arc<Message>> {
+        self.tree.read().get(topic).cloned()
+    }
+
+    /// Keeps a message found in the store, whatever the bound is.
+    pub(crate) fn restore(&self, message: Message) {
+        if self.tree.write().insert(Arc::new(message)).is_none() {
+            self.count.fetch_add(1, Relaxed);
+        }
+    }
+
     /// Removes what is kept for `topic`; false when there was nothing.
     pub fn remove(&self, topic: &Topic) -> bool {
         let removed = self.tree.write().remove(topic);
@@ -87,15 +99,17 @@ impl Retained {
         tree.matching(filter)
     }
 
-    /// Removes messages that expired; returns how many.
-    pub fn expire(&self, now: Moment) -> usize {
+    /// Removes messages that expired; returns their topics.
+    pub fn expire(&self, now: Moment) -> Vec<Topic> {
         let mut tree = self.tree.write();
-        let mut expired = 0;
+        let mut expired = Vec::new();
         while let Some((deadline, topic)) = tree.deadlines.first().cloned() {
             if deadline > now {
                 break;
             }
-            expired += usize::from(self.removed(tree.remove(&topic)));
+            if self.removed(tree.remove(&topic)) {
+                expired.push(topic.clone());
+            }
             tree.deadlines.remove(&(deadline, topic));
         }
         expired

@@ -10,7 +10,15 @@ mod inbound;
 mod pump;
 mod subscriptions;
 
-use std::{collections::VecDeque, num::NonZeroU16, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    num::NonZeroU16,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::{Mutex, MutexGuard};
@@ -76,11 +84,15 @@ pub struct Session {
     key: SessionKey,
     client_id: ClientId,
     access: ArcSwapOption<BoundAccess>,
+    /// Whether the session is on disk, for those who ask without the lock.
+    kept: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 pub(crate) struct State {
+    /// The session itself, for what outlives the lock.
+    me: Weak<Session>,
     pub(crate) epoch: Epoch,
     pub(crate) connection: Option<Connection>,
     pub(crate) delivery: Delivery,
@@ -97,6 +109,8 @@ pub(crate) struct State {
     pub(crate) expires_at: Option<Moment>,
     pub(crate) will_at: Option<Moment>,
     pub(crate) ended: bool,
+    /// What the session has to remember is on disk (docs/adr/0009).
+    pub(crate) kept: bool,
 }
 
 /// Topics whose retained messages a new subscription is to get. The message itself is looked up when its turn
@@ -130,6 +144,8 @@ pub struct SessionInfo {
     pub outbox_bytes: usize,
     /// Seconds it outlives its connection.
     pub expiry_secs: u32,
+    /// Whether it is on disk and outlives the node.
+    pub kept: bool,
 }
 
 /// What waits for clients, of one session or of all together.
@@ -159,8 +175,9 @@ impl SessionLoad {
 }
 
 impl Session {
-    pub(crate) fn new(key: SessionKey, client_id: ClientId, limits: Arc<SessionLimits>) -> Self {
-        let state = State {
+    pub(crate) fn new(key: SessionKey, client_id: ClientId, limits: Arc<SessionLimits>) -> Arc<Self> {
+        let state = |me: &Weak<Self>| State {
+            me: me.clone(),
             epoch: Epoch(0),
             connection: None,
             delivery: Delivery::default(),
@@ -173,8 +190,15 @@ impl Session {
             expires_at: None,
             will_at: None,
             ended: false,
+            kept: false,
         };
-        Self { key, client_id, access: ArcSwapOption::empty(), state: Mutex::new(state) }
+        Arc::new_cyclic(|me| Self {
+            key,
+            client_id,
+            access: ArcSwapOption::empty(),
+            kept: AtomicBool::new(false),
+            state: Mutex::new(state(me)),
+        })
     }
 
     /// The session's number.
@@ -203,6 +227,17 @@ impl Session {
     #[must_use]
     pub fn access(&self) -> Option<Arc<BoundAccess>> {
         self.access.load_full()
+    }
+
+    /// Whether what the session has to remember is on disk.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.kept.load(Relaxed)
+    }
+
+    pub(crate) fn set_kept(&self, state: &mut State, kept: bool) {
+        state.kept = kept;
+        self.kept.store(kept, Relaxed);
     }
 
     /// Whether a client is connected.
@@ -258,6 +293,7 @@ impl Session {
             queued_bytes,
             outbox_bytes: state.outbox_bytes(),
             expiry_secs: state.expiry_secs,
+            kept: state.kept,
         }
     }
 
@@ -279,6 +315,11 @@ impl Epoch {
 }
 
 impl State {
+    /// The session, for what outlives the lock.
+    pub(crate) fn session(&self) -> Option<Arc<Session>> {
+        self.me.upgrade()
+    }
+
     /// Whether the session is kept when its client goes.
     pub(crate) fn is_durable(&self) -> bool {
         self.expiry_secs > 0

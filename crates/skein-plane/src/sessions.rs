@@ -18,23 +18,24 @@ use skein_types::{ClientId, Code, Moment, SessionKey};
 
 use crate::{
     access::BoundAccess,
-    ledger::{DropReason, Tally},
+    durable::Journal,
+    ledger::DropReason,
     outbox::{Outbox, Written},
     plane::Plane,
-    publish::{Batch, Publisher},
+    publish::{Batch, Effects, Publisher},
     session::{Connection, EXPIRY_NEVER_SECS, Epoch, Session, SessionLimits, SessionLoad, State, Will},
 };
 
 const SHARDS: usize = 64;
 
-type Shard = HashMap<ClientId, Arc<Session>, RandomState>;
+pub(crate) type Shard = HashMap<ClientId, Arc<Session>, RandomState>;
 
 /// All sessions of the node, by client id.
 #[derive(Debug)]
 pub struct Sessions {
     shards: Vec<Mutex<Shard>>,
     hasher: RandomState,
-    last_key: AtomicU64,
+    pub(crate) last_key: AtomicU64,
     connected: AtomicUsize,
     connected_max: AtomicUsize,
     connects: AtomicU64,
@@ -73,6 +74,18 @@ pub struct Open {
     pub access: Option<Arc<BoundAccess>>,
     /// Its bounds.
     pub limits: Arc<SessionLimits>,
+    /// Whether what outlives the connection also outlives the node.
+    pub durability: Durability,
+}
+
+/// Where a session is kept while its client is away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// In this node's memory.
+    #[default]
+    Memory,
+    /// On this node's disk: what is acknowledged is there.
+    Disk,
 }
 
 /// A session and the epoch of its new connection.
@@ -164,7 +177,7 @@ impl Sessions {
         self.deadlines.lock().len()
     }
 
-    fn shard(&self, client_id: &ClientId) -> MutexGuard<'_, Shard> {
+    pub(crate) fn shard(&self, client_id: &ClientId) -> MutexGuard<'_, Shard> {
         use std::hash::BuildHasher;
         let index = self.hasher.hash_one(client_id) as usize % SHARDS;
         self.shards[index].lock()
@@ -196,7 +209,7 @@ impl Plane {
             if let Some(present) = shard.get(&open.client_id).cloned() {
                 let mut state = present.lock();
                 self.unschedule(&present, &state);
-                state.leave(self, open.clean_start, now, &mut aftermath, &mut batch.tally);
+                state.leave(self, open.clean_start, now, &mut aftermath, &mut batch.effects);
                 let expired = state.ended || state.expires_at.is_some_and(|deadline| deadline <= now);
                 if open.clean_start || expired {
                     state.end(&mut aftermath);
@@ -208,21 +221,30 @@ impl Plane {
             let present = resumed.is_some();
             let session = resumed.unwrap_or_else(|| {
                 let key = SessionKey(sessions.last_key.fetch_add(1, Relaxed) + 1);
-                let session = Arc::new(Session::new(key, open.client_id.clone(), open.limits.clone()));
+                let session = Session::new(key, open.client_id.clone(), open.limits.clone());
                 shard.insert(open.client_id.clone(), session.clone());
                 session
             });
+            let kept = open.durability == Durability::Disk
+                && open.expiry_secs > 0
+                && open.access.is_some()
+                && self.durable().is_some();
             session.bind(open.access);
             let mut state = session.lock();
             state.will = open.will.map(Box::new);
             state.will_at = None;
             state.limits = open.limits;
             state.expiry_secs = open.expiry_secs;
+            self.keep(&session, &mut state, kept, &mut batch.effects.journal);
             let epoch = state.connected(connection, open.receive_maximum);
-            if let Some(Connection { outbox, wire, .. }) = &mut state.connection {
-                outbox.push_with(|out| wire.greet(present, out));
+            if kept {
+                batch.effects.journal.hold(&session, epoch);
             }
-            state.pump(self, now, &mut batch.tally);
+            if let Some(Connection { outbox, wire, held, .. }) = &mut state.connection {
+                outbox.push_with(|out| wire.greet(present, out));
+                *held = kept;
+            }
+            state.pump(self, now, &mut batch.effects);
             if state.wants_flush() {
                 batch.touch(&session);
             }
@@ -253,7 +275,7 @@ impl Plane {
             state.expiry_secs = expiry_secs.unwrap_or(state.expiry_secs);
             if let Some(mut connection) = state.connection.take() {
                 self.sessions().connected.fetch_sub(1, Relaxed);
-                outbox = Some(connection.last_outbox(&mut batch.tally));
+                outbox = Some(connection.last_outbox(&mut batch.effects));
                 connection.release_publishers();
             }
             state.retained = None;
@@ -275,6 +297,9 @@ impl Plane {
                 state.expires_at =
                     Some(if never { Moment::NEVER } else { now.after_secs(state.expiry_secs) });
                 self.schedule(session, &state);
+            }
+            if state.kept {
+                batch.effects.journal.session_changed(session);
             }
         }
         for ended in &aftermath.ended {
@@ -306,7 +331,7 @@ impl Plane {
                 }
                 return false;
             };
-            connection.say_farewell(code, &mut batch.tally);
+            connection.say_farewell(code, &mut batch.effects);
             state.epoch
         };
         self.close(session, epoch, Ending::WithWill(code), None, batch, now).is_some()
@@ -327,8 +352,15 @@ impl Plane {
                 self.expire_session(&session, now, batch, now);
             }
         }
-        self.retained().expire(now);
-        self.finish(batch, now);
+        for topic in self.retained().expire(now) {
+            if self.durable().is_some() && !topic.is_system() {
+                batch.effects.journal.retained_changed(&topic);
+            }
+        }
+        self.attend(batch, now);
+        if let Some(commit) = self.finish(batch, now) {
+            self.leave(commit);
+        }
     }
 
     /// Ends a session whose client is away if it expires until `until`, and publishes its will if that is due.
@@ -350,6 +382,9 @@ impl Plane {
             } else {
                 self.schedule(session, &state);
             }
+            if state.kept {
+                batch.effects.journal.session_changed(session);
+            }
         }
         for ended in &aftermath.ended {
             self.sessions().forget(ended);
@@ -357,7 +392,28 @@ impl Plane {
         self.finish_parting(aftermath, batch, now);
     }
 
-    fn schedule(&self, session: &Arc<Session>, state: &State) {
+    /// Begins or ends to keep a session on disk, or notes that it changed.
+    fn keep(&self, session: &Arc<Session>, state: &mut State, kept: bool, journal: &mut Journal) {
+        let (was_kept, Some(durable)) = (state.kept, self.durable()) else { return };
+        if !was_kept && !kept {
+            return;
+        }
+        session.set_kept(state, kept);
+        journal.session_changed(session);
+        let State { subscriptions, inbound, delivery, .. } = state;
+        let filters = || subscriptions.to_vec().into_iter().map(|(filter, _)| filter);
+        if was_kept && !kept {
+            journal.forget(session.key(), filters(), inbound.ids());
+            delivery.unkeep();
+            journal.free(session.key(), delivery.take_freed());
+        } else if kept && !was_kept {
+            filters().for_each(|filter| journal.subscription_changed(session, &filter));
+            inbound.ids().for_each(|id| journal.received(session.key(), id));
+            delivery.keep(|seq, waiting, sent| journal.keep(session, seq, waiting, sent, durable));
+        }
+    }
+
+    pub(crate) fn schedule(&self, session: &Arc<Session>, state: &State) {
         if let Some(due) = state.due() {
             self.sessions().deadlines.lock().insert((due, session.key()), Arc::downgrade(session));
         }
@@ -378,7 +434,7 @@ impl Plane {
             let mut message = will.message;
             message.expires_at = will.expiry_secs.map(|secs| now.after_secs(secs));
             let mut publisher = Publisher::new(message.origin, None);
-            self.publish(&mut publisher, batch, message, now);
+            self.take_over(&mut publisher, batch, message, now);
         }
         self.settle(batch, now);
     }
@@ -387,19 +443,27 @@ impl Plane {
     fn dismantle(&self, session: &Arc<Session>, batch: &mut Batch, now: Moment) {
         let (subscriptions, (waiting, held)) = {
             let mut state = session.lock();
-            (std::mem::take(&mut state.subscriptions), state.delivery.drain())
+            let State { kept, subscriptions, inbound, delivery, .. } = &mut *state;
+            let (subscriptions, drained) = (std::mem::take(subscriptions), delivery.drain());
+            if *kept {
+                let filters = subscriptions.to_vec().into_iter().map(|(filter, _)| filter);
+                batch.effects.journal.forget(session.key(), filters, inbound.ids());
+                batch.effects.journal.free(session.key(), delivery.take_freed());
+                batch.effects.journal.session_changed(session);
+            }
+            (subscriptions, drained)
         };
         for (filter, _) in subscriptions.to_vec() {
             self.matcher().unsubscribe(&filter, session.key());
         }
-        batch.tally.drop_messages(DropReason::SessionEnded, held);
+        batch.effects.tally.drop_messages(DropReason::SessionEnded, held);
         for entry in waiting {
             match &entry.group {
                 // Another member takes it over: this delivery ends and a new one starts.
                 Some(group) if self.redeliver(group, entry.message.clone(), batch, now) => {
-                    batch.tally.drop_messages(DropReason::SessionEnded, 1);
+                    batch.effects.tally.drop_messages(DropReason::SessionEnded, 1);
                 }
-                _ => batch.tally.drop_messages(DropReason::SessionEnded, 1),
+                _ => batch.effects.tally.drop_messages(DropReason::SessionEnded, 1),
             }
         }
         session.bind(None);
@@ -415,11 +479,11 @@ impl State {
         clean_start: bool,
         now: Moment,
         aftermath: &mut Aftermath,
-        tally: &mut Tally,
+        effects: &mut Effects,
     ) {
         let was_connected = self.connection.is_some();
         if let Some(mut connection) = self.connection.take() {
-            connection.say_farewell(Code::SessionTakenOver, tally);
+            connection.say_farewell(Code::SessionTakenOver, effects);
             connection.release_publishers();
             plane.sessions().connected.fetch_sub(1, Relaxed);
             if self.expiry_secs == 0 {
@@ -460,8 +524,8 @@ impl State {
 impl Connection {
     /// Writes the reason and everything before it as far as the socket takes it at once, so that the client is told
     /// before another connection proceeds (MQTT-3.1.4-3), and leaves the rest to the connection's own task.
-    fn say_farewell(&mut self, code: Code, tally: &mut Tally) {
-        let mut outbox = self.last_outbox(tally);
+    fn say_farewell(&mut self, code: Code, effects: &mut Effects) {
+        let mut outbox = self.last_outbox(effects);
         outbox.push_with(|out| self.wire.farewell(code, out));
         if let Some(socket) = &self.socket
             && matches!(outbox.write_to(&**socket), Written::All)
@@ -473,9 +537,9 @@ impl Connection {
 
     /// What was still to be written, its messages accounted for as lost. Nothing when another thread is in the middle
     /// of writing: whatever follows would not start at the beginning of a frame.
-    fn last_outbox(&mut self, tally: &mut Tally) -> Outbox {
+    fn last_outbox(&mut self, effects: &mut Effects) -> Outbox {
         let mut outbox = std::mem::take(&mut self.outbox);
-        tally.drop_messages(DropReason::ConnectionLost, outbox.messages());
+        effects.tally.drop_messages(DropReason::ConnectionLost, outbox.messages());
         outbox.forget_messages();
         if self.is_being_written() { Outbox::default() } else { outbox }
     }

@@ -6,9 +6,9 @@ use skein_types::{Code, Moment, SubscriptionFilter};
 
 use crate::{
     access::Subscribe as Verdict,
-    ledger::Tally,
     matcher::SubscribeOptions,
     plane::Plane,
+    publish::{Batch, Effects},
     session::{Epoch, RetainedToSend, Session},
 };
 
@@ -38,6 +38,7 @@ impl Plane {
         filter: SubscriptionFilter,
         mut options: SubscribeOptions,
         retain: RetainHandling,
+        batch: &mut Batch,
     ) -> Result<(), Code> {
         options.partly_allowed = match session.access().map(|access| access.check_subscribe(&filter.filter)) {
             None | Some(Verdict::Allow) => false,
@@ -48,6 +49,13 @@ impl Plane {
         let new = !state.subscriptions.contains(&filter);
         if new && state.subscriptions.len() >= state.limits.subscriptions_max {
             return Err(Code::QuotaExceeded);
+        }
+        if state.kept {
+            if !self.has_room_for_more() {
+                return Err(Code::QuotaExceeded);
+            }
+            batch.effects.journal.subscription_changed(session, &filter);
+            batch.effects.journal.promise();
         }
         state.subscriptions.insert(filter.clone(), options);
         // Under the session's lock, so that a session that ends meanwhile leaves nothing behind in the matcher.
@@ -73,22 +81,32 @@ impl Plane {
 
     /// Ends a subscription; false when there was none (MQTT-3.10.4-1). What was sent already is finished
     /// (MQTT-3.10.4-3).
-    pub fn unsubscribe(&self, session: &Arc<Session>, epoch: Epoch, filter: &SubscriptionFilter) -> bool {
+    pub fn unsubscribe(
+        &self,
+        session: &Arc<Session>,
+        epoch: Epoch,
+        filter: &SubscriptionFilter,
+        batch: &mut Batch,
+    ) -> bool {
         let Some(mut state) = session.lock_as(epoch) else { return false };
+        if state.kept {
+            batch.effects.journal.subscription_changed(session, filter);
+            batch.effects.journal.promise();
+        }
         state.subscriptions.remove(filter);
         self.matcher().unsubscribe(filter, session.key())
     }
 
     /// Encodes whatever waits for the session into its outbox, as far as window and outbox allow.
-    pub fn send_waiting(&self, session: &Session, epoch: Epoch, now: Moment, tally: &mut Tally) {
+    pub fn send_waiting(&self, session: &Session, epoch: Epoch, now: Moment, effects: &mut Effects) {
         if let Some(mut state) = session.lock_as(epoch) {
-            state.pump(self, now, tally);
+            state.pump(self, now, effects);
         }
     }
 
     /// Applies changed access rules to what is subscribed already: forbidden subscriptions end, and every cached
     /// decision is taken anew.
-    pub fn access_changed(&self) {
+    pub fn access_changed(&self, batch: &mut Batch) {
         for session in self.sessions().all() {
             let Some(access) = session.access() else { continue };
             let mut state = session.lock();
@@ -98,6 +116,9 @@ impl Plane {
                 if verdict == Verdict::Deny {
                     self.matcher().unsubscribe(&filter, session.key());
                     state.subscriptions.remove(&filter);
+                    if state.kept {
+                        batch.effects.journal.subscription_changed(&session, &filter);
+                    }
                 } else if options.partly_allowed != partly_allowed {
                     options.partly_allowed = partly_allowed;
                     self.matcher().subscribe(&filter, &session, options);

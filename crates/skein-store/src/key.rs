@@ -198,10 +198,15 @@ impl KeyBuilder {
     /// The key of what was pushed.
     #[inline]
     pub fn finish(&self) -> Key {
-        if self.heap.is_empty() {
-            Key::from_slice(self.stack.get(..self.length).unwrap_or_default())
-        } else {
-            Key::from_slice(&self.heap)
+        if !self.heap.is_empty() {
+            return Key::from_slice(&self.heap);
+        }
+        match (u8::try_from(self.length), self.stack.first_chunk()) {
+            // The stack is zero behind what was pushed, as the bytes of a key in place are.
+            (Ok(length), Some(bytes)) if self.length <= KEY_INLINE_BYTES_MAX => {
+                Key(Repr::Inline { length, bytes: *bytes })
+            }
+            _ => Key::from_slice(self.stack.get(..self.length).unwrap_or_default()),
         }
     }
 

@@ -49,6 +49,54 @@ use crate::value::{Time, Type, Value};
 /// optional fields and vectors need none.
 ///
 /// Each index also becomes a constant, `INDEX_` and its name in capitals: its number in [`Class::indexes`].
+///
+/// What the macro cannot know is refused by the compiler: keys of vectors,
+///
+/// ```compile_fail,E0277
+/// #[derive(skein_store::Object)]
+/// #[class(code = 1)]
+/// struct Tagged {
+///     #[primary]
+///     id: u64,
+///     #[index]
+///     tags: Vec<u8>,
+/// }
+/// ```
+///
+/// numbered fields that are no `u64`,
+///
+/// ```compile_fail,E0308
+/// #[derive(skein_store::Object)]
+/// #[class(code = 1)]
+/// struct Numbered {
+///     #[auto]
+///     id: u32,
+/// }
+/// ```
+///
+/// optionals in optionals,
+///
+/// ```compile_fail,E0080
+/// #[derive(skein_store::Object)]
+/// #[class(code = 1)]
+/// struct Doubtful {
+///     #[primary]
+///     id: u64,
+///     name: Option<Option<String>>,
+/// }
+/// ```
+///
+/// and types that lie too deep inside each other.
+///
+/// ```compile_fail,E0080
+/// #[derive(skein_store::Object)]
+/// #[class(code = 1)]
+/// struct Deep {
+///     #[primary]
+///     id: u64,
+///     cube: Vec<Vec<Vec<Vec<u8>>>>,
+/// }
+/// ```
 pub trait Object: Sized {
     /// The fields of the primary key, borrowed: the field's key type, or a tuple of them.
     type Key<'a>: ObjectKey;
@@ -89,6 +137,10 @@ pub trait Object: Sized {
 }
 
 /// A Rust type that a field can have.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a field of a class",
+    note = "fields are bool, u8 to u64, i8 to i64, f64, String, Bytes, Time, and Option and Vec of these"
+)]
 pub trait FieldType: Sized {
     /// How many types lie inside each other, at most [`TYPE_DEPTH_MAX`](crate::TYPE_DEPTH_MAX).
     const DEPTH: usize = 1;
@@ -118,6 +170,10 @@ pub trait FieldType: Sized {
 }
 
 /// A Rust type that a field in a key can have.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be in a key",
+    note = "keys are made of bool, u8 to u64, i8 to i64, f64, String, Bytes, Time, and Option of these, not of Vec"
+)]
 pub trait KeyType: FieldType {
     /// What a lookup gives: `&str` for `String`, the type itself for numbers.
     type Ref<'a>: ObjectKey;

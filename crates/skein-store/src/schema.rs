@@ -17,6 +17,8 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
+
 pub use catalogue::{CATALOGUE_FORMAT, CatalogueFault};
 pub use class::{Class, ClassBuilder, ClassId, ClassKind, Field, Index, IndexShape, PRIMARY_NAME, Primary};
 pub(crate) use class::{FIELDS_MAX, INDEXES_MAX, NAME_BYTES_MAX, is_name};
@@ -36,7 +38,8 @@ pub struct Schema(Arc<Inner>);
 struct Inner {
     name: String,
     classes: Vec<Arc<Class>>,
-    positions: HashMap<ClassId, usize>,
+    /// Looked up at each statement; codes come from the program, so a fixed hash is enough.
+    positions: HashMap<ClassId, usize, FixedState>,
     names: HashMap<String, usize>,
 }
 
@@ -60,6 +63,14 @@ impl Schema {
     /// only valid with this schema.
     pub fn position(&self, id: ClassId) -> Option<usize> {
         self.0.positions.get(&id).copied()
+    }
+
+    /// Where the class of a Rust type stands. `None` when there is no such class, or one with other fields, keys or
+    /// indexes than the type's, which would misread the type's rows.
+    pub fn position_of<T: Object>(&self) -> Option<usize> {
+        let class = T::class();
+        let position = self.position(class.id)?;
+        self.0.classes.get(position).filter(|found| found.has_layout_of(class)).map(|_| position)
     }
 
     /// The class with this code.
@@ -115,7 +126,7 @@ impl SchemaBuilder {
             return Err(SchemaFault::TooManyClasses { count: self.classes.len() });
         }
         self.classes.sort_by_key(|class| class.id);
-        let mut positions = HashMap::new();
+        let mut positions = HashMap::default();
         let mut names: HashMap<String, usize> = HashMap::new();
         for (position, class) in self.classes.iter().enumerate() {
             if let Some(first) = positions.insert(class.id, position) {
@@ -129,3 +140,8 @@ impl SchemaBuilder {
         Ok(Schema(Arc::new(Inner { name: self.name, classes: self.classes, positions, names })))
     }
 }
+
+/// Runs the Rust examples of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/store/schema.md")]
+struct Documentation;

@@ -331,3 +331,26 @@ fn write_text(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     f.write_char('"')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_counts_microseconds_both_ways_from_the_epoch() {
+        assert_eq!(Time::from_system_time(UNIX_EPOCH + Duration::from_nanos(1_500)), Time(1));
+        assert_eq!(Time::from_system_time(UNIX_EPOCH - Duration::from_millis(2)), Time(-2000));
+    }
+
+    #[test]
+    fn values_are_shown_as_in_ddl_text() {
+        let shown = Value::Vector(vec![
+            Value::None,
+            Value::from("a\"\n\u{1}"),
+            Value::Bytes(Bytes::from_static(&[10])),
+        ]);
+        assert_eq!(shown.to_string(), r#"[none, "a\"\n\u{1}", x"0a"]"#);
+        assert_eq!(Value::F64(1.0).to_string(), "1.0");
+        assert_eq!(Value::Time(Time(-3)).to_string(), "-3");
+    }
+}

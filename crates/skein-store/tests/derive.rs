@@ -1,7 +1,9 @@
 //! Derived objects beside the same classes built by hand: declaration, rows, keys and defaults must agree.
 
 use bytes::Bytes;
-use skein_store::{Class, ClassKind, FieldType, Key, Object, ObjectKey, RowFaultKind, Time, Type, Value};
+use skein_store::{
+    Class, ClassKind, FieldType, Key, Object, ObjectKey, RowFaultKind, Schema, Time, Type, Value,
+};
 
 #[derive(Object, Clone, Debug, Default, PartialEq)]
 #[class(code = 7, index(name = "by_owner", fields(owner, id)))]
@@ -170,4 +172,22 @@ fn damage_is_named_with_its_field() {
     long.push(0);
     let fault = Account::from_row(&skein_store::Row::from_slice(&long)).expect_err("a byte follows");
     assert_eq!(fault.kind(), RowFaultKind::TrailingBytes);
+}
+
+#[test]
+fn a_schema_knows_its_types_and_no_look_alikes() {
+    let schema = Schema::builder("d").object::<Account>().object::<Seat>().build().expect("sound");
+    assert_eq!((schema.position_of::<Account>(), schema.position_of::<Seat>()), (Some(0), Some(1)));
+    let parsed = Schema::parse_ddl(&schema.to_ddl()).expect("the text is the schema's own");
+    assert_eq!(parsed.position_of::<Account>(), Some(0));
+    let text = schema.to_ddl();
+    for (old, new) in
+        [("double price", "uint8 price"), ("tree<price>", "hash<price>"), ("row, type", "type, row")]
+    {
+        let other = Schema::parse_ddl(&text.replace(old, new)).expect("the text is sound");
+        assert_eq!(other.position_of::<Seat>(), None, "{new}");
+        assert_eq!(other.position_of::<Account>(), Some(0), "{new}");
+    }
+    let empty = Schema::builder("d").build().expect("sound");
+    assert_eq!(empty.position_of::<Seat>(), None);
 }

@@ -90,6 +90,23 @@ impl RawClient {
         packet
     }
 
+    /// Reads as many packets as there are patterns and checks that each fits one of them, whatever their order.
+    #[track_caller]
+    pub fn expect_in_any_order(&mut self, texts: &[&str]) {
+        let mut wanted: Vec<&str> = texts.to_vec();
+        while !wanted.is_empty() {
+            let packet = self.read_whole_packet();
+            match wanted.iter().position(|text| pattern(text).matches(&packet)) {
+                Some(index) => _ = wanted.swap_remove(index),
+                None => panic!(
+                    "expected one of {wanted:#?}
+     got {}",
+                    hex(&packet)
+                ),
+            }
+        }
+    }
+
     /// Reads as many bytes as `expected` has and checks that they are the same.
     #[track_caller]
     pub fn expect_bytes(&mut self, expected: &[u8]) {

@@ -34,6 +34,10 @@ use crate::{
 /// A buffer for frames that grew beyond this is given back after use.
 const SCRATCH_BYTES_KEPT: usize = 4 << 20;
 
+/// The next segment is prepared when the present one is full to this part. Early, because at full speed writing the
+/// zeroes takes longer than filling half a segment; not at once, so that a log that hardly grows has one segment.
+const PREPARE_FROM_PART: u64 = 8;
+
 /// Settings of a log.
 #[derive(Clone, Copy, Debug)]
 pub struct LogOptions {
@@ -52,7 +56,7 @@ impl Default for LogOptions {
 /// Who prepares the next segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prepare {
-    /// A thread of the log, as soon as the present segment is half full.
+    /// A thread of the log, as soon as an eighth of the present segment is used.
     Thread,
     /// The caller with [`Log::prepare`]; an append that needs it before does it itself.
     Caller,
@@ -297,7 +301,9 @@ impl Log {
     }
 
     fn prepare_ahead(&mut self) {
-        if self.options.prepare == Prepare::Thread && self.active.offset > self.active.capacity / 2 {
+        if self.options.prepare == Prepare::Thread
+            && self.active.offset > self.active.capacity / PREPARE_FROM_PART
+        {
             self.preparer.start(&self.directory, self.options.segment_bytes);
         }
     }

@@ -58,9 +58,12 @@ pub fn built_in(name: &str, program: PathBuf) -> Option<ServerDefinition> {
         ..ServerDefinition::new(name, program.clone(), args)
     };
     let definition = match name {
-        "skein" => {
+        // Its peers keep nothing either, or write it down without waiting for the disk.
+        "skein" | "skein-disk" => {
+            let durability = if name == "skein" { "memory" } else { "disk" };
             let args = ["serve", "--mqtt.listen", "127.0.0.1:{port}", "--data.dir", "{dir}/data"];
-            ServerDefinition::new(name, program, &args)
+            let args = args.into_iter().chain(["--mqtt.durability", durability]);
+            ServerDefinition::new(name, program, &args.collect::<Vec<_>>())
         }
         "mosquitto" => with_config(&["-c", "{config}"], MOSQUITTO),
         "nats" => ServerDefinition {

@@ -99,6 +99,7 @@ impl Fixture {
             will: Some(will()),
             access: Some(Arc::new(self.plane.access().bind(identity))),
             limits: Arc::new(limits()),
+            durability: skein_plane::Durability::Memory,
         };
         let info = ConnectionInfo {
             address,

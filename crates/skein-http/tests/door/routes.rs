@@ -241,7 +241,16 @@ fn one_client_in_full() {
     for filter in ["b/#", "$share/g/a/+"] {
         let filter = SubscriptionFilter::new(filter).unwrap();
         let opened = &ann.opened;
-        node.plane.subscribe(&opened.session, opened.epoch, filter, options, RetainHandling::Never).unwrap();
+        node.plane
+            .subscribe(
+                &opened.session,
+                opened.epoch,
+                filter,
+                options,
+                RetainHandling::Never,
+                &mut skein_plane::Batch::default(),
+            )
+            .unwrap();
     }
     let mut expect = json!({
         "id": "ann", "online": true, "username": "anna", "ip": "192.0.2.1", "port": 40000, "listener": "mqtt",

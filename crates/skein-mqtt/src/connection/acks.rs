@@ -24,7 +24,7 @@ impl Open {
     }
 
     pub(super) fn pubrel(&self, ack: &Ack, cx: &mut Context<'_>) {
-        let known = cx.plane.release(&self.session, self.epoch, ack.packet_id);
+        let known = cx.plane.release(&self.session, self.epoch, ack.packet_id, cx.batch);
         // MQTT 5.0 section 4.3.3: an unknown id is answered too, so that the client can forget it.
         let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
         Packet::PubComp(Ack::with_reason(ack.packet_id, reason)).encode(self.version, cx.out);

@@ -4,7 +4,7 @@ use std::{num::NonZeroU16, sync::Arc};
 
 use bytes::Bytes;
 use skein_plane::{
-    Connection, ConnectionInfo, EXPIRY_NEVER_SECS, Open as OpenSession, Publisher, Will,
+    Connection, ConnectionInfo, Durability, EXPIRY_NEVER_SECS, Open as OpenSession, Publisher, Will,
     access::{Admission, Authenticated, Door, Identity, Verdict},
 };
 use skein_types::{ByteString, ClientId, Code, Message, SessionKey};
@@ -18,6 +18,8 @@ use crate::{
 
 /// Longest client id of MQTT 3.1 (its section 3.1).
 const CLIENT_ID_31_BYTES_MAX: usize = 23;
+/// The user property of a CONNECT by which a client asks where its session is kept: `disk` or `memory`.
+const DURABILITY_PROPERTY: &str = "durability";
 /// Random bytes in a client id the server makes.
 const ASSIGNED_ID_BYTES: usize = 12;
 
@@ -119,7 +121,11 @@ impl MqttConnection {
             will: connect.will.as_deref().map(will_of),
             access: Some(access.clone()),
             limits: self.settings.session.clone(),
+            durability: durability_of(&connect, &self.settings),
         };
+        if open.durability == Durability::Disk && open.expiry_secs > 0 && !cx.plane.has_room_for_more() {
+            return Err(Refusal::of(Code::QuotaExceeded, "the server's store takes no more sessions now"));
+        }
         let opened = cx.plane.open(open, connection, cx.batch, cx.now);
         let publisher = Publisher::new(opened.session.key(), Some(access.clone()));
         let Settings { publish_rate_messages_per_sec: messages, publish_rate_bytes_per_sec: bytes, .. } =
@@ -140,6 +146,7 @@ impl MqttConnection {
             auth: auth.map(|done| {
                 Box::new(AuthState { method: done.method, user, exchange: None, running: false })
             }),
+            withheld: Vec::new(),
         }));
         Ok(())
     }
@@ -247,6 +254,16 @@ impl Terms {
                 ..ConnAckProperties::default()
             },
         }
+    }
+}
+
+/// Where the session is kept: what the client asks for by a user property of its CONNECT, or what the listener does.
+fn durability_of(connect: &Connect, settings: &Settings) -> Durability {
+    let asked = connect.properties.user.iter().find(|(name, _)| &**name == DURABILITY_PROPERTY);
+    match asked.map(|(_, value)| &**value) {
+        Some("disk") => Durability::Disk,
+        Some("memory") => Durability::Memory,
+        _ => settings.durability,
     }
 }
 

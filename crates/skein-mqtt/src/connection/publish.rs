@@ -7,7 +7,7 @@ use skein_types::{Code, Message, QoS, SessionKey, Topic};
 
 use super::{Context, Open, Refusal};
 use crate::{
-    codec::{Ack, Packet, Publish, ReasonCode},
+    codec::{Ack, Packet, Publish, ReasonCode, Version},
     settings::Settings,
 };
 
@@ -38,11 +38,11 @@ impl Open {
         };
         match (publish.qos, publish.packet_id) {
             (QoS::AtLeastOnce, Some(id)) => {
-                let reason = self.hand_over(message, cx);
+                let reason = self.hand_over(message, cx)?;
                 Packet::PubAck(Ack::with_reason(id, reason)).encode(self.version, cx.out);
             }
             (QoS::ExactlyOnce, Some(id)) => self.publish_exactly_once(message, id, settings, cx)?,
-            _ => _ = self.hand_over(message, cx),
+            _ => _ = self.hand_over(message, cx)?,
         }
         Ok(())
     }
@@ -56,17 +56,17 @@ impl Open {
     ) -> Result<(), Refusal> {
         let mut reason = ReasonCode::Success;
         // MQTT-4.3.3-10: a resend is acknowledged and not delivered again.
-        if let Some(unreleased) = cx.plane.receive_once(&self.session, self.epoch, id) {
+        if let Some(unreleased) = cx.plane.receive_once(&self.session, self.epoch, id, cx.batch) {
             if unreleased > usize::from(settings.receive_maximum.get()) {
                 return Err(Refusal::of(
                     Code::ReceiveMaximumExceeded,
                     "more QoS 2 messages are under way than the server's receive maximum",
                 ));
             }
-            reason = self.hand_over(message, cx);
+            reason = self.hand_over(message, cx)?;
             if reason.is_error() {
                 // The hand-over ends here, so that the id is free again (MQTT-4.3.3-9).
-                cx.plane.release(&self.session, self.epoch, id);
+                cx.plane.release(&self.session, self.epoch, id, cx.batch);
             }
         }
         Packet::PubRec(Ack::with_reason(id, reason)).encode(self.version, cx.out);
@@ -76,12 +76,20 @@ impl Open {
     /// Gives the message to the plane and says what to acknowledge it with. A publish that is not allowed is
     /// acknowledged with the error where the version can say so, and is silently without effect where it cannot
     /// (MQTT 3.1.1 section 3.3.5).
-    fn hand_over(&mut self, message: Message, cx: &mut Context<'_>) -> ReasonCode {
-        match cx.plane.publish(&mut self.publisher, cx.batch, message, cx.now) {
+    fn hand_over(&mut self, message: Message, cx: &mut Context<'_>) -> Result<ReasonCode, Refusal> {
+        Ok(match cx.plane.publish(&mut self.publisher, cx.batch, message, cx.now) {
             Published::Matched => ReasonCode::Success,
             Published::Unmatched => ReasonCode::NoMatchingSubscribers,
             Published::Denied => ReasonCode::NotAuthorized,
-        }
+            Published::Refused if self.version == Version::V5 => ReasonCode::QuotaExceeded,
+            // MQTT 3.1.1 has no other way to say no, and yes would be a promise that cannot be kept.
+            Published::Refused => {
+                return Err(Refusal::of(
+                    Code::QuotaExceeded,
+                    "the server's store takes no more messages now",
+                ));
+            }
+        })
     }
 
     fn resolve_alias(

@@ -32,9 +32,11 @@ impl Open {
         }
         let packet = Packet::SubAck(Box::new(SubAck { packet_id, reasons, properties: None }));
         self.send(&packet, cx);
-        // The acknowledgement goes before the retained messages it brings.
-        self.deliver_replies(cx);
-        cx.plane.send_waiting(&self.session, self.epoch, cx.now, &mut cx.batch.tally);
+        // The acknowledgement goes before the retained messages it brings; both wait where it waits for the disk.
+        if !cx.batch.is_promise() {
+            self.deliver_replies(cx);
+            cx.plane.send_waiting(&self.session, self.epoch, cx.now, &mut cx.batch.effects);
+        }
         Ok(())
     }
 
@@ -72,7 +74,7 @@ impl Open {
             RetainHandling::SendIfNew => skein_plane::RetainHandling::IfNew,
             RetainHandling::DoNotSend => skein_plane::RetainHandling::Never,
         };
-        cx.plane.subscribe(&self.session, self.epoch, item.filter, options, retain)
+        cx.plane.subscribe(&self.session, self.epoch, item.filter, options, retain, cx.batch)
     }
 
     pub(super) fn unsubscribe(&self, unsubscribe: &Unsubscribe, cx: &mut Context<'_>) {
@@ -80,7 +82,7 @@ impl Open {
         let reasons = unsubscribe
             .filters
             .iter()
-            .map(|filter| match cx.plane.unsubscribe(&self.session, self.epoch, filter) {
+            .map(|filter| match cx.plane.unsubscribe(&self.session, self.epoch, filter, cx.batch) {
                 true => ReasonCode::Success,
                 false => ReasonCode::NoSubscriptionExisted,
             })

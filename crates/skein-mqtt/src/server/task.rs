@@ -18,7 +18,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use skein_plane::{Batch, Flushed, Handle, Outbox, Session, access::Authenticated};
+use skein_plane::{Batch, Commit, Flushed, Handle, Outbox, Session, access::Authenticated};
 use skein_types::{Code, Moment, UserName};
 use tokio::time::Sleep;
 
@@ -60,6 +60,8 @@ pub(super) struct Connection {
     /// The session's outbox waits for the socket.
     blocked: bool,
     congested: Vec<Arc<Session>>,
+    /// The batch before promised what is not on disk yet: nothing is read until it is.
+    commit: Option<Box<Commit>>,
     timer: Option<Pin<Box<Sleep>>>,
     connected_at: Moment,
     last_heard: Moment,
@@ -110,6 +112,7 @@ impl Connection {
             rest: BytesMut::new(),
             blocked: false,
             congested: Vec::new(),
+            commit: None,
             timer: None,
         };
         connection.set_timer();
@@ -126,7 +129,7 @@ impl Connection {
                 Event::Read(mut bytes) => {
                     let full = bytes.len() >= READ_BYTES;
                     match self.received(&mut bytes) {
-                        Step::Read if !full && self.congested.is_empty() && !self.is_overfull() => {
+                        Step::Read if !full && self.is_unhindered() => {
                             self.keep_rest(bytes);
                             continue;
                         }
@@ -233,7 +236,7 @@ impl Connection {
     fn received(&mut self, bytes: &mut Bytes) -> Step {
         let opening = self.mqtt.session().is_none();
         let step = self.handle_batch(|mqtt, cx| {
-            cx.batch.tally.traffic.received_bytes += bytes.len() as u64;
+            cx.batch.effects.tally.traffic.received_bytes += bytes.len() as u64;
             mqtt.receive(bytes, cx)
         });
         if opening && self.mqtt.session().is_some() {
@@ -247,6 +250,9 @@ impl Connection {
     /// What a batch left that takes time: a password to check, a rate to keep, subscribers to wait for.
     async fn wait_and_receive(&mut self, mut step: Step, mut bytes: Bytes) -> Result<(), End> {
         loop {
+            if !matches!(step, Step::Close(_)) {
+                self.wait_for_commit().await?;
+            }
             match step {
                 Step::Read => break,
                 Step::Close(closed) => return Err(closed.into()),
@@ -283,6 +289,27 @@ impl Connection {
         self.wait_for_subscribers().await
     }
 
+    /// Whether the next batch may be read at once.
+    fn is_unhindered(&self) -> bool {
+        self.commit.is_none() && self.congested.is_empty() && !self.is_overfull()
+    }
+
+    /// Waits until what the last batch promised is on disk, and says so.
+    async fn wait_for_commit(&mut self) -> Result<(), End> {
+        let Some(commit) = self.commit.take() else { return Ok(()) };
+        let done = poll_fn(|cx| if commit.poll_done(cx.waker()) { Poll::Ready(()) } else { Poll::Pending });
+        if let Err(end) = self.wait_for(done).await {
+            self.commit = Some(commit);
+            return Err(end);
+        }
+        let now = self.shared.clock.now();
+        WORK.with_borrow_mut(|Work { batch, out }| {
+            let mut cx = Context { plane: &self.shared.plane, batch, now, out, random: fill_random };
+            self.mqtt.committed(*commit, &mut cx);
+        });
+        Ok(())
+    }
+
     fn is_overfull(&self) -> bool {
         self.mqtt.session().is_some_and(|(session, epoch)| session.is_overfull(epoch))
     }
@@ -301,7 +328,7 @@ impl Connection {
         WORK.with_borrow_mut(|Work { batch, out }| {
             let mut cx = Context { plane: &self.shared.plane, batch, now, out, random: fill_random };
             let mut step = handle(&mut self.mqtt, &mut cx);
-            self.mqtt.flush(&mut cx);
+            self.commit = self.mqtt.flush(&mut cx).map(Box::new);
             self.congested = batch.take_congested();
             // What is left was written outside of a session: a refusal or a step of authentication.
             if let Step::Close(closed) = &mut step {
@@ -331,10 +358,10 @@ impl Connection {
         let now = self.shared.clock.now();
         let flushed = WORK.with_borrow_mut(|Work { batch, .. }| {
             let flushed = match self.io.pending_mut() {
-                None => session.unblock(epoch, &self.shared.plane, now, &mut batch.tally),
+                None => session.unblock(epoch, &self.shared.plane, now, &mut batch.effects),
                 Some(pending) => {
                     let mut take =
-                        || session.take_output(epoch, &self.shared.plane, pending, now, &mut batch.tally);
+                        || session.take_output(epoch, &self.shared.plane, pending, now, &mut batch.effects);
                     // The second time takes what the first found room for.
                     match take() {
                         Flushed::Clear => take(),
@@ -342,7 +369,9 @@ impl Connection {
                     }
                 }
             };
-            self.shared.plane.account(&mut batch.tally);
+            if let Some(commit) = self.shared.plane.finish(batch, now) {
+                self.shared.plane.leave(commit);
+            }
             flushed
         });
         self.note_flushed(flushed)
@@ -351,7 +380,8 @@ impl Connection {
     /// Somebody called: the session went to another connection, or there is something to write.
     fn woken(&mut self) -> Result<(), End> {
         if let Some(parting) = self.handle.take_parting() {
-            return Err(End { code: parting.code, detail: "ended by the server", outbox: parting.outbox });
+            let detail = "ended by the server";
+            return Err(End { code: parting.code, detail, outbox: parting.outbox, commit: None });
         }
         let Some((session, epoch)) = self.mqtt.session() else { return Ok(()) };
         if self.io.pending_mut().is_some() {
@@ -375,7 +405,7 @@ impl Connection {
                 let (code, outbox) = parting.map_or((Code::SessionTakenOver, Outbox::default()), |parting| {
                     (parting.code, parting.outbox)
                 });
-                return Err(End { code, detail: "ended by the server", outbox });
+                return Err(End { code, detail: "ended by the server", outbox, commit: None });
             }
         }
         Ok(())
@@ -404,7 +434,11 @@ impl Drop for Connection {
                 WORK.try_with(|work| work.try_borrow_mut().map(|mut work| *work = Work::default()));
         }
         if self.mqtt.session().is_some() {
-            drop(self.close(Code::Internal, "the connection's task ended early"));
+            let End { commit, .. } = self.close(Code::Internal, "the connection's task ended early");
+            commit.into_iter().for_each(|commit| self.shared.plane.leave(commit));
+        }
+        if let Some(commit) = self.commit.take() {
+            self.shared.plane.leave(*commit);
         }
     }
 }

@@ -11,15 +11,18 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
+
+use crate::DURABILITY;
 
 use skein_mqtt::{Clock, Listener, ListenerState, Settings, Shared, Transport, Workers};
 use skein_plane::{
-    Batch, LedgerFigures, Plane, PlaneLimits, Publisher, SessionInfo,
+    Batch, Durability, Durable, LedgerFigures, Plane, PlaneLimits, Publisher, SessionInfo, WallClock,
     access::{Access, AccessList, Anonymous},
 };
-use skein_testkit::{DEADLINE, RawClient, wait_until};
+use skein_store::{Options, Store, Time};
+use skein_testkit::{DEADLINE, RawClient, TestDirectory, wait_until};
 use skein_types::{ClientId, Code, Message, QoS, Topic};
 
 const TICK: Duration = Duration::from_millis(20);
@@ -33,6 +36,8 @@ pub(crate) struct Server {
     shared: Arc<Shared>,
     workers: Arc<Workers>,
     stopped: Arc<AtomicBool>,
+    /// Where its store is.
+    _directory: Option<TestDirectory>,
 }
 
 impl Server {
@@ -57,11 +62,20 @@ impl Server {
         change: impl FnOnce(&mut Settings),
     ) -> Self {
         let access = Arc::new(Access::new(list, anonymous));
-        let plane = Arc::new(Plane::new(access, PlaneLimits { retained_messages_max: 100_000 }));
+        let plane = Plane::new(access, PlaneLimits { retained_messages_max: 100_000 });
+        let (plane, directory) = match DURABILITY {
+            Durability::Memory => (Arc::new(plane), None),
+            Durability::Disk => {
+                let directory = TestDirectory::create("conformance");
+                let store = Store::open(skein_plane::schema(), Options::durable(directory.path())).unwrap();
+                let clock = WallClock::new(Time::from_system_time(SystemTime::now()));
+                (Arc::new(plane.with_durable(Durable::new(store, clock))), Some(directory))
+            }
+        };
         let shared = Shared::new(plane.clone(), Clock::start(), WORKERS);
         let workers = Workers::start(WORKERS, &shared).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let mut settings = settings();
+        let mut settings = Settings { durability: DURABILITY, ..settings() };
         change(&mut settings);
         let listener = {
             let _entered = runtime.enter();
@@ -75,7 +89,7 @@ impl Server {
             let (shared, stopped) = (shared.clone(), stopped.clone());
             move || tick(&shared, &stopped)
         });
-        Self { address: state.address, plane, state, shared, workers, stopped }
+        Self { address: state.address, plane, state, shared, workers, stopped, _directory: directory }
     }
 
     /// A connection on which nothing was sent.

@@ -250,7 +250,7 @@ fn changed_access_rules_end_forbidden_subscriptions() {
     publisher.send(r#"30 [ "open/a" 00 'before' ]"#);
     client.expect(r#"30 [ "open/a" 00 'before' ]"#);
     server.plane.access().reload("[[rules]]\nallow = true\nfilters = ['mine/#']\n").unwrap();
-    server.plane.access_changed();
+    server.plane.access_changed(&mut skein_plane::Batch::default());
     publisher.send(r#"32 [ "open/a" 0001 00 'after' ] 32 [ "mine/c/x" 0002 00 'after' ]"#);
     publisher.expect("40 [ 0001 87 ]");
     publisher.expect("40 [ 0002 ]");

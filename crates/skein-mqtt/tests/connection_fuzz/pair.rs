@@ -255,7 +255,7 @@ impl Pair {
         let Door { mqtt, rest, sent, .. } = &mut doors[number];
         let mut cx = Context { plane, batch, now: *now, out, random: |bytes| bytes.fill(7) };
         let step = act(mqtt, rest, &mut cx);
-        mqtt.flush(&mut cx);
+        assert!(mqtt.flush(&mut cx).is_none(), "nothing is kept on disk here");
         if !matches!(step, Step::Close(_)) {
             sent.append(out);
         }
@@ -324,7 +324,7 @@ impl Pair {
         }
         door.socket.flow.lock().0 = bytes;
         if let Some((session, epoch)) = door.mqtt.session() {
-            session.unblock(epoch, plane, *now, &mut batch.tally);
+            session.unblock(epoch, plane, *now, &mut batch.effects);
             plane.finish(batch, *now);
         }
         self.settle();

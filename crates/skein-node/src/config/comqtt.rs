@@ -338,14 +338,14 @@ impl Translator {
 
     fn set_storage(&mut self) {
         let name = match self.storage.as_deref() {
-            Some("0") => return,
+            Some("0") => return self.set("mqtt.durability", quoted("memory")),
             None | Some("1") => "bolt",
             Some("2") => "badger",
             Some("3") => "redis",
             Some(_) => "an unknown way",
         };
-        let reason = "is not supported; sessions, retained messages and queues are kept in memory for now";
-        self.warn(format!("storage-way: storing in {name} {reason}"));
+        let instead = "sessions, queues and retained messages are kept in data.dir, synced before they are acknowledged";
+        self.warn(format!("storage-way: {name} is not used; {instead}"));
     }
 }
 

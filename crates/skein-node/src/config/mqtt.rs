@@ -113,8 +113,9 @@ section! {
         maximum_qos: u8 = 2, NewConnections;
         /// Time after which a client that does not read what is sent to it is closed.
         slow_consumer_timeout: Duration = Duration::from_secs(30), NewConnections;
-        /// What must have happened to a message of QoS 1 or 2 before it is acknowledged.
-        durability: Durability = Durability::Memory, NewConnections;
+        /// Where the sessions of clients that come back are kept, and so what an acknowledgement means. A client may
+        /// ask for the other by the user property `durability` of its CONNECT.
+        durability: Durability = Durability::Disk, NewConnections;
     }
 }
 
@@ -135,8 +136,10 @@ choice! {
 choice! {
     /// What acknowledged means.
     Durability {
-        /// The node has it in memory.
+        /// In the node's memory: gone when the node stops.
         Memory = "memory",
+        /// On the node's disk: what is acknowledged is there.
+        Disk = "disk",
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
     check::Check,
     section::{Section, section, section_parts},
     setting::choice,
+    units::Bytes,
 };
 
 /// More threads than this help no machine and are a mistake in the number.
@@ -30,6 +31,22 @@ section! {
     DataConfig = "data" {
         /// Directory of everything the node keeps.
         dir: PathBuf = PathBuf::from("data"), Restart;
+        /// When the log of what is kept is brought to the disk.
+        sync: DataSync = DataSync::Always, Restart;
+        /// Memory for what is kept; above it new messages, sessions and subscriptions are refused. 0 means no limit.
+        memory_bytes_max: Bytes = Bytes(0), Restart;
+        /// Log after which a new snapshot is written; a node that starts reads the snapshot and the log after it.
+        snapshot_log_bytes: Bytes = Bytes(256 << 20), Restart;
+    }
+}
+
+choice! {
+    /// When the log is brought to the disk.
+    DataSync {
+        /// Before anything is acknowledged: nothing acknowledged is lost when the machine fails.
+        Always = "always",
+        /// Several times a second: nothing is lost when the process fails, the last moments when the machine does.
+        Interval = "interval",
     }
 }
 

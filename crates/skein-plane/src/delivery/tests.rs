@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use skein_types::{Filter, GroupName, Message, Moment, QoS, SessionKey, SubscriptionFilter, Topic};
 
-use super::{Acked, Delivery, Next, Offer, QueueLimits, Waiting};
+use super::{Acked, Delivery, Kept, Next, Offer, QueueLimits, Waiting};
 use crate::{
     matcher::{
         Matcher,
@@ -24,7 +24,7 @@ fn waiting(number: u32, qos: QoS, padding: usize, expires_at: Option<Moment>) ->
     let message =
         Message { expires_at, ..Message::new(Topic::try_from("t").unwrap(), Bytes::from(payload), qos) };
     let options = DeliveryOptions { qos, retain: false, ids: SubscriptionIds::None };
-    Waiting { message: Arc::new(message), options, group: None }
+    Waiting::new(Arc::new(message), options, None, Kept::No)
 }
 
 fn number_of(waiting: &Waiting) -> u32 {
@@ -50,6 +50,8 @@ struct Held {
     bytes: usize,
     expires_at: Option<Moment>,
     stage: Stage,
+    /// Given when the message came; the id is its place on the circle of ids.
+    seq: u64,
     id: u16,
     /// Sent on the present connection.
     sent: bool,
@@ -59,7 +61,7 @@ struct Held {
 #[derive(Debug)]
 struct Model {
     held: Vec<Held>,
-    last_id: u16,
+    next_seq: u64,
     receive_maximum: u16,
     online: bool,
     expired: u64,
@@ -88,10 +90,17 @@ impl Model {
     }
 
     fn admit(&mut self, index: usize) -> u16 {
-        self.last_id = self.last_id % u16::MAX + 1;
         let held = &mut self.held[index];
-        (held.stage, held.id, held.sent) = (Stage::Published, self.last_id, true);
-        self.last_id
+        let id = u16::try_from(held.seq % 65_535).unwrap() + 1;
+        (held.stage, held.id, held.sent) = (Stage::Published, id, true);
+        id
+    }
+
+    fn push(&mut self, held: Held) -> u64 {
+        let seq = self.next_seq;
+        self.next_seq += u64::from(held.qos != QoS::AtMostOnce);
+        self.held.push(Held { seq, ..held });
+        seq
     }
 
     fn drop_expired(&mut self, now: Moment) {
@@ -104,8 +113,8 @@ impl Model {
 
     fn offer(&mut self, held: Held, now: Moment) -> Offer {
         if self.queued().0 == 0 && self.has_window_room() {
-            self.held.push(held);
-            return Offer::Send(id(self.admit(self.held.len() - 1)));
+            let seq = self.push(held);
+            return Offer::Send { id: id(self.admit(self.held.len() - 1)), seq };
         }
         let fits = |(messages, bytes): (usize, usize)| {
             messages < LIMITS.messages_max && bytes + held.bytes <= LIMITS.bytes_max
@@ -116,8 +125,7 @@ impl Model {
         if !fits(self.queued()) {
             return Offer::Full;
         }
-        self.held.push(held);
-        Offer::Queued
+        Offer::Queued { seq: self.push(held) }
     }
 
     fn next(&mut self, now: Moment) -> Option<Sent> {
@@ -250,7 +258,7 @@ impl Pair {
                 let new = self.new_message(QoS::AtMostOnce, 0, None);
                 self.delivery.enqueue(new);
                 let held = self.held(QoS::AtMostOnce, 0, None);
-                self.model.held.push(held);
+                self.model.push(held);
             }
             Step::Next if online => {
                 let sent = self.delivery.next(self.now, &mut self.expired).map(|next| match next {
@@ -303,7 +311,16 @@ impl Pair {
 
     fn held(&self, qos: QoS, padding: usize, expires_at: Option<Moment>) -> Held {
         let bytes = waiting(self.numbers, qos, padding, expires_at).message.size_bytes();
-        Held { number: self.numbers, qos, bytes, expires_at, stage: Stage::Queued, id: 0, sent: false }
+        Held {
+            number: self.numbers,
+            qos,
+            bytes,
+            expires_at,
+            stage: Stage::Queued,
+            seq: 0,
+            id: 0,
+            sent: false,
+        }
     }
 
     fn check(&self) {
@@ -327,8 +344,8 @@ proptest! {
     fn delivery_does_what_the_list_does(steps in prop::collection::vec(any_step(), 1..150), first_id in 0_u16..) {
         // Some runs cross the end of the circle of ids.
         let first = if first_id % 2 == 0 { 65_530 } else { 0 };
-        let model = Model { held: Vec::new(), last_id: first, receive_maximum: u16::MAX, online: false, expired: 0 };
-        let delivery = Delivery { front: first, ..Delivery::default() };
+        let model = Model { held: Vec::new(), next_seq: first, receive_maximum: u16::MAX, online: false, expired: 0 };
+        let delivery = Delivery { next_seq: first, ..Delivery::default() };
         let mut pair = Pair { delivery, model, now: Moment::ZERO, numbers: 0, expired: 0 };
         for step in steps {
             pair.step(step);
@@ -348,13 +365,20 @@ fn offer(delivery: &mut Delivery, number: u32, qos: QoS) -> Offer {
     delivery.offer(waiting(number, qos, 0, None), true, UNBOUNDED, Moment::ZERO, &mut 0)
 }
 
+fn sends(id: u16) -> Offer {
+    Offer::Send { id: self::id(id), seq: u64::from(id) - 1 }
+}
+
 #[test]
 fn ids_go_round() {
     let mut delivery = Delivery::default();
     delivery.connected(id(3));
     for number in 0..70_000_u32 {
         let expect = id(u16::try_from(number % 65_535 + 1).unwrap());
-        assert_eq!(offer(&mut delivery, number, QoS::AtLeastOnce), Offer::Send(expect));
+        assert_eq!(
+            offer(&mut delivery, number, QoS::AtLeastOnce),
+            Offer::Send { id: expect, seq: number.into() }
+        );
         assert_eq!(delivery.published(expect), Acked::Done);
     }
     assert_eq!(delivery.in_flight(), 0);
@@ -364,13 +388,13 @@ fn ids_go_round() {
 fn an_id_in_use_is_not_given_twice_when_ids_come_round() {
     let mut delivery = Delivery::default();
     delivery.connected(NonZeroU16::MAX);
-    assert_eq!(offer(&mut delivery, 0, QoS::ExactlyOnce), Offer::Send(id(1)));
+    assert_eq!(offer(&mut delivery, 0, QoS::ExactlyOnce), sends(1));
     for number in 2..=65_535 {
-        assert_eq!(offer(&mut delivery, number, QoS::AtLeastOnce), Offer::Send(id(number as u16)));
+        assert_eq!(offer(&mut delivery, number, QoS::AtLeastOnce), sends(number as u16));
         assert_eq!(delivery.published(id(number as u16)), Acked::Done);
     }
     // The circle is closed as long as the first one is not acknowledged.
-    assert_eq!(offer(&mut delivery, 65_536, QoS::AtLeastOnce), Offer::Queued);
+    assert_eq!(offer(&mut delivery, 65_536, QoS::AtLeastOnce), Offer::Queued { seq: 65_535 });
     assert!(delivery.next(Moment::ZERO, &mut 0).is_none());
     assert_eq!(delivery.received(id(1), false), Acked::Release);
     assert!(delivery.next(Moment::ZERO, &mut 0).is_none());
@@ -392,12 +416,12 @@ fn an_expired_message_does_not_take_the_room_of_a_living_one() {
         let message = waiting(number, QoS::AtLeastOnce, 0, Some(Moment::from_millis(life)));
         delivery.offer(message, false, limits, Moment::from_millis(now), &mut expired)
     };
-    assert_eq!(offer(1, 10, 0), Offer::Queued);
-    assert_eq!(offer(2, 20, 0), Offer::Queued);
+    assert_eq!(offer(1, 10, 0), Offer::Queued { seq: 0 });
+    assert_eq!(offer(2, 20, 0), Offer::Queued { seq: 1 });
     assert_eq!(offer(3, 30, 9), Offer::Full);
-    assert_eq!(offer(4, 30, 10), Offer::Queued);
+    assert_eq!(offer(4, 30, 10), Offer::Queued { seq: 2 });
     assert_eq!(offer(5, 30, 15), Offer::Full);
-    assert_eq!(offer(6, 30, 20), Offer::Queued);
+    assert_eq!(offer(6, 30, 20), Offer::Queued { seq: 3 });
     assert_eq!(expired, 2);
     let (waiting, _) = delivery.drain();
     assert_eq!(waiting.iter().map(number_of).collect::<Vec<_>>(), [4, 6]);
@@ -429,10 +453,10 @@ fn what_was_finished_before_a_reconnect_does_not_hold_back_what_follows() {
     let mut delivery = Delivery::default();
     delivery.connected(id(5));
     for number in 1..=2 {
-        assert_eq!(offer(&mut delivery, number, QoS::AtLeastOnce), Offer::Send(id(number as u16)));
+        assert_eq!(offer(&mut delivery, number, QoS::AtLeastOnce), sends(number as u16));
     }
     assert_eq!(delivery.published(id(2)), Acked::Done);
     delivery.connected(id(5));
     assert!(matches!(delivery.next(Moment::ZERO, &mut 0), Some(Next::Publish { again: true, .. })));
-    assert_eq!(offer(&mut delivery, 3, QoS::AtLeastOnce), Offer::Send(id(3)));
+    assert_eq!(offer(&mut delivery, 3, QoS::AtLeastOnce), sends(3));
 }

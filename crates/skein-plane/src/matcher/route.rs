@@ -45,6 +45,13 @@ impl Route {
         self.direct.is_empty() && self.groups.is_empty()
     }
 
+    /// Whether a message at QoS 1 or 2 may be kept on disk for one of them.
+    pub(crate) fn has_kept_sessions(&self) -> bool {
+        let mut members = self.groups.iter().flat_map(|group| group.members());
+        self.direct.iter().any(|found| found.session.is_kept())
+            || members.any(|member| member.session.is_kept())
+    }
+
     pub(super) fn denied(topic: &Topic, generation: u64) -> Self {
         Self { topic: topic.detached(), allowed: false, direct: Vec::new(), groups: Vec::new(), generation }
     }

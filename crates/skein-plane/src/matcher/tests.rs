@@ -38,7 +38,7 @@ fn limits() -> Arc<SessionLimits> {
 }
 
 pub(crate) fn session(key: u64) -> Arc<Session> {
-    Arc::new(Session::new(SessionKey(key), ClientId::new(&format!("c{key}")), limits()))
+    Session::new(SessionKey(key), ClientId::new(&format!("c{key}")), limits())
 }
 
 fn sessions() -> Vec<Arc<Session>> {

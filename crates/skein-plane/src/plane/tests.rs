@@ -182,17 +182,31 @@ fn try_everything_stale(world: &mut World, client: usize) {
     let (epoch, id) = (*epoch, std::num::NonZeroU16::MIN);
     let before = session.summary();
     let filter = SubscriptionFilter::new("stale/#").unwrap();
-    let subscribed = plane.subscribe(session, epoch, filter.clone(), PLAIN, RetainHandling::Always);
+    let subscribed = plane.subscribe(
+        session,
+        epoch,
+        filter.clone(),
+        PLAIN,
+        RetainHandling::Always,
+        &mut crate::Batch::default(),
+    );
     assert!(subscribed.is_err());
-    assert!(!plane.unsubscribe(session, epoch, &SubscriptionFilter::new("d/1").unwrap()));
+    assert!(!plane.unsubscribe(
+        session,
+        epoch,
+        &SubscriptionFilter::new("d/1").unwrap(),
+        &mut crate::Batch::default()
+    ));
     assert!(plane.close(session, epoch, Ending::Graceful, Some(0), batch, *now).is_none());
     for what in [Acknowledgement::Published { rejected: false }, Acknowledgement::Completed] {
         assert_eq!(plane.acknowledge(session, epoch, id, what, batch, *now), Acked::Unknown);
     }
     assert!(!plane.reply(session, epoch, b"stale", batch));
-    assert!(plane.receive_once(session, epoch, id).is_none() && !plane.release(session, epoch, id));
+    let batch = &mut crate::Batch::default();
+    assert!(plane.receive_once(session, epoch, id, batch).is_none());
+    assert!(!plane.release(session, epoch, id, batch));
     let mut out = Vec::new();
-    session.take_output(epoch, plane, &mut out, *now, &mut batch.tally);
+    session.take_output(epoch, plane, &mut out, *now, &mut batch.effects);
     assert!(out.is_empty());
     let after = session.summary();
     let figures = |info: &crate::SessionInfo| {

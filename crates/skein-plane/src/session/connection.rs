@@ -6,10 +6,10 @@ use skein_types::{Code, Moment};
 
 use crate::{
     handle::Handle,
-    ledger::{DropReason, Tally},
+    ledger::DropReason,
     outbox::{Outbox, Socket, Written},
     plane::Plane,
-    publish::Batch,
+    publish::{Batch, Effects},
     session::{Epoch, Session, State},
     wire::Wire,
 };
@@ -49,6 +49,8 @@ pub struct Connection {
     writing: bool,
     /// The socket would block; the connection's task waits for it.
     pub(crate) blocked: bool,
+    /// Nothing is written before the session is on disk, the greeting neither.
+    pub(crate) held: bool,
     last_progress: Moment,
     /// Publishers waiting for the outbox to drain.
     waiting: Vec<Waker>,
@@ -73,6 +75,7 @@ impl Connection {
             dirty: false,
             writing: false,
             blocked: false,
+            held: false,
             last_progress,
             waiting: Vec::new(),
         }
@@ -138,11 +141,11 @@ impl Plane {
 impl Session {
     /// Writes what waits in the outbox, from whichever task calls; leaves it to the connection's own task when the
     /// socket would block or only that task can write.
-    pub fn flush(&self, plane: &Plane, now: Moment, tally: &mut Tally) {
+    pub fn flush(&self, plane: &Plane, now: Moment, effects: &mut Effects) {
         let mut state = self.lock();
         if let Some(connection) = &mut state.connection {
             connection.dirty = false;
-            if connection.blocked {
+            if connection.blocked || connection.held {
                 return;
             }
         }
@@ -163,21 +166,21 @@ impl Session {
             state = self.lock();
             if state.epoch != epoch || state.connection.is_none() {
                 // The outbox went with its connection; account for what was taken out of it.
-                tally.delivered += u64::from(taken.written_messages());
-                tally.drop_messages(DropReason::ConnectionLost, taken.messages());
+                effects.tally.delivered += u64::from(taken.written_messages());
+                effects.tally.drop_messages(DropReason::ConnectionLost, taken.messages());
                 return;
             }
             let progress = taken.written_bytes() > 0;
-            tally.traffic.sent_bytes += taken.written_bytes() as u64;
+            effects.tally.traffic.sent_bytes += taken.written_bytes() as u64;
             let low = state.limits.outbox_bytes_low();
             let Some(connection) = &mut state.connection else { return };
             connection.writing = false;
-            tally.delivered += u64::from(connection.outbox.put_back(taken));
+            effects.tally.delivered += u64::from(connection.outbox.put_back(taken));
             if progress {
                 connection.progressed(now, low);
             }
             match written {
-                Written::All => state.pump(plane, now, tally),
+                Written::All => state.pump(plane, now, effects),
                 Written::Blocked => {
                     connection.blocked = true;
                     connection.handle.wake();
@@ -185,7 +188,7 @@ impl Session {
                 }
                 Written::Failed(_) => {
                     let outbox = std::mem::take(&mut connection.outbox);
-                    tally.drop_messages(DropReason::ConnectionLost, outbox.messages());
+                    effects.tally.drop_messages(DropReason::ConnectionLost, outbox.messages());
                     connection.handle.part(Code::ConnectionLost, Outbox::default());
                     return;
                 }
@@ -194,14 +197,14 @@ impl Session {
     }
 
     /// For the connection's own task: the socket is writable again.
-    pub fn unblock(&self, epoch: Epoch, plane: &Plane, now: Moment, tally: &mut Tally) -> Flushed {
+    pub fn unblock(&self, epoch: Epoch, plane: &Plane, now: Moment, effects: &mut Effects) -> Flushed {
         {
             let Some(mut state) = self.lock_as(epoch) else { return Flushed::Lost };
             if let Some(connection) = &mut state.connection {
                 connection.blocked = false;
             }
         }
-        self.flush(plane, now, tally);
+        self.flush(plane, now, effects);
         self.flushed(epoch)
     }
 
@@ -223,18 +226,19 @@ impl Session {
         plane: &Plane,
         out: &mut Vec<u8>,
         now: Moment,
-        tally: &mut Tally,
+        effects: &mut Effects,
     ) -> Flushed {
         let Some(mut state) = self.lock_as(epoch) else { return Flushed::Lost };
         let low = state.limits.outbox_bytes_low();
         if let Some(connection) = &mut state.connection
             && !connection.outbox.is_empty()
+            && !connection.held
         {
-            tally.traffic.sent_bytes += connection.outbox.len() as u64;
-            tally.delivered += connection.outbox.drain_into(out);
+            effects.tally.traffic.sent_bytes += connection.outbox.len() as u64;
+            effects.tally.delivered += connection.outbox.drain_into(out);
             connection.progressed(now, low);
         }
-        state.pump(plane, now, tally);
+        state.pump(plane, now, effects);
         Flushed::Clear
     }
 

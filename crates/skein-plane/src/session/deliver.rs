@@ -5,11 +5,12 @@ use std::sync::Arc;
 use skein_types::{Moment, QoS};
 
 use crate::{
-    delivery::{Offer, Waiting},
-    ledger::{DropReason, Tally},
+    delivery::{Kept, Offer, Waiting},
+    durable::KeptDelivery,
+    ledger::DropReason,
     matcher::{Group, Match},
     outbox::Outbox,
-    publish::{Run, frames::Frames},
+    publish::{Effects, Run, frames::Frames},
     session::{Session, State, connection::Connection, pump::push_frame},
     wire::{DeliveryOptions, Frame},
 };
@@ -44,20 +45,20 @@ pub(crate) enum Willing {
 
 impl Session {
     /// Delivers every message of `run` to this session.
-    pub(crate) fn deliver(&self, to: &Match, run: &mut Run, now: Moment, tally: &mut Tally) -> Delivered {
+    pub(crate) fn deliver(&self, to: &Match, run: &mut Run, now: Moment, effects: &mut Effects) -> Delivered {
         let options = run.options_for(to.qos, to.retain_as_published, to.ids.clone());
         let mut state = self.lock();
-        tally.routed += run.len() as u64;
+        effects.tally.routed += run.len() as u64;
         let state = &mut *state;
         match (&mut state.connection, options.qos) {
             (Some(connection), QoS::AtMostOnce) => {
                 let bytes_max = state.limits.outbox_bytes_max;
-                connection.deliver_unacknowledged(&options, run, bytes_max, now, tally);
+                connection.deliver_unacknowledged(&options, run, bytes_max, now, effects);
             }
-            (None, QoS::AtMostOnce) => tally.drop_messages(DropReason::ClientAway, run.len() as u64),
+            (None, QoS::AtMostOnce) => effects.tally.drop_messages(DropReason::ClientAway, run.len() as u64),
             (_, QoS::AtLeastOnce | QoS::ExactlyOnce) => {
                 for index in 0..run.len() {
-                    state.deliver_acknowledged(&options, Part { run: &mut *run, index, now }, None, tally);
+                    state.deliver_acknowledged(&options, Part { run: &mut *run, index, now }, None, effects);
                 }
             }
         }
@@ -71,7 +72,7 @@ impl Session {
         options: &DeliveryOptions,
         part: Part<'_>,
         willing: Willing,
-        tally: &mut Tally,
+        effects: &mut Effects,
     ) -> Option<Delivered> {
         let mut state = self.lock();
         let state = &mut *state;
@@ -83,13 +84,13 @@ impl Session {
         if !acceptable {
             return None;
         }
-        tally.routed += 1;
+        effects.tally.routed += 1;
         match (&mut state.connection, options.qos) {
             (Some(connection), QoS::AtMostOnce) => {
                 let bytes_max = state.limits.outbox_bytes_max;
-                connection.deliver_one_unacknowledged(options, &part, bytes_max, tally);
+                connection.deliver_one_unacknowledged(options, &part, bytes_max, effects);
             }
-            _ => state.deliver_acknowledged(options, part, Some(group), tally),
+            _ => state.deliver_acknowledged(options, part, Some(group), effects),
         }
         Some(state.after_delivery())
     }
@@ -99,7 +100,8 @@ impl State {
     /// Whether the caller is the one to flush the outbox at the end of its batch; true once until then.
     pub(crate) fn wants_flush(&mut self) -> bool {
         let Some(connection) = &mut self.connection else { return false };
-        let wanted = !connection.dirty && !connection.blocked && !connection.outbox.is_empty();
+        let free = !connection.dirty && !connection.blocked && !connection.held;
+        let wanted = free && !connection.outbox.is_empty();
         connection.dirty |= wanted;
         wanted
     }
@@ -114,19 +116,24 @@ impl State {
         options: &DeliveryOptions,
         part: Part<'_>,
         group: Option<&Arc<Group>>,
-        tally: &mut Tally,
+        effects: &mut Effects,
     ) {
         let Part { run, index, now } = part;
         if self.ended || (self.connection.is_none() && !self.is_durable()) {
-            tally.drop_messages(DropReason::SessionEnded, 1);
+            effects.tally.drop_messages(DropReason::SessionEnded, 1);
             return;
         }
         let room = self.connection.as_ref().is_some_and(|to| to.outbox.len() < self.limits.outbox_bytes_max);
-        let waiting = Waiting { message: run.shared(index), options: options.clone(), group: group.cloned() };
-        match self.delivery.offer(waiting, room, self.limits.queue, now, &mut tally.expired) {
-            Offer::Queued => {}
-            Offer::Full => tally.drop_messages(DropReason::QueueFull, 1),
-            Offer::Send(id) => {
+        let kept = if self.kept { Kept::Recorded } else { Kept::No };
+        let waiting = Waiting::new(run.shared(index), options.clone(), group.cloned(), kept);
+        let offer = self.delivery.offer(waiting, room, self.limits.queue, now, &mut effects.tally.expired);
+        if self.kept {
+            self.record(index, &offer, options, group, effects);
+        }
+        match offer {
+            Offer::Queued { .. } => {}
+            Offer::Full => effects.tally.drop_messages(DropReason::QueueFull, 1),
+            Offer::Send { id, .. } => {
                 let Some(Connection { outbox, wire, .. }) = &mut self.connection else { return };
                 let sent = match run.frames(options, &mut **wire, now) {
                     Some(frames) => frames.push_as(outbox, index, id),
@@ -140,13 +147,33 @@ impl State {
                         )
                     }
                 };
-                tally.traffic.sent_packets += u64::from(sent);
+                effects.tally.traffic.sent_packets += u64::from(sent);
                 if !sent {
                     self.delivery.give_up(id);
-                    tally.drop_messages(DropReason::TooLarge, 1);
+                    effects.tally.drop_messages(DropReason::TooLarge, 1);
                 }
             }
         }
+    }
+
+    /// What was taken over is to be remembered with the batch.
+    fn record(
+        &mut self,
+        index: usize,
+        offer: &Offer,
+        options: &DeliveryOptions,
+        group: Option<&Arc<Group>>,
+        effects: &mut Effects,
+    ) {
+        let Some(session) = self.session() else { return };
+        effects.journal.free(session.key(), self.delivery.take_freed());
+        let (seq, sent) = match *offer {
+            Offer::Full => return,
+            Offer::Queued { seq } => (seq, false),
+            Offer::Send { seq, .. } => (seq, true),
+        };
+        let options = options.clone();
+        effects.journal.deliver(KeptDelivery { index, session, seq, options, sent, group: group.cloned() });
     }
 }
 
@@ -158,17 +185,22 @@ impl Connection {
         run: &mut Run,
         bytes_max: usize,
         now: Moment,
-        tally: &mut Tally,
+        effects: &mut Effects,
     ) {
         if let Some(frames) = run.frames(options, &mut *self.wire, now)
             && self.outbox.len() + frames.total_bytes() <= bytes_max
         {
             frames.push_all(&mut self.outbox);
-            tally.traffic.sent_packets += run.len() as u64;
+            effects.tally.traffic.sent_packets += run.len() as u64;
             return;
         }
         for index in 0..run.len() {
-            self.deliver_one_unacknowledged(options, &Part { run: &mut *run, index, now }, bytes_max, tally);
+            self.deliver_one_unacknowledged(
+                options,
+                &Part { run: &mut *run, index, now },
+                bytes_max,
+                effects,
+            );
         }
     }
 
@@ -177,15 +209,15 @@ impl Connection {
         options: &DeliveryOptions,
         part: &Part<'_>,
         bytes_max: usize,
-        tally: &mut Tally,
+        effects: &mut Effects,
     ) {
         let message = part.run.message(part.index);
         let bytes = message.topic.len() + message.payload.len();
         if self.outbox.len() + bytes > bytes_max && !self.outbox.is_empty() {
-            tally.drop_messages(DropReason::OutboxFull, 1);
+            effects.tally.drop_messages(DropReason::OutboxFull, 1);
             return;
         }
-        self.send_unacknowledged(message, options, part.now, tally);
+        self.send_unacknowledged(message, options, part.now, effects);
     }
 }
 

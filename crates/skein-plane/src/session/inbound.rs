@@ -23,6 +23,11 @@ impl Inbound {
         self.ids.as_mut().is_some_and(|ids| ids.remove(&id))
     }
 
+    /// Ids that are not released.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = NonZeroU16> {
+        self.ids.iter().flat_map(|ids| ids.iter().copied())
+    }
+
     /// How many are not released.
     #[must_use]
     pub(crate) fn len(&self) -> usize {

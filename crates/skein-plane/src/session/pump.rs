@@ -5,11 +5,13 @@ use std::sync::Arc;
 use skein_types::{Message, Moment, QoS};
 
 use crate::{
-    delivery::{Next, Waiting},
-    ledger::{DropReason, Tally},
+    delivery::{Kept, Next, Waiting},
+    durable::KeptDelivery,
+    ledger::DropReason,
     matcher::SubscribeOptions,
     outbox::{Outbox, SHARE_PAYLOAD_BYTES_MIN},
     plane::Plane,
+    publish::Effects,
     session::{State, connection::Connection},
     wire::{DeliveryOptions, Encoded, Frame, SubscriptionIds, Wire},
 };
@@ -17,13 +19,13 @@ use crate::{
 impl State {
     /// Encodes what may be sent now into the outbox: unacknowledged messages of an earlier connection, the queue, then
     /// retained messages of new subscriptions, until the window or the outbox is full.
-    pub(crate) fn pump(&mut self, plane: &Plane, now: Moment, tally: &mut Tally) {
+    pub(crate) fn pump(&mut self, plane: &Plane, now: Moment, effects: &mut Effects) {
         let Some(connection) = &mut self.connection else { return };
         let room = self.limits.outbox_bytes_low();
         while connection.outbox.len() < room {
             let mut expired = 0;
             let next = self.delivery.next(now, &mut expired);
-            tally.expired += expired;
+            effects.tally.expired += expired;
             let Some(next) = next else { break };
             let (waiting, id, again) = match next {
                 Next::Publish { id, waiting, again } => (waiting, Some(id), again),
@@ -33,35 +35,47 @@ impl State {
                     continue;
                 }
                 Next::Unacknowledged(waiting) => {
-                    connection.send_unacknowledged(&waiting.message, &waiting.options, now, tally);
+                    connection.send_unacknowledged(&waiting.message, &waiting.options, now, effects);
                     continue;
                 }
             };
             let Waiting { message, options, .. } = waiting;
             let frame = Frame { message, options, id, again, now };
             let sent = push_frame(&mut connection.outbox, &mut *connection.wire, &frame, 0);
-            tally.traffic.sent_packets += u64::from(sent);
+            effects.tally.traffic.sent_packets += u64::from(sent);
             if !sent && let Some(id) = id {
                 // MQTT-3.1.2-25: as if it had been sent.
                 self.delivery.give_up(id);
-                tally.drop_messages(DropReason::TooLarge, 1);
+                effects.tally.drop_messages(DropReason::TooLarge, 1);
             }
         }
         if self.retained.is_some() {
-            self.pump_retained(plane, now, tally);
+            self.pump_retained(plane, now, effects);
+        }
+        if self.kept
+            && let Some(session) = self.session()
+        {
+            effects.journal.free(session.key(), self.delivery.take_freed());
         }
         self.delivery.shrink();
     }
 
-    fn pump_retained(&mut self, plane: &Plane, now: Moment, tally: &mut Tally) {
+    fn pump_retained(&mut self, plane: &Plane, now: Moment, effects: &mut Effects) {
         while let Some((message, options)) = self.next_retained(plane, now) {
-            tally.routed += 1;
+            effects.tally.routed += 1;
             if options.qos != QoS::AtMostOnce {
                 // Through the queue, which is empty here.
-                self.delivery.enqueue(Waiting { message, options, group: None });
-                self.pump_one(now, tally);
+                let kept = if self.kept { Kept::Recorded } else { Kept::No };
+                let seq = self.delivery.enqueue(Waiting::new(message.clone(), options.clone(), None, kept));
+                if let Some(durable) = plane.durable()
+                    && let Some(session) = self.session().filter(|_| self.kept)
+                {
+                    let delivery = KeptDelivery { index: 0, session, seq, options, sent: true, group: None };
+                    effects.journal.record_one(&delivery, &message, durable);
+                }
+                self.pump_one(now, effects);
             } else if let Some(connection) = &mut self.connection {
-                connection.send_unacknowledged(&message, &options, now, tally);
+                connection.send_unacknowledged(&message, &options, now, effects);
             }
         }
     }
@@ -92,7 +106,7 @@ impl State {
     }
 
     /// Sends the head of the queue if the window has room.
-    fn pump_one(&mut self, now: Moment, tally: &mut Tally) {
+    fn pump_one(&mut self, now: Moment, effects: &mut Effects) {
         let Some(connection) = &mut self.connection else { return };
         let mut expired = 0;
         if let Some(Next::Publish { id, waiting, again }) = self.delivery.next(now, &mut expired) {
@@ -100,10 +114,10 @@ impl State {
             let frame = Frame { message, options, id: Some(id), again, now };
             if !push_frame(&mut connection.outbox, &mut *connection.wire, &frame, 0) {
                 self.delivery.give_up(id);
-                tally.drop_messages(DropReason::TooLarge, 1);
+                effects.tally.drop_messages(DropReason::TooLarge, 1);
             }
         }
-        tally.expired += expired;
+        effects.tally.expired += expired;
     }
 }
 
@@ -123,13 +137,13 @@ impl Connection {
         message: &Message,
         options: &DeliveryOptions,
         now: Moment,
-        tally: &mut Tally,
+        effects: &mut Effects,
     ) {
         let frame = Frame { message, options, id: None, again: false, now };
         if push_frame(&mut self.outbox, &mut *self.wire, &frame, 1) {
-            tally.traffic.sent_packets += 1;
+            effects.tally.traffic.sent_packets += 1;
         } else {
-            tally.drop_messages(DropReason::TooLarge, 1);
+            effects.tally.drop_messages(DropReason::TooLarge, 1);
         }
     }
 }

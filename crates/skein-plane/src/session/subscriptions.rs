@@ -38,6 +38,13 @@ impl Subscriptions {
         }
     }
 
+    pub(crate) fn get(&self, filter: &SubscriptionFilter) -> Option<&SubscribeOptions> {
+        match self {
+            Self::Few(list) => list.iter().find(|(known, _)| known == filter).map(|(_, options)| options),
+            Self::Many(table) => table.get(filter),
+        }
+    }
+
     /// Adds or replaces one.
     pub(crate) fn insert(&mut self, filter: SubscriptionFilter, options: SubscribeOptions) {
         match self {

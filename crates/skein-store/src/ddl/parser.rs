@@ -3,6 +3,8 @@
 //! Words of the language are told from names by where they stand, so any name may be used anywhere. After a fault the
 //! parser goes on behind the next semicolon or closing brace.
 
+mod cursor;
+
 use super::lexer::{Token, TokenKind};
 use super::literal::literal;
 use super::type_name::{TYPE_NAMES, TypeName, type_name};
@@ -71,8 +73,6 @@ struct Parser<'a> {
     next: usize,
     faults: &'a mut DdlFaults,
 }
-
-const END: &Token = &Token { at: Place::START, kind: TokenKind::End };
 
 impl Parser<'_> {
     fn item(&mut self, declared: &mut Declared) -> Parsed<()> {
@@ -367,124 +367,6 @@ impl Parser<'_> {
                     self.next = self.next.saturating_sub(1);
                 }
                 Ok(None)
-            }
-        }
-    }
-}
-
-/// Moving through the tokens.
-impl Parser<'_> {
-    fn peek(&self) -> &Token {
-        self.tokens.get(self.next).unwrap_or(END)
-    }
-
-    fn is_at_end(&self) -> bool {
-        self.peek().kind == TokenKind::End
-    }
-
-    /// The next token, which is passed unless it is the end.
-    fn advance(&mut self) -> Token {
-        let token = self.peek().clone();
-        if token.kind != TokenKind::End {
-            self.next = self.next.saturating_add(1);
-        }
-        token
-    }
-
-    fn take_sign(&mut self, sign: char) -> bool {
-        let is_next = self.peek().kind == TokenKind::Sign(sign);
-        if is_next {
-            self.advance();
-        }
-        is_next
-    }
-
-    fn take_word(&mut self, wanted: &str) -> bool {
-        let is_next = matches!(&self.peek().kind, TokenKind::Word(word) if word == wanted);
-        if is_next {
-            self.advance();
-        }
-        is_next
-    }
-
-    fn sign(&mut self, sign: char) -> Parsed<()> {
-        if self.take_sign(sign) { Ok(()) } else { self.unexpected(&format!("`{sign}`")) }
-    }
-
-    fn word(&mut self, what: &str) -> Parsed<Word> {
-        match &self.peek().kind {
-            TokenKind::Word(word) => {
-                let word = Word { text: word.clone(), at: self.peek().at };
-                self.advance();
-                Ok(word)
-            }
-            _ => self.unexpected(what),
-        }
-    }
-
-    fn unexpected<T>(&mut self, expected: &str) -> Parsed<T> {
-        let token = self.peek();
-        let found = match &token.kind {
-            TokenKind::Word(text) | TokenKind::Number(text) => format!("`{text}`"),
-            TokenKind::Text(_) => "text".to_owned(),
-            TokenKind::Hex(_) => "bytes".to_owned(),
-            TokenKind::Sign(sign) => format!("`{sign}`"),
-            TokenKind::End => "the end of the text".to_owned(),
-        };
-        let at = token.at;
-        self.fault(at, format!("expected {expected}, found {found}"))
-    }
-
-    fn fault<T>(&mut self, at: Place, text: impl Into<String>) -> Parsed<T> {
-        self.faults.add(at, text);
-        Err(Lost)
-    }
-
-    /// Goes on behind the next semicolon, or before the brace that ends the class.
-    fn recover_member(&mut self) {
-        loop {
-            match self.peek().kind {
-                TokenKind::End | TokenKind::Sign('}') => return,
-                TokenKind::Sign(';') => {
-                    self.advance();
-                    return;
-                }
-                TokenKind::Sign('{') => self.skip_braces(),
-                _ => {
-                    self.advance();
-                }
-            }
-        }
-    }
-
-    /// Goes on behind the next semicolon or block.
-    fn recover_item(&mut self) {
-        loop {
-            match self.peek().kind {
-                TokenKind::End => return,
-                TokenKind::Sign('{') => return self.skip_braces(),
-                TokenKind::Sign(';' | '}') => {
-                    self.advance();
-                    return;
-                }
-                _ => {
-                    self.advance();
-                }
-            }
-        }
-    }
-
-    fn skip_braces(&mut self) {
-        let mut open = 0usize;
-        loop {
-            match self.advance().kind {
-                TokenKind::Sign('{') => open = open.saturating_add(1),
-                TokenKind::Sign('}') => open = open.saturating_sub(1),
-                TokenKind::End => return,
-                _ => continue,
-            }
-            if open == 0 {
-                return;
             }
         }
     }

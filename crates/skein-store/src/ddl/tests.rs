@@ -219,3 +219,19 @@ fn texts_without_a_database_or_an_end_are_refused() {
     assert!(code.contains("a class code is a number from 1 to 65535"), "{code}");
     assert!(code.contains("class C has the code 4, which B has already"), "{code}");
 }
+
+#[test]
+fn the_documentation_parses_and_what_it_refuses_is_refused() {
+    let document = include_str!("../../../../docs/store/schema.md");
+    let example = document.split("```ddl\n").nth(1).and_then(|rest| rest.split("```").next());
+    let schema = Schema::parse_ddl(example.expect("there is an example")).expect("the example is sound");
+    assert_eq!(schema.class_named("seat").map(|class| class.primary.fields.clone()), Some(vec![1, 0]));
+    let refused = document.split("what to use instead: ").nth(1).and_then(|rest| rest.split(", wide").next());
+    let words: Vec<&str> = refused.expect("there is a list").split('`').skip(1).step_by(2).collect();
+    assert_eq!(words.len(), 15, "{words:?}");
+    for word in words {
+        let member = if word == "desc" { "tree<id desc>".to_owned() } else { format!("{word} <id>") };
+        let faults = member_faults(&format!("{member} x;"));
+        assert!(!faults[0].contains("is no type"), "{faults:?}");
+    }
+}

@@ -1,5 +1,9 @@
 //! Classes and what they are declared with.
 
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+
 use super::fault::SchemaFault;
 use crate::value::{TYPE_DEPTH_MAX, Type, Value};
 
@@ -61,7 +65,7 @@ impl Field {
 }
 
 /// The primary key of a class.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Primary {
     /// Its name, [`PRIMARY_NAME`] unless it was given another.
     pub name: String,
@@ -81,7 +85,7 @@ pub enum IndexShape {
 }
 
 /// An index beside the primary key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Index {
     /// Its name, unique in the class.
     pub name: String,
@@ -111,6 +115,8 @@ pub struct Class {
     pub primary: Primary,
     /// Its other keys.
     pub indexes: Vec<Index>,
+    /// A hash of what typed objects rely on; it is compared at each typed operation, and never kept.
+    layout: u64,
 }
 
 impl Class {
@@ -134,6 +140,12 @@ impl Class {
     /// The number of the index of this name, in [`Class::indexes`].
     pub fn index_number(&self, name: &str) -> Option<usize> {
         self.indexes.iter().position(|index| index.name == name)
+    }
+
+    /// Whether rows, keys and index numbers of this class are those of `other`.
+    #[inline]
+    pub fn has_layout_of(&self, other: &Class) -> bool {
+        self.layout == other.layout
     }
 
     /// The number of the field that the store numbers, if there is one.
@@ -245,7 +257,17 @@ impl ClassBuilder {
         self.check_fields()?;
         let primary = self.check_primary()?;
         let indexes = self.check_indexes(&primary)?;
-        Ok(Class { id: self.id, name: self.name, kind: self.kind, fields: self.fields, primary, indexes })
+        let types: Vec<&Type> = self.fields.iter().map(|field| &field.field_type).collect();
+        let layout = FixedState::default().hash_one((types, &primary, &indexes));
+        Ok(Class {
+            id: self.id,
+            name: self.name,
+            kind: self.kind,
+            fields: self.fields,
+            primary,
+            indexes,
+            layout,
+        })
     }
 
     /// Builds a class whose declaration was checked when the program was compiled.

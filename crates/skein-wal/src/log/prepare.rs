@@ -16,6 +16,8 @@ use crate::{bytes::in_memory, directory::Directory, disk::File, fault::Fault};
 
 /// Zeroes are written in pieces, so that preparing can be given up between them.
 const PIECE_BYTES: u64 = 1 << 20;
+/// Zeroes are synced in steps, so that a commit's sync meanwhile queues behind one step and not behind a segment.
+const SYNC_STEP_BYTES: u64 = 4 << 20;
 
 /// A file full of zeroes that waits to be a segment.
 #[derive(Debug)]
@@ -130,6 +132,9 @@ fn fill(file: &dyn File, bytes: u64, given_up: &AtomicBool) -> std::io::Result<(
         let piece = PIECE_BYTES.min(bytes.saturating_sub(offset));
         file.write_at(zeroes.get(..in_memory(piece)).unwrap_or_default(), offset)?;
         offset = offset.saturating_add(piece);
+        if offset.is_multiple_of(SYNC_STEP_BYTES) {
+            file.sync_data()?;
+        }
     }
     file.sync_all()
 }

@@ -1,9 +1,14 @@
 //! Any sequence of steps, faults and losses of power against the promise that the log makes.
 
-use proptest::prelude::*;
-use skein_wal::disk::FaultyDisk;
+use std::sync::Arc;
 
-use crate::crash::{Promise, Step, check, draw, run};
+use proptest::prelude::*;
+use skein_wal::{SnapshotReader, disk::FaultyDisk, verify};
+
+use crate::{
+    crash::{Promise, Step, check, draw, options, run},
+    fixture::{assert_entries, dir, directory, open},
+};
 
 /// What happens to the disk at the end of a life of the process.
 #[derive(Clone, Copy, Debug)]
@@ -70,5 +75,51 @@ proptest! {
         }
         disk.crash(|_| false);
         check(&disk, segment_bytes, &promise);
+    }
+}
+
+/// A log of several segments and a snapshot, with some of its bytes exchanged, cut off or replaced.
+fn damaged(changes: &[(usize, usize, Vec<u8>)], cut: Option<(usize, usize)>) -> FaultyDisk {
+    let disk = FaultyDisk::new();
+    let script = [3, 1, 4, 1, 5, 9, 2, 6].map(Step::Append);
+    let script = [&script[..4], &[Step::Snapshot], &script[4..], &[Step::Sync]].concat();
+    run(&disk, 1024, &script, &mut Promise::new()).expect("no faults");
+    let paths = disk.paths();
+    for (file, at, bytes) in changes {
+        let path = &paths[file % paths.len()];
+        let mut content = disk.content(path);
+        let at = at % content.len();
+        let end = (at + bytes.len()).min(content.len());
+        content[at..end].copy_from_slice(&bytes[..end - at]);
+        disk.put(path, &content);
+    }
+    if let Some((file, length)) = cut {
+        let path = &paths[file % paths.len()];
+        let mut content = disk.content(path);
+        content.truncate(length % content.len());
+        disk.put(path, &content);
+    }
+    disk
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_bytes_make_it_panic_or_invent_an_entry(
+        changes in prop::collection::vec(
+            (0..8_usize, prop_oneof![0..64_usize, 512..600_usize, 0..2048_usize], prop::collection::vec(any::<u8>(), 1..48)),
+            0..4,
+        ),
+        cut in prop::option::of((0..8_usize, 0..2048_usize)),
+    ) {
+        let disk = damaged(&changes, cut);
+        drop(verify(Arc::new(disk.clone()), dir()).expect("the directory can be read"));
+        let home = directory(&disk);
+        let Ok(newest) = SnapshotReader::newest(&home) else { return Ok(()) };
+        let first_needed = newest.reader.map_or(1, |reader| reader.index() + 1);
+        if let Ok((log, _, entries)) = open(&home, options(1024), first_needed) {
+            assert_entries(&entries, first_needed, log.next_index());
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::{future::poll_fn, task::Poll, time::Duration};
 
 use bytes::BytesMut;
-use skein_plane::{Outbox, Written};
+use skein_plane::{Commit, Outbox, Written};
 use skein_types::Code;
 
 use super::{super::log_end, Connection};
@@ -19,22 +19,33 @@ pub(super) struct End {
     pub(super) code: Code,
     pub(super) detail: &'static str,
     pub(super) outbox: Outbox,
+    /// What has to be on disk before anything is written.
+    pub(super) commit: Option<Commit>,
 }
 
 impl From<Closed> for End {
     fn from(closed: Closed) -> Self {
-        let Closed { code, detail, outbox } = closed;
-        Self { code, detail, outbox: outbox.unwrap_or_default() }
+        let Closed { code, detail, outbox, commit } = closed;
+        Self { code, detail, outbox: outbox.unwrap_or_default(), commit }
     }
 }
 
 impl Connection {
     /// Writes the last bytes, gives the client time to read them, and says in the log why.
     pub(super) async fn part(mut self, end: End) {
-        let End { code, detail, outbox } = end;
+        let End { code, detail, mut outbox, commit } = end;
         log_end(self.mqtt.peer(), self.mqtt.client_id().map(|id| id.as_str()), code, detail);
         // A peer that is gone or reads nothing has had its chance when the time is over.
         let patience = if self.shared.is_stopping() { STOPPING_TIMEOUT } else { PARTING_TIMEOUT };
+        for commit in commit.into_iter().chain(self.commit.take().map(|commit| *commit)) {
+            let done =
+                poll_fn(|cx| if commit.poll_done(cx.waker()) { Poll::Ready(()) } else { Poll::Pending });
+            if tokio::time::timeout(patience, done).await.is_err() {
+                // What is not kept must not be acknowledged. Others still get what waits for it.
+                outbox = Outbox::default();
+            }
+            self.shared.plane.leave(commit);
+        }
         let _late = tokio::time::timeout(patience, self.say_last(outbox)).await;
     }
 

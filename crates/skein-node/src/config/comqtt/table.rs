@@ -130,7 +130,10 @@ pub(super) const KNOWN: &[Known] = &[
         Meaning::Missing { inert: OFF, reason: "is about QUIC, which is not supported yet" },
     ),
     both("storage-way", &["storage-way"], Meaning::Storage),
-    key("storage-path", Meaning::PartOf(Part::Disk, "is about storage on disk, which is not supported yet")),
+    key(
+        "storage-path",
+        Meaning::PartOf(Part::Disk, "is comqtt's own file and is not read; what is kept lies in data.dir"),
+    ),
     both("auth.way", &["auth-way"], Meaning::AuthWay),
     both("auth.datasource", &["auth-ds"], Meaning::Datasource),
     both(

@@ -37,11 +37,7 @@ anonymous = true
 ";
     assert_eq!(translation.toml, expect);
     assert!(translation.config.is_ok());
-    for part in [
-        "mqtt.listen = 0.0.0.0:1883: as in comqtt",
-        "everybody is let in",
-        "storing in bolt is not supported",
-    ] {
+    for part in ["mqtt.listen = 0.0.0.0:1883: as in comqtt", "everybody is let in", "bolt is not used"] {
         assert!(mentions(&translation, part), "{part}: {:?}", translation.warnings);
     }
 }
@@ -177,7 +173,7 @@ fn a_file_is_translated_key_by_key() {
     for part in [
         "bridge-way = 1: bridges are not supported yet",
         "conf.yml:4:14: bridge-path is about a bridge",
-        "storing in redis is not supported",
+        "redis is not used",
         "0 means packets of any size; here they are bounded by mqtt.packet_bytes_max = \"1MiB\"",
         "minimum-protocol-version = \"4\" cannot be set",
         "passive-client-disconnect",

@@ -17,7 +17,11 @@ fn faults_of_keys() {
         ),
         ("node = 1\n", "skein.toml:1:8: node = 1 is not a section: write [node] and its keys below"),
         ("[mqtt]\nlisen = 'off'\n", "skein.toml:2:1: there is no key mqtt.lisen; did you mean mqtt.listen?"),
-        ("[data]\npath = 'x'\n", "skein.toml:2:1: there is no key data.path; known are data.dir"),
+        (
+            "[data]\npath = 'x'\n",
+            "skein.toml:2:1: there is no key data.path; known are data.dir, data.sync, data.memory_bytes_max, \
+          data.snapshot_log_bytes",
+        ),
         ("[node]\nid = '1'\n", "skein.toml:2:6: node.id = \"1\" is not a whole number from 0 to 65535"),
         ("[node]\nid = 70000\n", "skein.toml:2:6: node.id = 70000 is not a whole number from 0 to 65535"),
         ("[node]\nid = -1\n", "skein.toml:2:6: node.id = -1 is not a whole number from 0 to 65535"),

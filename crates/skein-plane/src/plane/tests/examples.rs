@@ -46,6 +46,7 @@ fn connect(plane: &Plane, number: usize, limits: &SessionLimits, batch: &mut Bat
         will: None,
         access: Some(Arc::new(plane.access().bind(identity))),
         limits: Arc::new(*limits),
+        durability: crate::Durability::Memory,
     };
     let socket = Arc::<TestSocket>::default();
     socket.give_room(usize::MAX);
@@ -56,8 +57,8 @@ fn connect(plane: &Plane, number: usize, limits: &SessionLimits, batch: &mut Bat
 
 fn subscribe(plane: &Plane, live: &Live, filter: &str, options: SubscribeOptions, batch: &mut Batch) {
     let filter = SubscriptionFilter::new(filter).unwrap();
-    plane.subscribe(&live.session, live.epoch, filter, options, RetainHandling::Always).unwrap();
-    plane.send_waiting(&live.session, live.epoch, NOW, &mut batch.tally);
+    plane.subscribe(&live.session, live.epoch, filter, options, RetainHandling::Always, batch).unwrap();
+    plane.send_waiting(&live.session, live.epoch, NOW, &mut batch.effects);
     plane.reply(&live.session, live.epoch, &[], batch);
 }
 
@@ -110,7 +111,7 @@ fn a_group_member_gets_only_what_it_may_receive() {
     assert_eq!(clients.each_mut().map(|client| received(client).len()), [0, 4]);
     // Alone it cannot take it for the group.
     let filter = SubscriptionFilter::new("$share/g/a/#").unwrap();
-    assert!(plane.unsubscribe(&clients[1].session, clients[1].epoch, &filter));
+    assert!(plane.unsubscribe(&clients[1].session, clients[1].epoch, &filter, &mut batch));
     plane.publish(&mut publisher, &mut batch, message("a/secret", b"12345", QoS::AtLeastOnce), NOW);
     plane.publish(&mut publisher, &mut batch, message("a/open", b"12345", QoS::AtMostOnce), NOW);
     plane.finish(&mut batch, NOW);

@@ -119,6 +119,7 @@ impl World {
             will: will.map(will_of),
             access: None,
             limits: Arc::new(LIMITS),
+            durability: crate::Durability::Memory,
         };
         let expect_present = self.expect_open(number, clean_start);
         let socket = (number != WITHOUT_SOCKET).then(Arc::<TestSocket>::default);
@@ -225,7 +226,7 @@ impl World {
         let (Some(live), Some(kept)) = (&client.live, &mut client.kept) else { return };
         let filter = SubscriptionFilter::new(text).unwrap();
         let (session, epoch) = (live.session.clone(), live.epoch);
-        let result = self.plane.subscribe(&session, epoch, filter.clone(), options, retain);
+        let result = self.plane.subscribe(&session, epoch, filter.clone(), options, retain, &mut self.batch);
         let known = kept.subscriptions.iter_mut().find(|(known, _)| *known == filter);
         match (known, kept_room(result)) {
             (Some((_, present)), true) => *present = options,
@@ -236,7 +237,7 @@ impl World {
             }
         }
         self.plane.reply(&session, epoch, &[], &mut self.batch);
-        self.plane.send_waiting(&session, epoch, self.now, &mut self.batch.tally);
+        self.plane.send_waiting(&session, epoch, self.now, &mut self.batch.effects);
         // As a door's acknowledgement does.
         self.plane.reply(&session, epoch, &[], &mut self.batch);
     }
@@ -247,7 +248,7 @@ impl World {
         let filter = SubscriptionFilter::new(text).unwrap();
         let before = kept.subscriptions.len();
         kept.subscriptions.retain(|(known, _)| *known != filter);
-        let found = self.plane.unsubscribe(&live.session, live.epoch, &filter);
+        let found = self.plane.unsubscribe(&live.session, live.epoch, &filter, &mut self.batch);
         assert_eq!(found, kept.subscriptions.len() < before);
     }
 
@@ -331,7 +332,7 @@ impl World {
     pub(super) fn give_room(&mut self, number: usize, bytes: usize) {
         let Some(live) = &self.clients[number].live else { return };
         let (session, epoch) = (live.session.clone(), live.epoch);
-        let tally = &mut self.batch.tally;
+        let tally = &mut self.batch.effects;
         if let Some(socket) = &live.socket {
             socket.give_room(bytes);
             session.unblock(epoch, &self.plane, self.now, tally);

@@ -1,0 +1,426 @@
+//! The durable changes of one batch, and their way into the store.
+
+use std::{num::NonZeroU16, sync::Arc};
+
+use parking_lot::MutexGuard;
+use skein_store::{Batch, ClassId, Key, Row, Store};
+use skein_types::{Message, Moment, QoS, SessionKey, SubscriptionFilter, Topic};
+
+use super::{
+    Commit, CommitFlag, Durable, SharedRow,
+    rows::{self, QueueEntry, SessionRow},
+    schema::{INBOUND, MESSAGE, QUEUE, RETAINED, SESSION, SUBSCRIPTION},
+};
+use crate::{
+    delivery::{Freed, Kept, Rest, Waiting},
+    matcher::Group,
+    plane::Plane,
+    publish::{self, Run},
+    session::{Epoch, Session, State},
+    wire::DeliveryOptions,
+};
+
+/// What a batch changes of what must be remembered. Empty, and without memory of its own, where nothing is durable.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    rows: Changes,
+    /// Of the present run; turned into rows when it ends.
+    deliveries: Vec<KeptDelivery>,
+    /// Queue rows in `rows`.
+    queued: Vec<QueuedRow>,
+    dirty: Vec<Dirty>,
+    /// Something the clients will be told depends on it.
+    promised: bool,
+    /// A connection whose client is greeted when the batch is on disk.
+    held: Option<(Arc<Session>, Epoch)>,
+}
+
+/// Changes of rows in the order in which they were made.
+#[derive(Debug, Default)]
+struct Changes(Vec<(ClassId, Change)>);
+
+#[derive(Debug)]
+enum Change {
+    Put(Row),
+    /// Under a key that has no row.
+    PutFresh(Row),
+    Delete(Key),
+}
+
+/// One message of the present run for one session that is kept.
+#[derive(Debug)]
+pub(crate) struct KeptDelivery {
+    /// The message's place in the run.
+    pub(crate) index: usize,
+    pub(crate) session: Arc<Session>,
+    pub(crate) seq: u64,
+    pub(crate) options: DeliveryOptions,
+    /// It was sent at once and not queued.
+    pub(crate) sent: bool,
+    pub(crate) group: Option<Arc<Group>>,
+}
+
+#[derive(Debug)]
+struct QueuedRow {
+    session: Arc<Session>,
+    seq: u64,
+    shared: Option<Arc<SharedRow>>,
+    /// QoS 2: it is sent when it is on disk.
+    waits: bool,
+}
+
+/// A row that is read from memory when the batch is handed over.
+#[derive(Debug)]
+enum Dirty {
+    Session(Arc<Session>),
+    Subscription(Arc<Session>, SubscriptionFilter),
+    Retained(Topic),
+}
+
+impl Journal {
+    /// Whether answers of this batch have to wait for the disk.
+    pub(crate) fn is_promised(&self) -> bool {
+        self.promised
+    }
+
+    /// Somebody is told of what was recorded.
+    pub(crate) fn promise(&mut self) {
+        self.promised = true;
+    }
+
+    pub(crate) fn hold(&mut self, session: &Arc<Session>, epoch: Epoch) {
+        self.promised = true;
+        self.held = Some((session.clone(), epoch));
+    }
+
+    /// A message of the present run is in the queue or window of a session that is kept.
+    pub(crate) fn deliver(&mut self, delivery: KeptDelivery) {
+        self.promised = true;
+        self.deliveries.push(delivery);
+    }
+
+    pub(crate) fn session_changed(&mut self, session: &Arc<Session>) {
+        self.dirty.push(Dirty::Session(session.clone()));
+    }
+
+    pub(crate) fn subscription_changed(&mut self, session: &Arc<Session>, filter: &SubscriptionFilter) {
+        self.dirty.push(Dirty::Subscription(session.clone(), filter.clone()));
+    }
+
+    pub(crate) fn retained_changed(&mut self, topic: &Topic) {
+        self.dirty.push(Dirty::Retained(topic.detached()));
+    }
+
+    /// A QoS 2 message of the client arrived; its id is remembered until it is released.
+    pub(crate) fn received(&mut self, session: SessionKey, id: NonZeroU16) {
+        self.promised = true;
+        self.rows.put_fresh(INBOUND, rows::inbound_row(session, id.get()));
+    }
+
+    pub(crate) fn released(&mut self, session: SessionKey, id: NonZeroU16) {
+        self.promised = true;
+        self.rows.delete(INBOUND, rows::inbound_key(session, id.get()));
+    }
+
+    /// Removes everything that is remembered of an ended session beside its row and its queue.
+    pub(crate) fn forget(
+        &mut self,
+        session: SessionKey,
+        filters: impl Iterator<Item = SubscriptionFilter>,
+        ids: impl Iterator<Item = NonZeroU16>,
+    ) {
+        for filter in filters {
+            self.rows.delete(SUBSCRIPTION, rows::subscription_key(session, &filter));
+        }
+        for id in ids {
+            self.rows.delete(INBOUND, rows::inbound_key(session, id.get()));
+        }
+    }
+
+    /// Queue rows whose messages went on.
+    pub(crate) fn free(&mut self, session: SessionKey, freed: impl Iterator<Item = Freed>) {
+        for Freed { seq, rest, shared } in freed {
+            match rest {
+                Rest::Nothing => self.rows.delete(QUEUE, rows::queue_key(session, seq)),
+                Rest::Released => {
+                    // The release must not be sent before it is remembered: a client that has completed the
+                    // hand-over would take the message for a new one if it came again.
+                    self.promised = true;
+                    self.rows.put(QUEUE, rows::queue_row_released(session, seq));
+                }
+            }
+            self.release(shared);
+        }
+    }
+
+    /// Removes a row that belongs to nothing.
+    pub(crate) fn remove(&mut self, class: ClassId, key: Key) {
+        self.rows.delete(class, key);
+    }
+
+    fn release(&mut self, shared: Option<Arc<SharedRow>>) {
+        if let Some(shared) = shared
+            && shared.release()
+        {
+            self.rows.delete(MESSAGE, rows::message_key(shared.id));
+        }
+    }
+
+    /// Writes the rows of the deliveries of `run`: a message with one recipient into its queue entry, one with
+    /// several once.
+    pub(crate) fn record_run(&mut self, run: &Run, durable: &Durable) {
+        let mut deliveries = std::mem::take(&mut self.deliveries);
+        if deliveries.is_empty() {
+            return;
+        }
+        deliveries.sort_by_key(|delivery| delivery.index);
+        for recipients in deliveries.chunk_by(|one, next| one.index == next.index) {
+            let message = run.message(recipients[0].index);
+            let shared = (recipients.len() > 1).then(|| {
+                let shared = durable.new_shared_row(recipients.len());
+                self.rows.put_fresh(MESSAGE, rows::message_row(shared.id, message, durable.clock));
+                shared
+            });
+            for delivery in recipients {
+                self.record(delivery, message, shared.clone(), durable);
+            }
+        }
+        deliveries.clear();
+        self.deliveries = deliveries;
+    }
+
+    /// Writes the row of one delivery outside of a run.
+    pub(crate) fn record_one(&mut self, delivery: &KeptDelivery, message: &Message, durable: &Durable) {
+        self.record(delivery, message, None, durable);
+    }
+
+    fn record(
+        &mut self,
+        delivery: &KeptDelivery,
+        message: &Message,
+        shared: Option<Arc<SharedRow>>,
+        durable: &Durable,
+    ) {
+        let KeptDelivery { session, seq, options, sent, group, .. } = delivery;
+        let shared_filter = group.as_ref().map(|group| SubscriptionFilter {
+            group: Some(group.name().clone()),
+            filter: group.filter().clone(),
+        });
+        let entry = QueueEntry {
+            session: session.key(),
+            seq: *seq,
+            options,
+            sent: *sent,
+            shared_filter: shared_filter.as_ref(),
+        };
+        let row = match &shared {
+            Some(shared) => rows::queue_row_with_reference(&entry, shared.id),
+            None => rows::queue_row_with_body(&entry, message, durable.clock),
+        };
+        self.rows.put_fresh(QUEUE, row);
+        let waits = options.qos == QoS::ExactlyOnce;
+        self.queued.push(QueuedRow { session: session.clone(), seq: *seq, shared, waits });
+    }
+
+    /// Writes the row of what a session already had when it began to be kept.
+    pub(crate) fn keep(
+        &mut self,
+        session: &Arc<Session>,
+        seq: u64,
+        waiting: Option<&Waiting>,
+        sent: bool,
+        durable: &Durable,
+    ) {
+        match waiting {
+            None => self.rows.put(QUEUE, rows::queue_row_released(session.key(), seq)),
+            Some(Waiting { message, options, group, .. }) => {
+                let (session, options, group) = (session.clone(), options.clone(), group.clone());
+                let delivery = KeptDelivery { index: 0, session, seq, options, sent, group };
+                self.record_one(&delivery, message, durable);
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.dirty.is_empty() && !self.promised
+    }
+}
+
+impl Plane {
+    /// Hands the durable changes of a batch to the store. Called before anybody can be told of them; what is said
+    /// because of them waits for the commit, if there is one.
+    pub(crate) fn hand_over(&self, journal: &mut Journal) -> Option<Commit> {
+        let durable = self.durable()?;
+        if journal.is_empty() {
+            return None;
+        }
+        let Journal { promised, held, queued, .. } = journal;
+        let waits = std::mem::take(promised) || queued.iter().any(|row| row.waits);
+        let flag = waits.then(Arc::<CommitFlag>::default);
+        let held = held.take();
+        durable.submit(self, journal, flag.clone());
+        let sessions = journal.mark_stored(flag.as_ref());
+        if !journal.rows.is_empty() {
+            durable.submit(self, journal, None);
+        }
+        flag.map(|flag| Commit::new(flag, sessions, held))
+    }
+}
+
+impl Plane {
+    /// Sends what waited for a commit, now that it is done, and greets the client whose session it kept.
+    pub fn committed(&self, commit: Commit, batch: &mut publish::Batch, now: Moment) {
+        let Commit { sessions, held, .. } = commit;
+        if let Some((session, epoch)) = held
+            && let Some(mut state) = session.lock_as(epoch)
+        {
+            state.connection.as_mut().into_iter().for_each(|connection| connection.held = false);
+            if state.wants_flush() {
+                batch.touch(&session);
+            }
+        }
+        for session in sessions {
+            let mut state = session.lock();
+            state.pump(self, now, &mut batch.effects);
+            if state.wants_flush() {
+                batch.touch(&session);
+            }
+        }
+    }
+
+    /// Leaves a commit to the plane, for callers that promised nothing to anybody.
+    pub fn leave(&self, commit: Commit) {
+        if let Some(durable) = self.durable() {
+            durable.unattended.lock().push(commit);
+        }
+    }
+
+    /// Sends what waited for commits that were left to the plane.
+    pub(crate) fn attend(&self, batch: &mut publish::Batch, now: Moment) {
+        let Some(durable) = self.durable() else { return };
+        let done: Vec<Commit> = durable.unattended.lock().extract_if(.., |commit| commit.is_done()).collect();
+        for commit in done {
+            self.committed(commit, batch, now);
+        }
+    }
+}
+
+impl Durable {
+    fn submit(&self, plane: &Plane, journal: &mut Journal, flag: Option<Arc<CommitFlag>>) {
+        let _order = (!journal.dirty.is_empty()).then(|| self.order.lock());
+        for dirty in journal.dirty.drain(..) {
+            dirty.write(plane, self, &mut journal.rows);
+        }
+        let rows = journal.rows.take(&self.store);
+        self.store.submit(rows, move |result| match result {
+            Ok(_index) => _ = flag.inspect(|flag| flag.set()),
+            Err(error) => tracing::error!(%error, "store: changes of sessions were not kept"),
+        });
+    }
+}
+
+impl Journal {
+    /// The rows are with the store now: notes it with their messages, and removes those of messages that are gone
+    /// already. Returns the sessions with messages that wait for the disk.
+    fn mark_stored(&mut self, flag: Option<&Arc<CommitFlag>>) -> Vec<Arc<Session>> {
+        let mut sessions: Vec<Arc<Session>> = Vec::new();
+        let mut queued = std::mem::take(&mut self.queued);
+        let mut gone = Vec::new();
+        for rows in queued.chunk_by(|one, next| Arc::ptr_eq(&one.session, &next.session)) {
+            let session = &rows[0].session;
+            let mut state: MutexGuard<'_, State> = session.lock();
+            for QueuedRow { seq, shared, waits, .. } in rows {
+                let commit = if *waits { flag.cloned() } else { None };
+                if !state.kept
+                    || !state.delivery.stored(*seq, Kept::Stored { commit, shared: shared.clone() })
+                {
+                    gone.push(Freed { seq: *seq, rest: Rest::Nothing, shared: shared.clone() });
+                }
+            }
+            drop(state);
+            if rows.iter().any(|row| row.waits) && !sessions.iter().any(|known| Arc::ptr_eq(known, session)) {
+                sessions.push(session.clone());
+            }
+            self.free(session.key(), gone.drain(..));
+        }
+        queued.clear();
+        self.queued = queued;
+        sessions
+    }
+}
+
+impl Changes {
+    fn put(&mut self, class: ClassId, row: Row) {
+        self.0.push((class, Change::Put(row)));
+    }
+
+    fn put_fresh(&mut self, class: ClassId, row: Row) {
+        self.0.push((class, Change::PutFresh(row)));
+    }
+
+    fn delete(&mut self, class: ClassId, key: Key) {
+        self.0.push((class, Change::Delete(key)));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Everything as one batch of `store`.
+    fn take(&mut self, store: &Store) -> Batch {
+        let mut batch = store.batch();
+        for (class, change) in self.0.drain(..) {
+            let taken = match change {
+                Change::Put(row) => batch.put(class, row),
+                Change::PutFresh(row) => batch.put_fresh(class, row),
+                Change::Delete(key) => batch.delete(class, key),
+            };
+            taken.expect("the plane writes the rows of its own classes");
+        }
+        batch
+    }
+}
+
+impl Dirty {
+    fn write(self, plane: &Plane, durable: &Durable, rows: &mut Changes) {
+        match self {
+            Self::Session(session) => match SessionRow::of(&session, durable) {
+                Some(row) => rows.put(SESSION, rows::session_row(&row, durable.clock)),
+                None => rows.delete(SESSION, rows::session_key(session.key())),
+            },
+            Self::Subscription(session, filter) => {
+                let key = session.key();
+                let state = session.lock();
+                match state.subscriptions.get(&filter).filter(|_| state.kept && !state.ended) {
+                    Some(options) => rows.put(SUBSCRIPTION, rows::subscription_row(key, &filter, options)),
+                    None => rows.delete(SUBSCRIPTION, rows::subscription_key(key, &filter)),
+                }
+            }
+            Self::Retained(topic) => match plane.retained().last(&topic) {
+                Some(message) => rows.put(RETAINED, rows::retained_row(&message, durable.clock)),
+                None => rows.delete(RETAINED, rows::retained_key(&topic)),
+            },
+        }
+    }
+}
+
+impl SessionRow {
+    /// The row of a session; none when it is not kept.
+    fn of(session: &Session, durable: &Durable) -> Option<Self> {
+        let access = session.access();
+        let state = session.lock();
+        if state.ended || !state.kept {
+            return None;
+        }
+        let identity = access?.identity().clone();
+        let time = |moment| durable.clock.time_of(moment);
+        Some(Self {
+            key: session.key(),
+            identity,
+            expiry_secs: state.expiry_secs,
+            expires_at: state.expires_at.map(time),
+            will: state.will.as_deref().cloned(),
+            will_at: state.will_at.map(time),
+        })
+    }
+}

@@ -1,0 +1,243 @@
+//! Reading back, at the start of a node, what an earlier run kept.
+
+use std::{collections::HashMap, sync::Arc};
+
+use foldhash::fast::RandomState;
+use skein_store::{Row, Snapshot};
+use skein_types::{Message, Moment, SessionKey};
+
+use super::{
+    Durable, RowError, SharedRow,
+    rows::{self, Body, QueueRow, SessionRow},
+    schema::{INBOUND, MESSAGE, QUEUE, RETAINED, SESSION, SUBSCRIPTION},
+};
+use crate::{
+    access::Subscribe as Verdict,
+    delivery::{self, Delivery, Kept, Waiting},
+    plane::Plane,
+    publish::Batch,
+    session::{EXPIRY_NEVER_SECS, Session, SessionLimits},
+};
+
+/// What was read back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Sessions.
+    pub sessions: usize,
+    /// Messages waiting for their clients.
+    pub queued_messages: usize,
+    /// Retained messages.
+    pub retained: usize,
+    /// Rows that belonged to nothing, and were removed: what late batches wrote for sessions that had ended.
+    pub orphans: usize,
+}
+
+/// A row that cannot be read: the store's checksums are right, so another program wrote it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "store: a row of class {class} cannot be read. Was it written by a newer version? Start that one, or restore a dump"
+)]
+pub struct RestoreError {
+    class: &'static str,
+    source: RowError,
+}
+
+type BySession<T> = HashMap<SessionKey, T, RandomState>;
+
+/// Messages in rows of their own, each built when the first session refers to it.
+struct Messages<'a> {
+    snapshot: &'a Snapshot,
+    durable: &'a Durable,
+    known: HashMap<u64, (Arc<Message>, Arc<SharedRow>), RandomState>,
+}
+
+impl Plane {
+    /// Reads sessions, queues and retained messages from the store. Called once, before any door opens; sessions get
+    /// `limits` until their clients come back.
+    ///
+    /// # Errors
+    /// A row that is not what the plane writes.
+    pub fn restore(
+        &self,
+        limits: &Arc<SessionLimits>,
+        batch: &mut Batch,
+        now: Moment,
+    ) -> Result<Restored, RestoreError> {
+        let Some(durable) = self.durable() else { return Ok(Restored::default()) };
+        let snapshot = durable.store().snapshot();
+        let mut restored = Restored::default();
+        let mut sessions = BySession::default();
+        each(&snapshot, SESSION, "session", |row| {
+            let row = rows::read_session(row, durable.clock)?;
+            sessions.insert(row.key, self.restore_session(row, limits, batch, now));
+            Ok(())
+        })?;
+        restored.sessions = sessions.len();
+        each(&snapshot, SUBSCRIPTION, "subscription", |row| {
+            let (key, filter, mut options) = rows::read_subscription(row)?;
+            let Some(session) = sessions.get(&key) else {
+                batch.effects.journal.remove(SUBSCRIPTION, rows::subscription_key(key, &filter));
+                restored.orphans += 1;
+                return Ok(());
+            };
+            let verdict = session.access().map(|access| access.check_subscribe(&filter.filter));
+            options.partly_allowed = verdict == Some(Verdict::AllowPart);
+            if verdict == Some(Verdict::Deny) {
+                batch.effects.journal.subscription_changed(session, &filter);
+            } else {
+                self.matcher().subscribe(&filter, session, options);
+                session.lock().subscriptions.insert(filter, options);
+            }
+            Ok(())
+        })?;
+        each(&snapshot, INBOUND, "inbound", |row| {
+            let (key, id) = rows::read_inbound(row)?;
+            match (sessions.get(&key), std::num::NonZeroU16::new(id)) {
+                (Some(session), Some(id)) => _ = session.lock().inbound.receive(id),
+                _ => {
+                    batch.effects.journal.remove(INBOUND, rows::inbound_key(key, id));
+                    restored.orphans += 1;
+                }
+            }
+            Ok(())
+        })?;
+        self.restore_queues(&snapshot, &sessions, &mut restored, batch)?;
+        each(&snapshot, RETAINED, "retained", |row| {
+            self.retained().restore(rows::read_retained(row, durable.clock)?);
+            restored.retained += 1;
+            Ok(())
+        })?;
+        if let Some(commit) = self.finish(batch, now) {
+            self.leave(commit);
+        }
+        Ok(restored)
+    }
+
+    /// Puts a session in its place, without a client: the end of the last run ended its connection.
+    fn restore_session(
+        &self,
+        row: SessionRow,
+        limits: &Arc<SessionLimits>,
+        batch: &mut Batch,
+        now: Moment,
+    ) -> Arc<Session> {
+        let SessionRow { key, identity, expiry_secs, expires_at, will, will_at } = row;
+        let client_id = identity.client_id.clone();
+        let session = Session::new(key, client_id.clone(), limits.clone());
+        session.bind(Some(Arc::new(self.access().bind(identity))));
+        let clock = self.durable().map(|durable| durable.clock);
+        let moment = |time| clock.map_or(now, |clock| clock.moment_of(time));
+        {
+            let mut state = session.lock();
+            session.set_kept(&mut state, true);
+            state.expiry_secs = expiry_secs;
+            let will_delay = will.as_ref().map_or(0, |will| will.delay_secs.min(expiry_secs));
+            if expires_at.is_none() {
+                batch.effects.journal.session_changed(&session);
+            }
+            state.expires_at = Some(match expires_at {
+                Some(time) => moment(time),
+                None if expiry_secs == EXPIRY_NEVER_SECS => Moment::NEVER,
+                None => now.after_secs(expiry_secs),
+            });
+            state.will_at = will.as_ref().map(|_| will_at.map_or(now.after_secs(will_delay), moment));
+            state.will = will.map(Box::new);
+            self.schedule(&session, &state);
+        }
+        let sessions = self.sessions();
+        sessions.last_key.fetch_max(key.0, std::sync::atomic::Ordering::Relaxed);
+        sessions.shard(&client_id).insert(client_id, session.clone());
+        session
+    }
+
+    fn restore_queues(
+        &self,
+        snapshot: &Snapshot,
+        sessions: &BySession<Arc<Session>>,
+        restored: &mut Restored,
+        batch: &mut Batch,
+    ) -> Result<(), RestoreError> {
+        let Some(durable) = self.durable() else { return Ok(()) };
+        let mut messages = Messages { snapshot, durable, known: HashMap::default() };
+        let mut queues: BySession<Vec<delivery::Restored>> = BySession::default();
+        each(snapshot, QUEUE, "queue", |row| {
+            let row = rows::read_queue(row, durable.clock)?;
+            let (key, seq) = (row.session, row.seq);
+            match self.restore_delivery(row, &mut messages)? {
+                Some(entry) if sessions.contains_key(&key) => queues.entry(key).or_default().push(entry),
+                _ => {
+                    batch.effects.journal.remove(QUEUE, rows::queue_key(key, seq));
+                    restored.orphans += 1;
+                }
+            }
+            Ok(())
+        })?;
+        for (key, entries) in queues {
+            restored.queued_messages += entries.len();
+            batch.effects.tally.routed += entries.len() as u64;
+            if let Some(session) = sessions.get(&key) {
+                session.lock().delivery = Delivery::restored(entries);
+            }
+        }
+        each(snapshot, MESSAGE, "message", |row| {
+            let (id, _) = rows::read_message(row, durable.clock)?;
+            durable.last_message.fetch_max(id, std::sync::atomic::Ordering::Relaxed);
+            if !messages.known.contains_key(&id) {
+                batch.effects.journal.remove(MESSAGE, rows::message_key(id));
+                restored.orphans += 1;
+            }
+            Ok(())
+        })
+    }
+
+    /// The entry of a queue; none when its message is gone, because everybody else had acknowledged it and this
+    /// client's acknowledgement was the last thing before the end.
+    fn restore_delivery(
+        &self,
+        row: QueueRow,
+        messages: &mut Messages<'_>,
+    ) -> Result<Option<delivery::Restored>, RowError> {
+        let QueueRow { seq, options, sent, released, shared_filter, body, .. } = row;
+        let group =
+            shared_filter.and_then(|filter| self.matcher().group(&filter.filter, filter.group.as_ref()?));
+        let (message, shared) = match body {
+            Body::None if released => (None, None),
+            Body::None => return Ok(None),
+            Body::Own(message) => (Some(Arc::new(message)), None),
+            Body::Shared(id) => match messages.get(id)? {
+                Some((message, shared)) => (Some(message), Some(shared)),
+                None => return Ok(None),
+            },
+        };
+        let waiting = message.map(|message| Waiting::new(message, options, group, Kept::No));
+        Ok(Some(delivery::Restored { seq, waiting, shared, sent }))
+    }
+}
+
+impl Messages<'_> {
+    fn get(&mut self, id: u64) -> Result<Option<(Arc<Message>, Arc<SharedRow>)>, RowError> {
+        use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+        if let Some((message, shared)) = self.known.get(&id) {
+            shared.references.fetch_add(1, Relaxed);
+            return Ok(Some((message.clone(), shared.clone())));
+        }
+        let Some(row) = self.snapshot.get(MESSAGE, &rows::message_key(id)) else { return Ok(None) };
+        let (_, message) = rows::read_message(&row, self.durable.clock)?;
+        let entry = (Arc::new(message), Arc::new(SharedRow { id, references: AtomicUsize::new(1) }));
+        self.known.insert(id, entry.clone());
+        Ok(Some(entry))
+    }
+}
+
+/// Every row of a class, in the order of its primary key.
+fn each(
+    snapshot: &Snapshot,
+    class: skein_store::ClassId,
+    name: &'static str,
+    mut read: impl FnMut(&Row) -> Result<(), RowError>,
+) -> Result<(), RestoreError> {
+    for (_, row) in snapshot.rows(class) {
+        read(&row).map_err(|source| RestoreError { class: name, source })?;
+    }
+    Ok(())
+}
