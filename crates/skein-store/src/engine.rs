@@ -17,6 +17,7 @@ mod range;
 mod root;
 
 pub use apply::{Change, apply};
+pub(crate) use apply::{Recorder, apply_recorded};
 pub use certify::{Verdict, certify};
 pub(crate) use class::{ClassState, Stored, index_key};
 pub(crate) use index::joined;

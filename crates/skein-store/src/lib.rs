@@ -8,6 +8,7 @@ mod commit;
 mod ddl;
 mod engine;
 mod error;
+mod feed;
 mod key;
 mod log;
 mod newest;
@@ -28,6 +29,7 @@ pub use engine::{
     index_entry_bytes, row_bytes,
 };
 pub use error::{CheckpointError, CommitError, OpenError, StatementError, SubmitError};
+pub use feed::{Feed, FeedError};
 pub use log::image::ImageFault;
 pub use scan::{Access, Entry, Scan};
 pub use snapshot::Snapshot;

@@ -117,10 +117,15 @@ impl Newest {
         self.root.lock()
     }
 
-    /// Ends what `begin` began: everything up to the root's index may be answered.
-    pub(crate) fn end(&self, mut root: MutexGuard<'_, Root>) {
+    /// From now on readers must see what was applied, and it may be told to watchers.
+    pub(crate) fn answer(&self, root: &Root) {
         self.bytes.store(root.bytes(), Ordering::Relaxed);
         self.answered.store(root.index(), Ordering::Release);
+    }
+
+    /// Ends what `begin` began: everything up to the root's index may be answered.
+    pub(crate) fn end(&self, mut root: MutexGuard<'_, Root>) {
+        self.answer(&root);
         if self.wanted.load(Ordering::Acquire) {
             self.publish(&mut root);
         }

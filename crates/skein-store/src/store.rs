@@ -16,6 +16,7 @@ use crate::batch::Batch;
 use crate::commit::Commit;
 use crate::engine::{Root, Verdict};
 use crate::error::{CheckpointError, CommitError, OpenError, SubmitError};
+use crate::feed::{Feed, FeedError, Hub};
 use crate::log::queue::Queue;
 use crate::log::recovery::recover;
 use crate::log::thread::LogThread;
@@ -60,6 +61,7 @@ pub(crate) struct Inner {
     pub(crate) queue: Queue,
     pub(crate) health: Health,
     checkpoints: Option<Checkpoints>,
+    pub(crate) feeds: Arc<Hub>,
     /// Per class: the next automatic number.
     numbers: Vec<AtomicU64>,
     pub(crate) counters: Counters,
@@ -169,6 +171,37 @@ impl Store {
         self.0.inner.health.read_only().is_none()
     }
 
+    /// Watches classes: the changes of all commits with an index above `after`, in order.
+    ///
+    /// # Errors
+    /// Changes above `after` are not kept any more, or were not yet recorded because nobody watched the class: take a
+    /// snapshot, or use [`Store::watch_from_now`].
+    pub fn watch(&self, after: u64, classes: &[ClassId]) -> Result<Feed, FeedError> {
+        self.watch_at(&self.0.inner.newest.hold(), after, classes)
+    }
+
+    /// The present state and the changes that come after it, without a gap between.
+    ///
+    /// # Errors
+    /// A class is unknown.
+    pub fn watch_from_now(&self, classes: &[ClassId]) -> Result<(Snapshot, Feed), FeedError> {
+        let root = self.0.inner.newest.hold();
+        let feed = self.watch_at(&root, root.index(), classes)?;
+        Ok((Snapshot { root: Arc::new(root.clone()) }, feed))
+    }
+
+    fn watch_at(&self, root: &Root, after: u64, classes: &[ClassId]) -> Result<Feed, FeedError> {
+        let position = |id: &ClassId| {
+            let position = self.position(*id).ok_or(FeedError::UnknownClass(*id))?;
+            Ok((usize::from(position), *id))
+        };
+        let classes: Vec<_> = classes.iter().map(position).collect::<Result<_, FeedError>>()?;
+        let feeds = &self.0.inner.feeds;
+        let positions: Vec<usize> = classes.iter().map(|(position, _)| *position).collect();
+        let next = feeds.join(&positions, after, root.index())?;
+        Ok(Feed::new(feeds, classes, next))
+    }
+
     /// Writes a snapshot file of the newest state while writers go on, so that the next start need not replay what came
     /// before; returns its index. The store does so by itself when its log has grown enough.
     ///
@@ -219,7 +252,9 @@ impl Store {
 impl Inner {
     fn new(root: Root, options: Options, checkpoints: Option<Checkpoints>) -> Inner {
         let numbers = root.classes.iter().map(|class| AtomicU64::new(class.auto_next)).collect();
+        let feeds = Hub::new(root.classes.len(), options.feed_changes_max, options.feed_bytes_max);
         Inner {
+            feeds: Arc::new(feeds),
             schema: root.schema().clone(),
             options,
             newest: Newest::new(root),
@@ -240,6 +275,10 @@ impl Inner {
 impl Handle {
     fn close(&self) {
         self.inner.queue.close();
+        if !self.inner.has_log() {
+            self.inner.health.stopped("it was closed");
+            self.inner.feeds.stop();
+        }
         let Some(thread) = self.log_thread.lock().take() else { return };
         // The last handle may go on the log thread itself, which then ends by itself.
         if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {

@@ -1,4 +1,5 @@
 //! The store on its log: what is answered is there after a restart, a full disk passes, a failed sync ends it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says so when something is not as it should be")]
 
 #[path = "support/bank.rs"]
 mod bank;

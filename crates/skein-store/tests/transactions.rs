@@ -1,4 +1,5 @@
 //! Transactions through the public API, in memory: statements, own writes, savepoints, outcomes, batches.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says so when something is not as it should be")]
 
 #[path = "support/bank.rs"]
 mod bank;
@@ -76,10 +77,9 @@ fn a_scan_is_a_cursor_that_does_not_move_while_its_transaction_writes() {
     }
     let mut transaction = begin(&store);
     transaction.delete_row(ACCOUNT, &key(500)).unwrap();
-    let mut scan =
-        transaction.scan_rows(ACCOUNT, Access::Primary, KeyRange::all(), Direction::Forward).unwrap();
+    let scan = transaction.scan_rows(ACCOUNT, Access::Primary, KeyRange::all(), Direction::Forward).unwrap();
     let mut seen = Vec::new();
-    while let Some(entry) = scan.next() {
+    for entry in scan {
         seen.extend(ids(std::iter::once(entry.clone()), &store));
         transaction.delete_row(ACCOUNT, &entry.key).unwrap();
     }

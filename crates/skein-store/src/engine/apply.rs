@@ -3,7 +3,7 @@
 //! Called under the lock of `newest.rs`, by recovery, and by tests that replay. Whoever calls it must treat a panic in it
 //! as the end of the process: the state may then be half changed.
 
-use super::certify::{Verdict, certify, class_id};
+use super::certify::{Verdict, certify};
 use super::root::Root;
 use crate::commit::Commit;
 use crate::key::Key;
@@ -31,12 +31,19 @@ pub fn apply(root: &mut Root, index: u64, commit: Commit) -> Verdict {
     apply_recorded(root, index, commit, None)
 }
 
-/// The same, telling what changed.
+/// Which classes, by position, are to be recorded, and what was.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    pub(crate) classes: Vec<bool>,
+    pub(crate) changes: Vec<Change>,
+}
+
+/// The same, recording what changed.
 pub(crate) fn apply_recorded(
     root: &mut Root,
     index: u64,
     commit: Commit,
-    mut changes: Option<&mut Vec<Change>>,
+    mut recorder: Option<&mut Recorder>,
 ) -> Verdict {
     assert!(index > root.index, "commit {index} applied to a state that is at {}", root.index);
     let verdict = certify(root, &commit);
@@ -45,21 +52,23 @@ pub(crate) fn apply_recorded(
         return verdict;
     }
     for write in commit.writes {
-        let id = class_id(root, write.class);
-        let class =
-            root.class_mut(usize::from(write.class)).expect("a write was made for a class of the schema");
-        let told = changes.is_some().then(|| (write.key.clone(), write.row.clone()));
-        let bytes = class.bytes;
+        let position = usize::from(write.class);
+        let recorder =
+            recorder.as_deref_mut().filter(|recorder| recorder.classes.get(position) == Some(&true));
+        let told = recorder.map(|recorder| (recorder, write.key.clone(), write.row.clone()));
+        let class = root.class_mut(position).expect("a write was made for a class of the schema");
+        let (id, bytes) = (class.class.id, class.bytes);
         let before = match write.row {
             Some(row) => class.put(write.key, row, index),
             None => class.delete(&write.key),
         };
         let bytes_now = class.bytes;
         root.bytes = root.bytes.saturating_add(bytes_now).saturating_sub(bytes);
-        if let (Some(changes), Some((key, after))) = (changes.as_deref_mut(), told)
+        if let Some((recorder, key, after)) = told
             && (before.is_some() || after.is_some())
         {
-            changes.push(Change { index, class: id, key, before: before.map(|before| before.row), after });
+            let before = before.map(|before| before.row);
+            recorder.changes.push(Change { index, class: id, key, before, after });
         }
     }
     Verdict::Committed

@@ -154,7 +154,7 @@ fn held_by_another(
     !given_up
 }
 
-pub(crate) fn class_id(root: &Root, position: u16) -> ClassId {
+fn class_id(root: &Root, position: u16) -> ClassId {
     root.class(usize::from(position)).map_or(ClassId(0), |class| class.class.id)
 }
 

@@ -260,6 +260,7 @@ impl Inner {
         let closed = self.queue.is_closing();
         self.queue.stop(why).refuse(why);
         self.health.stopped(why);
+        self.feeds.stop();
         if !closed {
             tracing::error!(why, "the store has stopped");
             if let Some(on_fatal) = &self.options.on_fatal {

@@ -3,7 +3,7 @@
 use super::Inner;
 use crate::batch::Batch;
 use crate::commit::{Commit, Write};
-use crate::engine::{Root, Verdict, apply, row_bytes};
+use crate::engine::{Recorder, Root, Verdict, apply_recorded, row_bytes};
 use crate::error::SubmitError;
 use std::sync::atomic::Ordering;
 
@@ -21,6 +21,9 @@ impl Inner {
     }
 
     pub(super) fn commit_now(&self, commit: Commit, turn: u64) -> Result<(u64, Verdict), SubmitError> {
+        if let Some(why) = self.health.is_stopped() {
+            return Err(SubmitError::Stopped { why });
+        }
         let mut root = loop {
             self.turn.wait(turn);
             let root = self.newest.begin(commit.writes.len());
@@ -62,9 +65,16 @@ impl Inner {
         Err(SubmitError::MemoryFull { needed, used, max })
     }
 
+    /// Applies one commit, counts how it ended and tells those who watch.
     pub(crate) fn apply_counted(&self, root: &mut Root, index: u64, commit: Commit) -> Verdict {
         let guard = AbortOnPanic;
-        let verdict = apply(root, index, commit);
+        let mut recorder = self.feeds.watched().map(|classes| Recorder { classes, changes: Vec::new() });
+        let verdict = apply_recorded(root, index, commit, recorder.as_mut());
+        if let Some(recorder) = recorder {
+            // Whoever is told of a change finds it in a snapshot.
+            self.newest.answer(root);
+            self.feeds.push(index, recorder.changes);
+        }
         std::mem::forget(guard);
         self.count(&verdict);
         verdict

@@ -1,6 +1,7 @@
 //! A small schema the tests share: accounts with a unique name and an ordered owner, numbered notes, a ledger without
 //! indexes.
 #![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "outside a test module clippy does not know a test")]
 
 use skein_store::{
     Class, ClassId, ClassKind, Isolation, Key, Mode, Options, Outcome, Row, Schema, Store, Type, Value,
