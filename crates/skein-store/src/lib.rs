@@ -13,6 +13,7 @@ mod key;
 mod log;
 mod newest;
 mod object;
+mod offline;
 mod row;
 mod scan;
 mod schema;
@@ -39,6 +40,7 @@ pub use transaction::{Isolation, Mode, Objects, Outcome, Savepoint, TransactErro
 pub use ddl::{DDL_BYTES_MAX, DDL_FAULTS_MAX, DdlFault, DdlFaults};
 pub use key::{KEY_INLINE_BYTES_MAX, Key, KeyBuilder};
 pub use object::{FieldType, KeyType, Object, ObjectKey};
+pub use offline::{FileReport, ReadError, Report, read, verify};
 pub use row::{ROW_FORMAT, Row, RowFault, RowFaultKind, RowReader, RowWriter};
 pub use schema::{
     CATALOGUE_FORMAT, CLASSES_MAX, CatalogueFault, Class, ClassBuilder, ClassId, ClassKind, EvolveFault,

@@ -2,7 +2,7 @@
 //!
 //! The checker knows nothing of the store. So that it is not blind, the same histories are also judged at the next
 //! stricter level, where the anomalies that the store's level allows must show.
-#![expect(clippy::unwrap_used, reason = "a failed expectation ends the test that stated it")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed expectation ends the test that stated it")]
 
 #[path = "histories/lists.rs"]
 mod lists;

@@ -2,7 +2,7 @@
 //!
 //! Each scenario says what it expects at each level, is run in memory and on a log, and makes a line of the
 //! table in docs/store/isolation.md, which must be what the runs gave.
-#![expect(clippy::unwrap_used, reason = "a failed expectation ends the test that stated it")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed expectation ends the test that stated it")]
 
 #[path = "isolation/fixture.rs"]
 mod fixture;

@@ -111,6 +111,18 @@ fn damaged_rows_are_refused_with_the_field() {
 }
 
 #[test]
+fn integers_end_at_their_tenth_byte() {
+    let class = Class::builder("A", 1, ClassKind::Local).field("id", Type::U64).primary(&["id"]).build();
+    let class = class.expect("the class is sound");
+    let row = |end: &[u8]| [&[1][..], &[0xff; 9], end].concat();
+    assert_eq!(class.decode_row(&row(&[0x01])), Ok(vec![Value::U64(u64::MAX)]));
+    for end in [&[0x02][..], &[0x81, 0x01], &[0x80, 0x01], &[0x81, 0x80, 0x01]] {
+        let fault = class.decode_row(&row(end)).expect_err("the integer has more than 64 bits");
+        assert_eq!(fault.kind(), RowFaultKind::BadInteger, "{end:?}");
+    }
+}
+
+#[test]
 fn values_of_other_types_are_refused() {
     let class = account();
     assert!(matches!(class.encode_row(&[]), Err(ValueFault::Count { given: 0, .. })));
@@ -284,5 +296,13 @@ mod catalogue {
         }
         bytes[0] = CATALOGUE_FORMAT + 1;
         assert_eq!(Schema::from_bytes(&bytes), Err(CatalogueFault::UnknownFormat { found: 2 }));
+    }
+
+    #[test]
+    fn types_that_lie_too_deep_are_damage() {
+        let mut bytes = vec![CATALOGUE_FORMAT, 1, b'd', 1, 1, 1, b'A', 0, 1, 1, b'f'];
+        bytes.resize(100_000, 33);
+        let read = Schema::from_bytes(&bytes);
+        assert!(matches!(read, Err(CatalogueFault::Damaged { offset: 15 })), "{read:?}");
     }
 }

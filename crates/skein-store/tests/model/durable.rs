@@ -1,0 +1,120 @@
+//! The same on a log: closed and opened again at any time, replayed from the log alone and from snapshots, and with
+//! losses of power at any operation of the disk.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use skein_store::{Durability, Options, Store};
+use skein_testkit::Numbers;
+use skein_wal::disk::FaultyDisk;
+
+use super::classes::schema;
+use super::on_random_operations;
+use super::operations::{Operation, operation};
+use super::run::{Open, Run};
+
+fn options(disk: &FaultyDisk) -> Options {
+    let mut options = Options::durable("/data");
+    options.disk = Arc::new(disk.clone());
+    options.segment_bytes = 64 << 10;
+    options
+}
+
+fn opening(options: Options) -> Open {
+    Box::new(move || Store::open(schema(), options.clone()).unwrap())
+}
+
+fn check(operations: &[Operation], options: Options) {
+    let mut run = Run::on_files(opening(options));
+    operations.iter().for_each(|operation| run.step(operation));
+    run.finish();
+}
+
+#[test]
+fn what_is_closed_and_opened_again_is_the_same() {
+    on_random_operations(100, |operations| check(operations, options(&FaultyDisk::new())));
+}
+
+#[test]
+fn snapshots_beside_writers_change_nothing() {
+    on_random_operations(60, |operations| {
+        let mut options = options(&FaultyDisk::new());
+        options.snapshot_after_log_bytes = 300;
+        check(operations, options);
+    });
+}
+
+#[test]
+fn what_is_synced_later_is_there_when_it_was_closed() {
+    on_random_operations(60, |operations| {
+        let mut options = options(&FaultyDisk::new());
+        options.durability = Durability::WalAsync { sync_interval: std::time::Duration::from_secs(3600) };
+        check(operations, options);
+    });
+}
+
+/// The snapshot files of a disk by name. They hold every row with its version, the numbers of the classes and the index.
+fn snapshots(disk: &FaultyDisk) -> Vec<(PathBuf, Vec<u8>)> {
+    let is_snapshot = |path: &PathBuf| path.to_string_lossy().contains("snapshot");
+    disk.paths().into_iter().filter(is_snapshot).map(|path| (path.clone(), disk.content(&path))).collect()
+}
+
+#[test]
+fn a_replay_gives_the_same_state_byte_for_byte() {
+    on_random_operations(60, |operations| {
+        let disk = FaultyDisk::new();
+        let store = Store::open(schema(), options(&disk)).unwrap();
+        let mut run = Run::in_memory(store.clone());
+        operations.iter().for_each(|operation| run.step(operation));
+        run.finish();
+        let copy = disk.fork();
+        store.checkpoint().unwrap();
+        let replayed = Store::open(schema(), options(&copy)).unwrap();
+        assert_eq!(replayed.stats().bytes, store.stats().bytes, "the account of memory is the same");
+        replayed.checkpoint().unwrap();
+        let (written, again) = (snapshots(&disk), snapshots(&copy));
+        assert!(!written.is_empty(), "there is a snapshot among {:?}", disk.paths());
+        assert!(written == again, "the replayed state differs");
+    });
+}
+
+/// How often the power fails under one list of operations.
+const LOSSES: u64 = 3;
+
+#[test]
+fn losses_of_power_keep_what_was_answered_and_halve_nothing() {
+    let mut runner = TestRunner::deterministic();
+    for seed in 0..200 {
+        let operations = vec(operation(), 20..150).new_tree(&mut runner).unwrap().current();
+        let mut numbers = Numbers::new(seed);
+        let disk = FaultyDisk::new();
+        let mut options = options(&disk);
+        if numbers.one_in(2) {
+            options.snapshot_after_log_bytes = 300;
+        }
+        let mut run = Run::in_memory(Store::open(schema(), options.clone()).unwrap());
+        run.power_may_fail = true;
+        for part in operations.chunks(operations.len().div_ceil(usize::try_from(LOSSES).unwrap())) {
+            disk.cut_power_at(disk.operations() + numbers.below(part.len() as u64 * 2));
+            part.iter().for_each(|operation| run.step(operation));
+            lose(&disk, &mut numbers);
+            if numbers.one_in(3) {
+                // The power fails again while the store is being brought back.
+                disk.cut_power_at(disk.operations() + numbers.below(6));
+                drop(Store::open(schema(), options.clone()));
+                lose(&disk, &mut numbers);
+            }
+            let store = Store::open(schema(), options.clone());
+            run = run.resume(store.unwrap_or_else(|fault| panic!("seed {seed}: {fault}")));
+        }
+    }
+}
+
+/// Turns the power off and on: everything that was not synced is gone, or some of it, or nothing.
+fn lose(disk: &FaultyDisk, numbers: &mut Numbers) {
+    let keep = numbers.below(4);
+    disk.crash(|_| keep > 0 && (keep > 2 || numbers.one_in(2)));
+}
