@@ -132,11 +132,30 @@ impl Ord for Key {
         match (&self.0, &other.0) {
             // Zero padding compares as shorter does, and only bytes 0x00 at the end leave the two equal.
             (Repr::Inline { length: a, bytes: x }, Repr::Inline { length: b, bytes: y }) => {
-                x.cmp(y).then(a.cmp(b))
+                compare_inline(x, y).then(a.cmp(b))
             }
             _ => self.as_slice().cmp(other.as_slice()),
         }
     }
+}
+
+/// Compares as bytes do, by words: a search in a map is mostly this, and a call to compare memory costs more than it.
+#[inline]
+fn compare_inline(left: &[u8; KEY_INLINE_BYTES_MAX], right: &[u8; KEY_INLINE_BYTES_MAX]) -> Ordering {
+    const MIDDLE: usize = 8;
+    let first =
+        |bytes: &[u8; KEY_INLINE_BYTES_MAX]| bytes.first_chunk().map_or(0, |word| u64::from_be_bytes(*word));
+    let middle = |bytes: &[u8; KEY_INLINE_BYTES_MAX]| {
+        bytes.get(MIDDLE..).and_then(<[u8]>::first_chunk).map_or(0, |word| u64::from_be_bytes(*word))
+    };
+    // The last word begins within the middle one: the bytes they share are equal when it is reached.
+    let last =
+        |bytes: &[u8; KEY_INLINE_BYTES_MAX]| bytes.last_chunk().map_or(0, |word| u64::from_be_bytes(*word));
+    let ordering = first(left).cmp(&first(right));
+    if ordering.is_ne() {
+        return ordering;
+    }
+    middle(left).cmp(&middle(right)).then_with(|| last(left).cmp(&last(right)))
 }
 
 impl PartialOrd for Key {

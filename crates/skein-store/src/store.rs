@@ -32,6 +32,7 @@ use std::thread::JoinHandle;
 pub use options::{Durability, OnFatal, Options};
 pub use stats::{ClassStats, Stats};
 
+pub(crate) use memory_path::AbortOnPanic;
 pub(crate) use turn::Turn;
 
 use checkpoint::Checkpoints;

@@ -10,7 +10,7 @@ use crate::commit::encoding::encode_commit;
 use crate::commit::{Commit, Write};
 use crate::engine::Verdict;
 use crate::error::{CommitError, SubmitError};
-use crate::store::{Done, Durability, Inner};
+use crate::store::{AbortOnPanic, Done, Durability, Inner};
 use skein_wal::{AppendFault, Entries, Log};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -54,7 +54,14 @@ impl LogThread {
         }
     }
 
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(self) {
+        // Commits would wait for ever for a thread that is gone.
+        let guard = AbortOnPanic;
+        self.serve();
+        std::mem::forget(guard);
+    }
+
+    fn serve(mut self) {
         let inner = Arc::clone(&self.inner);
         loop {
             let went_well = match inner.queue.next(&inner.turn, self.due()) {

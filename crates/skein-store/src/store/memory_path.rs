@@ -90,8 +90,9 @@ impl Inner {
     }
 }
 
-/// Ends the process when a panic leaves the state half changed: nobody may read it or log on top of it.
-struct AbortOnPanic;
+/// Ends the process when a panic leaves the state half changed, or nobody to answer: nobody may read that state or log on
+/// top of it.
+pub(crate) struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {

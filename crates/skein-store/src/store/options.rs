@@ -57,7 +57,7 @@ impl Options {
             dir: PathBuf::new(),
             disk: Arc::new(RealDisk),
             memory_bytes_max: u64::MAX,
-            snapshot_after_log_bytes: 256 << 20,
+            snapshot_after_log_bytes: 64 << 20,
             segment_bytes: LogOptions::default().segment_bytes,
             feed_changes_max: 100_000,
             feed_bytes_max: 32 << 20,
