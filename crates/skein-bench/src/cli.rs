@@ -133,6 +133,9 @@ struct Common {
     /// Process id of the server: measures its processor time and memory.
     #[arg(long)]
     pid: Option<u32>,
+    /// Open sessions that outlive their connections, so that the server has to keep what waits for them.
+    #[arg(long)]
+    durable: bool,
     /// Start of client ids and topics; one of its own for each run by default.
     #[arg(long, value_name = "TEXT")]
     client_id_prefix: Option<String>,
@@ -228,6 +231,7 @@ impl Common {
             user: self.user,
             password: self.password,
             server_pid: self.pid,
+            durable: self.durable,
             client_id_prefix: self.client_id_prefix,
             quiet: duration("--quiet", self.quiet)?,
             keep_alive_seconds: self.keep_alive,

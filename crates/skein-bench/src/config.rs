@@ -129,6 +129,8 @@ pub struct Config {
     pub user: Option<String>,
     /// Password.
     pub password: Option<String>,
+    /// Whether sessions outlive their connections, so that the server has to keep what waits for them.
+    pub durable: bool,
     /// Process id of the server, for its processor time and memory.
     pub server_pid: Option<u32>,
     /// Start of every client id and topic. `None` makes one that no other run has.
@@ -155,6 +157,7 @@ impl Config {
             window: None,
             user: None,
             password: None,
+            durable: false,
             server_pid: None,
             client_id_prefix: None,
             quiet: Duration::from_secs(5),

@@ -163,7 +163,9 @@ impl Transaction {
         let place = place.filter(|_| savepoint.mark <= self.overlay.undoable());
         let place = place.ok_or(StatementError::SavepointGone)?;
         self.savepoints.truncate(place + 1);
-        self.overlay.rollback_to(savepoint.mark);
+        for (position, key, row) in self.overlay.rollback_to(savepoint.mark) {
+            self.note_write(position, &key, row.as_ref());
+        }
         Ok(())
     }
 

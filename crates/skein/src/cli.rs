@@ -11,7 +11,7 @@ use skein_node::config::split_arguments;
 
 use crate::{
     check_config::CheckConfigArgs, compat::CompatArgs, output::complain, publish::PubArgs, serve::ServeArgs,
-    sessions::SessionsArgs, status::StatusArgs, subscribe::SubArgs, user::UserArgs,
+    sessions::SessionsArgs, status::StatusArgs, store::StoreArgs, subscribe::SubArgs, user::UserArgs,
 };
 
 /// The code of a process that was called wrongly, as clap has it.
@@ -53,6 +53,8 @@ enum Command {
     Subscribe(SubArgs),
     /// Edit the users of an access file
     User(UserArgs),
+    /// Verify, dump or restore what a node that is not running keeps on disk
+    Store(StoreArgs),
     /// Load a server and measure it
     Bench(BenchArgs),
     /// Run a node with the flags and files of another server
@@ -60,7 +62,7 @@ enum Command {
 }
 
 /// Commands that read a configuration, so that flags which set keys are theirs.
-const CONFIGURED: [&str; 2] = ["serve", "check-config"];
+const CONFIGURED: [&str; 3] = ["serve", "check-config", "store"];
 
 /// Reads the command line; `arguments` begins with the name of the program.
 ///
@@ -105,6 +107,7 @@ impl Cli {
             None => self.serve.config.flags = flags,
             Some(Command::Serve(serve)) => serve.config.flags = flags,
             Some(Command::CheckConfig(check)) => check.config.flags = flags,
+            Some(Command::Store(store)) => store.set_flags(flags),
             Some(_) => {
                 if let Some((name, _)) = flags.first() {
                     complain(&format!(
@@ -128,6 +131,7 @@ impl Cli {
             Some(Command::Publish(publish)) => publish.run(),
             Some(Command::Subscribe(subscribe)) => subscribe.run(),
             Some(Command::User(user)) => user.run(),
+            Some(Command::Store(store)) => store.run(),
             Some(Command::Bench(bench)) => Ok(bench.execute()),
             Some(Command::Compat(compat)) => compat.run(),
         }

@@ -19,6 +19,7 @@ mod secret;
 mod serve;
 mod sessions;
 mod status;
+mod store;
 mod subscribe;
 mod user;
 

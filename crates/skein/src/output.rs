@@ -36,6 +36,22 @@ pub(crate) fn print_line(text: &str) -> anyhow::Result<()> {
     print_bytes(format!("{text}\n").as_bytes())
 }
 
+/// Writes much to the standard output, piece by piece.
+pub(crate) fn print_stream(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let written = write(&mut out).and_then(|()| Ok(out.flush()?));
+    // What could not be written is not to be tried again when the buffer goes.
+    drop(out.into_parts());
+    match written {
+        Err(error) => match error.downcast_ref::<io::Error>() {
+            Some(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Err(OutputClosed.into()),
+            Some(_) => Err(error).context("cannot write to the standard output"),
+            None => Err(error),
+        },
+        Ok(()) => Ok(()),
+    }
+}
+
 /// An error with its causes, each said once: some texts have their cause in them already.
 pub(crate) fn in_full(error: &anyhow::Error) -> String {
     let mut text = String::new();

@@ -6,7 +6,7 @@
 
 use super::{Protocol, Qos};
 
-/// What a CONNECT carries. The session is always a clean one.
+/// What a CONNECT carries.
 #[derive(Debug)]
 pub(crate) struct ConnectFields<'a> {
     pub(crate) protocol: Protocol,
@@ -14,7 +14,12 @@ pub(crate) struct ConnectFields<'a> {
     pub(crate) keep_alive_seconds: u16,
     pub(crate) user: Option<&'a str>,
     pub(crate) password: Option<&'a str>,
+    /// Whether the session outlives the connection; otherwise it is a clean one.
+    pub(crate) durable: bool,
 }
+
+/// How long a durable session of MQTT 5 outlives its connection; before, the server decides.
+const DURABLE_EXPIRY_SECS: u32 = 3600;
 
 /// The four acknowledgements that carry only a packet id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +38,18 @@ pub(crate) fn write_connect(out: &mut Vec<u8>, fields: &ConnectFields<'_>) {
         Protocol::V3 => 4,
         Protocol::V5 => 5,
     });
-    let clean = 0b10;
+    let clean = if fields.durable { 0 } else { 0b10 };
     let user = if fields.user.is_some() { 0b1000_0000 } else { 0 };
     let password = if fields.password.is_some() { 0b0100_0000 } else { 0 };
     body.push(clean | user | password);
     body.extend_from_slice(&fields.keep_alive_seconds.to_be_bytes());
-    if fields.protocol == Protocol::V5 {
-        body.push(0);
+    match fields.protocol {
+        Protocol::V3 => {}
+        Protocol::V5 if fields.durable => {
+            body.extend_from_slice(&[5, 0x11]);
+            body.extend_from_slice(&DURABLE_EXPIRY_SECS.to_be_bytes());
+        }
+        Protocol::V5 => body.push(0),
     }
     write_text(&mut body, fields.client_id);
     for text in [fields.user, fields.password].into_iter().flatten() {

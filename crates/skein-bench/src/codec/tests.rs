@@ -20,6 +20,7 @@ fn connect_of_both_versions_matches_the_standard() {
         keep_alive_seconds: 60,
         user: Some("u"),
         password: Some("pw"),
+        durable: false,
     };
     let mut out = Vec::new();
     write_connect(&mut out, &fields);
@@ -28,6 +29,10 @@ fn connect_of_both_versions_matches_the_standard() {
     out.clear();
     write_connect(&mut out, &fields);
     assert_eq!(out, b"\x10\x0F\0\x04MQTT\x05\x02\0\x3C\0\0\x02ab");
+    fields = ConnectFields { durable: true, ..fields };
+    out.clear();
+    write_connect(&mut out, &fields);
+    assert_eq!(out, b"\x10\x14\0\x04MQTT\x05\0\0\x3C\x05\x11\0\0\x0E\x10\0\x02ab");
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub struct Case {
 
 impl Case {
     /// The rows of the reference table.
-    pub const ALL: [&str; 19] = [
+    pub const ALL: [&str; 24] = [
         "pairs-q0-16",
         "pairs-q0-256",
         "pairs-q0-16-w1",
@@ -41,9 +41,14 @@ impl Case {
         "paced-q1-5k",
         "retained-q0-16",
         "idle-q0",
+        "pairs-q1-256-durable",
+        "pairs-q1-256-w1-durable",
+        "pairs-q2-256-durable",
+        "fanout-q1-256-durable",
+        "paced-q1-5k-durable",
     ];
 
-    /// Reads `SHAPE-qN[-BYTES|-RATEk][-wN]`.
+    /// Reads `SHAPE-qN[-BYTES|-RATEk][-wN][-durable]`.
     ///
     /// # Errors
     /// [`BenchError::Setting`] when the name has another form.
@@ -64,6 +69,10 @@ impl Case {
         let qos: u8 = parts.next()?.strip_prefix('q')?.parse().ok().filter(|qos| *qos <= 2)?;
         let mut arguments = vec!["--qos".to_owned(), qos.to_string()];
         for part in parts {
+            if part == "durable" {
+                arguments.push("--durable".to_owned());
+                continue;
+            }
             let (option, value) = if let Some(window) = part.strip_prefix('w') {
                 ("--window", window.parse().ok()?)
             } else if let Some(rate) = part.strip_suffix('k') {

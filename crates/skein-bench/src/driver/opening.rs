@@ -163,6 +163,7 @@ impl Driver<'_> {
             keep_alive_seconds: self.config.keep_alive_seconds,
             user: self.config.user.as_deref(),
             password: self.config.password.as_deref(),
+            durable: self.config.durable,
         };
         write_connect(&mut connection.out, &fields);
         connection

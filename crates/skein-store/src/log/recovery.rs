@@ -27,6 +27,13 @@ pub(crate) struct Recovered {
 }
 
 pub(crate) fn recover(schema: &Schema, options: &Options) -> Result<Recovered, OpenError> {
+    let mut recovered = read_back(options)?;
+    take_schema(&mut recovered.root, schema, &mut recovered.log)?;
+    Ok(recovered)
+}
+
+/// The store as it is in its files, with the schema it was last opened with.
+pub(crate) fn read_back(options: &Options) -> Result<Recovered, OpenError> {
     let directory = Directory::open(Arc::clone(&options.disk), &options.dir, fresh_id())?;
     let newest = SnapshotReader::newest(&directory)?;
     for fault in &newest.set_aside {
@@ -39,7 +46,7 @@ pub(crate) fn recover(schema: &Schema, options: &Options) -> Result<Recovered, O
     let snapshot_index = root.index();
     let mut replayed_bytes = 0;
     let log_options = LogOptions { segment_bytes: options.segment_bytes, ..LogOptions::default() };
-    let (mut log, recovery) = Log::open(&directory, log_options, snapshot_index + 1, &mut |index, entry| {
+    let (log, recovery) = Log::open(&directory, log_options, snapshot_index + 1, &mut |index, entry| {
         replayed_bytes += entry.len() as u64;
         replay(&mut root, index, entry)
     })?;
@@ -49,7 +56,6 @@ pub(crate) fn recover(schema: &Schema, options: &Options) -> Result<Recovered, O
     tracing::info!(snapshot_index, entries = recovery.entries, "recovered the store");
     // The log may have ended before the snapshot; it then goes on behind it.
     root.index = root.index.max(log.next_index() - 1);
-    take_schema(&mut root, schema, &mut log)?;
     Ok(Recovered { root, log, directory, snapshot_bytes, snapshot_index, replayed_bytes })
 }
 

@@ -75,14 +75,19 @@ impl Overlay {
         self.undo.len()
     }
 
-    /// Undoes what was written after the mark.
-    pub(crate) fn rollback_to(&mut self, mark: usize) {
+    /// Undoes what was written after the mark, and gives what was written: where, and the row unless it was a delete.
+    pub(crate) fn rollback_to(&mut self, mark: usize) -> Vec<(u16, Key, Option<Row>)> {
+        let mut undone = Vec::with_capacity(self.undo.len().saturating_sub(mark));
         while self.undo.len() > mark {
-            let Some(Undo { position, key, before }) = self.undo.pop() else { return };
-            if let Some(class) = self.classes.iter_mut().find(|class| class.position == position) {
-                class.set(&key, before);
-            }
+            let Some(Undo { position, key, before }) = self.undo.pop() else { break };
+            let Some(class) = self.classes.iter_mut().find(|class| class.position == position) else {
+                continue;
+            };
+            let written = class.rows.get(&key).and_then(|pending| pending.row.clone());
+            class.set(&key, before);
+            undone.push((position, key, written));
         }
+        undone
     }
 
     /// Gives the blind writes something to rely on, once there is a snapshot to take it from.

@@ -4,7 +4,7 @@
 
 use super::overlay::Pending;
 use super::{Isolation, Mode, Transaction, expectation};
-use crate::commit::{Expect, Read};
+use crate::commit::{Expect, RangeRead, Read};
 use crate::engine::{Direction, KeyRange, Root, index_key};
 use crate::error::StatementError;
 use crate::key::Key;
@@ -144,7 +144,8 @@ impl Transaction {
             Some(Pending { row: None, expect }) => *expect,
             None => {
                 let view = self.view_at_hand();
-                if view.is_some_and(|view| view.stored(usize::from(position), &key).is_some()) {
+                if let Some(view) = view.filter(|view| view.stored(usize::from(position), &key).is_some()) {
+                    self.note_read(&view, position, &key);
                     return Err(duplicate(class, None));
                 }
                 Expect::Absent
@@ -190,7 +191,11 @@ impl Transaction {
         expect: Expect,
     ) -> Result<(), StatementError> {
         if class.indexes.iter().any(|index| index.unique) {
-            self.check_unique(position, class, &key, &row)?;
+            let checked = self.check_unique(position, class, &key, &row);
+            if checked.is_err() {
+                self.note_write(position, &key, Some(&row));
+            }
+            checked?;
         }
         self.overlay.put(position, class, key, Pending { row: Some(row), expect });
         Ok(())
@@ -246,6 +251,21 @@ impl Transaction {
         if self.records() {
             let expect = expectation(view, position, key);
             self.looked.reads.push(Read { class: position, key: key.clone(), expect });
+        }
+    }
+
+    /// A write that is refused, or undone, has told whether its object and its unique keys are there. Nothing but this
+    /// note keeps that from changing, as the write itself would have done.
+    pub(super) fn note_write(&mut self, position: u16, key: &Key, row: Option<&Row>) {
+        let Some(view) = self.view.clone().filter(|_| self.records()) else { return };
+        self.note_read(&view, position, key);
+        let (Some(class), Some(row)) = (view.class(usize::from(position)), row) else { return };
+        for (number, _) in class.class.indexes.iter().enumerate().filter(|(_, index)| index.unique) {
+            let Some(wanted) = index_key(&class.class, number, row) else { continue };
+            let range = KeyRange::prefix(&wanted);
+            let count = class.count(Some(number), &range);
+            let index = u16::try_from(number).expect("a class has fewer than 65536 indexes");
+            self.looked.ranges.lock().push(RangeRead { class: position, index: Some(index), range, count });
         }
     }
 

@@ -3,7 +3,9 @@
 //! Each observation is made by one transaction, which then writes an object apart. Between them another changes what was
 //! observed. The first must be refused; where the other changes something beside it, it must not be.
 
-use skein_store::{Access, Direction, Isolation, KeyRange, ObjectKey, Outcome, Store, Transaction};
+use skein_store::{
+    Access, Direction, Isolation, KeyRange, ObjectKey, Outcome, StatementError, Store, Transaction,
+};
 
 use super::fixture::{Account, BRANCH, OTHER_BRANCH, Person, begin, committed, in_memory};
 
@@ -60,6 +62,55 @@ fn a_lookup() {
 fn an_update_or_delete_that_found_nothing() {
     assert!(!holds(|t| assert!(!t.update(&account(3, BRANCH)).unwrap()), add(3, BRANCH)));
     assert!(!holds(|t| assert!(!t.delete::<Account>(&3).unwrap()), add(3, BRANCH)));
+}
+
+#[test]
+fn an_update_or_delete_that_was_rolled_back() {
+    let update = |t: &mut Transaction| {
+        let savepoint = t.savepoint();
+        assert!(t.update(&account(1, BRANCH)).unwrap());
+        t.rollback_to(&savepoint).unwrap();
+    };
+    assert!(!holds(update, remove(1)));
+    let delete = |t: &mut Transaction| {
+        let savepoint = t.savepoint();
+        assert!(t.delete::<Account>(&1).unwrap());
+        t.rollback_to(&savepoint).unwrap();
+    };
+    assert!(!holds(delete, remove(1)));
+}
+
+#[test]
+fn an_insert_that_was_refused() {
+    let insert = |t: &mut Transaction| {
+        // With a snapshot at hand the statement itself tells.
+        assert!(t.get::<Account>(&2).unwrap().is_some());
+        let refused = t.insert(&account(1, BRANCH)).unwrap_err();
+        assert!(matches!(refused, StatementError::DuplicateKey { .. }), "{refused:?}");
+    };
+    assert!(!holds(insert, remove(1)));
+    assert!(holds(insert, add(4, BRANCH)));
+}
+
+#[test]
+fn an_insert_that_was_carried_out_and_rolled_back() {
+    let insert = |t: &mut Transaction| {
+        assert!(t.get::<Account>(&2).unwrap().is_some());
+        let savepoint = t.savepoint();
+        t.insert(&account(3, BRANCH)).unwrap();
+        t.rollback_to(&savepoint).unwrap();
+    };
+    assert!(!holds(insert, add(3, BRANCH)));
+}
+
+#[test]
+fn a_unique_key_that_was_taken() {
+    let insert = |t: &mut Transaction| {
+        assert!(t.get::<Account>(&2).unwrap().is_some());
+        let refused = t.insert(&Person { id: 2, mail: "ann@example.org".to_owned() }).unwrap_err();
+        assert!(matches!(refused, StatementError::DuplicateKey { .. }), "{refused:?}");
+    };
+    assert!(!holds(insert, |t| assert!(t.delete::<Person>(&1).unwrap())));
 }
 
 #[test]
@@ -133,4 +184,30 @@ fn a_range_that_begins_with_objects_of_ones_own() {
     };
     assert!(!holds(observe, add(3, OTHER_BRANCH)));
     assert!(holds(observe, add(3, BRANCH)));
+}
+
+#[test]
+fn a_unique_key_that_was_free_before_a_rollback() {
+    let insert = |t: &mut Transaction| {
+        assert!(t.get::<Account>(&2).unwrap().is_some());
+        let savepoint = t.savepoint();
+        t.insert(&Person { id: 2, mail: "bob@example.org".to_owned() }).unwrap();
+        t.rollback_to(&savepoint).unwrap();
+    };
+    let take = |id, mail: &'static str| {
+        move |t: &mut Transaction| t.insert(&Person { id, mail: mail.to_owned() }).unwrap()
+    };
+    assert!(!holds(insert, take(3, "bob@example.org")));
+    assert!(!holds(insert, take(2, "cid@example.org")));
+    assert!(holds(insert, take(3, "cid@example.org")));
+}
+
+#[test]
+fn nothing_by_a_blind_write_that_was_rolled_back() {
+    let insert = |t: &mut Transaction| {
+        let savepoint = t.savepoint();
+        t.insert(&account(3, BRANCH)).unwrap();
+        t.rollback_to(&savepoint).unwrap();
+    };
+    assert!(holds(insert, add(3, BRANCH)));
 }

@@ -1,6 +1,7 @@
 //! What the model expects of one transaction: its statements' answers and its commit's outcome.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use skein_store::{Access, Direction, Expect, Isolation, Mode, Outcome, PRIMARY_NAME};
 
@@ -82,7 +83,7 @@ impl Expected {
             None => {
                 let version = self.view_at_hand(current).map_or(0, |view| view.version(table, &key));
                 if version > 0 {
-                    self.perhaps.push(Look::Object(table, key, version));
+                    self.relied_on.push(Look::Object(table, key, version));
                     return Err(PRIMARY_NAME.to_owned());
                 }
                 Expect::Absent
@@ -149,8 +150,10 @@ impl Expected {
         let undone = std::mem::replace(&mut self.overlay, self.savepoints[number].clone());
         // What the undone writes told of the state stays known.
         let Some(base) = &self.base else { return };
-        for (table, key) in undone.into_keys().filter(|key| !self.overlay.contains_key(key)) {
-            self.perhaps.push(Look::Object(table, key.clone(), base.version(table, &key)));
+        for ((table, key), pending) in undone.into_iter().filter(|(key, _)| !self.overlay.contains_key(key)) {
+            self.relied_on.push(Look::Object(table, key.clone(), base.version(table, &key)));
+            let fields = pending.fields.iter();
+            self.relied_on.extend(fields.flat_map(|fields| unique_looks(base, table, fields)));
         }
     }
 
@@ -258,11 +261,15 @@ impl Expected {
         expect: Expect,
     ) -> Result<(), Duplicate> {
         if let Some((index, holder)) = self.unique_holder(current, table, &key, fields) {
-            let view = self.view_at_hand(current);
-            let version = |key: &Fields| view.as_ref().map_or(0, |view| view.version(table, key));
             let name = current.tables[table].class.indexes[index].name.clone();
-            self.perhaps.push(Look::Object(table, holder.clone(), version(&holder)));
-            self.perhaps.push(Look::Object(table, key.clone(), version(&key)));
+            if let Some(base) = &self.base {
+                // An object of its own that holds the key is what it is because of what it relies on itself.
+                if !self.overlay.contains_key(&(table, holder.clone())) {
+                    self.relied_on.push(Look::Object(table, holder.clone(), base.version(table, &holder)));
+                }
+                self.relied_on.push(Look::Object(table, key.clone(), base.version(table, &key)));
+                self.perhaps.extend(unique_looks(base, table, fields));
+            }
             return Err(name);
         }
         self.overlay.insert((table, key), Pending { fields: Some(fields.clone()), expect });
@@ -364,6 +371,20 @@ impl Look {
             }
         }
     }
+}
+
+/// Who holds each of the row's unique keys, if anybody.
+fn unique_looks(base: &State, number: usize, fields: &Fields) -> Vec<Look> {
+    let table = &base.tables[number];
+    let look = |index: usize| {
+        let access = Access::Index(index);
+        let key = table.access_key(access, fields)?;
+        let range = Range::Between(Bound::Included(key.clone()), Bound::Included(key));
+        let holders = table.scan(access, &range, Direction::Forward);
+        let holders = holders.into_iter().map(|(key, stored)| (key, stored.version)).collect();
+        Some(Look::Range(number, access, range, holders))
+    };
+    table.unique().filter_map(look).collect()
 }
 
 fn expect_of(state: &State, table: usize, key: &Fields) -> Expect {

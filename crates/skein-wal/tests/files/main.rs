@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod disk;
 mod fixture;
+mod layout;
 mod log;
 mod model;
 mod snapshot;

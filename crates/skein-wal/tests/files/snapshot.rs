@@ -72,6 +72,43 @@ fn one_that_is_given_up_leaves_nothing_behind() {
 }
 
 #[test]
+fn at_every_budget_a_snapshot_is_there_or_leaves_nothing_behind() {
+    let disk = FaultyDisk::new();
+    let home = directory(&disk);
+    let (mut log, ..) = open(&home, SMALL, 1).expect("a new log");
+    append(&mut log, 4).expect("room");
+    write(&home, 2, &[b"older"]);
+    drop((log, home));
+    let before: Vec<_> = disk.paths().iter().map(|path| (path.clone(), disk.content(path))).collect();
+    let (mut finished, mut given_up) = (0, 0);
+    for room in 0..700 {
+        let disk = disk.fork();
+        disk.set_room(disk.used() + room);
+        let home = directory(&disk);
+        let done = SnapshotWriter::create(&home, 4).and_then(|mut writer| {
+            writer.write_block(&[7; 100])?;
+            writer.finish()
+        });
+        let index = match done {
+            Ok(_) => {
+                finished += 1;
+                4
+            }
+            Err(fault) => {
+                assert!(fault.is_full(), "{fault}");
+                let after: Vec<_> =
+                    disk.paths().iter().map(|path| (path.clone(), disk.content(path))).collect();
+                assert_eq!(after, before);
+                given_up += 1;
+                2
+            }
+        };
+        assert_eq!(newest_index(&home), Some(index));
+    }
+    assert!(finished > 0 && given_up > 600, "{finished} finished, {given_up} given up");
+}
+
+#[test]
 fn whatever_fails_the_older_snapshot_is_there() {
     for operation in [Operation::Create, Operation::Write, Operation::Sync, Operation::Rename] {
         for skip in 0..3 {

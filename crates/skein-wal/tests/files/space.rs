@@ -1,7 +1,7 @@
 //! No room: at every byte budget the log says so, stays whole, and goes on when room returns.
 
 use skein_wal::{
-    AppendFault, OpenFault,
+    AppendFault, LogOptions, OpenFault, Prepare,
     disk::{Failure, FaultyDisk, Operation},
 };
 
@@ -107,4 +107,47 @@ fn renaming_without_room_is_tried_again() {
     drop((log, home));
     disk.crash(|_| false);
     check(&disk, 1024, &Promise { synced_below: 14, given_below: 14, snapshot: None });
+}
+
+#[test]
+fn the_thread_that_prepares_meets_a_full_disk_and_the_log_goes_on_later() {
+    let disk = FaultyDisk::new();
+    let home = directory(&disk);
+    let options = LogOptions { segment_bytes: 4096, prepare: Prepare::Thread };
+    let (mut log, ..) = open(&home, options, 1).expect("a new log");
+    disk.fail_always(Operation::Allocate, Failure::Full);
+    let mut full = 0;
+    for _ in 0..60 {
+        match append(&mut log, 1) {
+            Ok(()) => log.sync().expect("a good disk"),
+            Err(fault) => {
+                assert!(matches!(fault, AppendFault::Full { needed: 4096, .. }), "{fault}");
+                full += 1;
+            }
+        }
+    }
+    assert!(full > 0);
+    disk.heal();
+    for _ in 0..200 {
+        append(&mut log, 1).expect("room again");
+        log.sync().expect("a good disk");
+    }
+    assert!(log.segments() > 2);
+    let next = log.next_index();
+    drop((log, home));
+    disk.crash(|_| false);
+    check(&disk, 4096, &Promise { synced_below: next, given_below: next, snapshot: None });
+}
+
+#[test]
+fn a_log_that_ends_gives_up_preparing_and_frees_the_directory() {
+    let disk = FaultyDisk::new();
+    let options = LogOptions { segment_bytes: 1 << 20, prepare: Prepare::Thread };
+    let home = directory(&disk);
+    let (mut log, ..) = open(&home, options, 1).expect("a new log");
+    append(&mut log, 6000).expect("room");
+    drop((log, home));
+    // The thread held a part of the directory too.
+    let (log, _, entries) = open(&directory(&disk), options, 1).expect("the directory is free");
+    assert_eq!((entries.len(), log.next_index()), (6000, 6001));
 }

@@ -8,6 +8,7 @@ mod node;
 mod pub_sub;
 mod reload;
 mod serve;
+mod store;
 mod texts;
 mod user;
 mod watch;
