@@ -22,5 +22,6 @@ pub use certify::{Verdict, certify};
 pub(crate) use class::{ClassState, Stored, index_key};
 pub(crate) use index::joined;
 pub use memory::{INDEX_ENTRY_BYTES, ROW_BYTES, index_entry_bytes, row_bytes};
+pub(crate) use memory::{weight, weight_max};
 pub use range::{Direction, KeyRange};
 pub use root::Root;

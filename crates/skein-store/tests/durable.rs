@@ -362,3 +362,32 @@ fn a_real_directory_is_for_one_store_at_a_time() {
     drop(store);
     assert_eq!(balance(&Store::open(bank::schema(), Options::durable(&path)).unwrap(), 1), Some(10));
 }
+
+#[test]
+fn the_memory_limit_counts_what_still_waits_for_the_log() {
+    let disk = FaultyDisk::new();
+    let mut options = options(&disk);
+    options.memory_bytes_max = 100_000;
+    let store = Store::open(bank::schema(), options).unwrap();
+    let held = disk.hold_syncs();
+    let (done, refused) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    for id in 0..2000 {
+        let mut batch = store.batch();
+        batch.put(LEDGER, ledger_row(&store, id, 1)).unwrap();
+        let (done, refused) = (Arc::clone(&done), Arc::clone(&refused));
+        store.submit(batch, move |result| {
+            let counter = if result.is_ok() { done } else { refused };
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+    assert!(refused.load(Ordering::Relaxed) > 1000, "refused before anything was written");
+    drop(held);
+    until("the answers", || done.load(Ordering::Relaxed) + refused.load(Ordering::Relaxed) == 2000);
+    let bytes = store.stats().bytes;
+    assert!((80_000..=100_000).contains(&bytes), "{bytes}");
+    let mut batch = store.batch();
+    (0..2000).for_each(|id| batch.delete(LEDGER, key(id)).unwrap());
+    store.commit(batch).unwrap();
+    assert_eq!(store.stats().bytes, 0);
+    put(&store, 0..100).unwrap();
+}

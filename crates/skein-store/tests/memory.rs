@@ -9,6 +9,9 @@ use skein_store::{Class, ClassKind, Options, Schema, Store, Type, Value};
 
 const OBJECTS: u64 = 200_000;
 
+/// The values of the object of this number.
+type Filling = Box<dyn Fn(u64) -> Vec<Value>>;
+
 fn schema() -> Schema {
     let plain = Class::builder("plain", 1, ClassKind::Local)
         .field("id", Type::U64)
@@ -41,7 +44,7 @@ fn fill(store: &Store, class: usize, values: impl Fn(u64) -> Vec<Value>) {
 fn the_account_is_within_a_quarter_of_what_the_process_took() {
     let store = Store::open(schema(), Options::memory()).unwrap();
     let resident = || skein_testkit::memory(std::process::id());
-    let fillings: [(&str, usize, Box<dyn Fn(u64) -> Vec<Value>>); 2] = [
+    let fillings: [(&str, usize, Filling); 2] = [
         (
             "rows of about a hundred bytes",
             0,

@@ -5,8 +5,10 @@
 //! a reader. Keys in random order, as `tests/memory.rs` puts them, took 110 bytes for a row and 80 for an index
 //! entry; that test measures again and fails when the account is off by more than a quarter.
 
+use super::class::index_key;
 use crate::key::{KEY_INLINE_BYTES_MAX, Key};
 use crate::row::Row;
+use crate::schema::Class;
 
 /// Bytes a row costs beside its own bytes and those of a long key.
 pub const ROW_BYTES: u64 = 128;
@@ -24,6 +26,21 @@ pub fn row_bytes(key: &Key, row: &Row) -> u64 {
 #[must_use]
 pub fn index_entry_bytes(key_bytes: usize) -> u64 {
     INDEX_ENTRY_BYTES + outside(key_bytes)
+}
+
+/// The most that a row and its index entries can cost, without reading the row. A byte of it takes at most two in a key,
+/// and a field two more.
+pub(crate) fn weight_max(class: &Class, key: &Key, row: &Row) -> u64 {
+    let fields = |fields: usize| 2 * fields + 2 * row.len() + 8 * fields;
+    let entries = class.indexes.iter().map(|index| index_entry_bytes(fields(index.fields.len()) + key.len()));
+    row_bytes(key, row) + entries.sum::<u64>()
+}
+
+/// What a row and its index entries cost.
+pub(crate) fn weight(class: &Class, key: &Key, row: &Row) -> u64 {
+    let numbers = 0..class.indexes.len();
+    let entries = numbers.filter_map(|number| index_key(class, number, row));
+    row_bytes(key, row) + entries.map(|entry| index_entry_bytes(entry.len() + key.len())).sum::<u64>()
 }
 
 fn outside(key_bytes: usize) -> u64 {

@@ -3,7 +3,7 @@
 use super::{Done, Inner};
 use crate::batch::Batch;
 use crate::commit::{Commit, Write};
-use crate::engine::{Verdict, row_bytes};
+use crate::engine::Verdict;
 use crate::error::{CommitError, SubmitError};
 
 impl Inner {
@@ -32,8 +32,7 @@ impl Inner {
         if max == u64::MAX {
             return Ok(0);
         }
-        let puts = writes.iter().filter_map(|write| write.row.as_ref().map(|row| (write, row)));
-        let grown: u64 = puts.map(|(write, row)| row_bytes(&write.key, row)).sum();
+        let grown = self.grown_max(writes);
         let waiting = self.queue.grown();
         if grown == 0 || self.newest.bytes().saturating_add(waiting).saturating_add(grown) <= max {
             return Ok(grown);

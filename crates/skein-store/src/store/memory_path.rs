@@ -3,7 +3,7 @@
 use super::Inner;
 use crate::batch::Batch;
 use crate::commit::{Commit, Write};
-use crate::engine::{Recorder, Root, Verdict, apply_recorded, row_bytes};
+use crate::engine::{Recorder, Root, Verdict, apply_recorded, weight, weight_max};
 use crate::error::SubmitError;
 use std::sync::atomic::Ordering;
 
@@ -42,27 +42,38 @@ impl Inner {
         judged
     }
 
-    /// Refuses writes that would pass the memory limit. What a put replaces is only looked up near the limit.
+    /// Refuses writes that would pass the memory limit. Rows are only read, and what they replace only looked up, near
+    /// the limit.
     pub(super) fn check_room(&self, root: &Root, writes: &[Write], waiting: u64) -> Result<(), SubmitError> {
         let max = self.options.memory_bytes_max;
-        if max == u64::MAX {
-            return Ok(());
-        }
-        let puts = || writes.iter().filter_map(|write| write.row.as_ref().map(|row| (write, row)));
         let used = root.bytes().saturating_add(waiting);
-        let grown: u64 = puts().map(|(write, row)| row_bytes(&write.key, row)).sum();
-        if grown == 0 || used.saturating_add(grown) <= max {
+        if max == u64::MAX || used.saturating_add(self.grown_max(writes)) <= max {
             return Ok(());
         }
-        let replaced = |write: &Write| root.stored(usize::from(write.class), &write.key);
-        let replaced: u64 = puts()
-            .filter_map(|(write, _)| replaced(write).map(|stored| row_bytes(&write.key, &stored.row)))
-            .sum();
-        let needed = grown.saturating_sub(replaced);
+        let mut needed = 0_u64;
+        for write in writes {
+            let Some((class, row)) = root.class(usize::from(write.class)).zip(write.row.as_ref()) else {
+                continue;
+            };
+            let replaced = class.rows.get(&write.key);
+            let replaced = replaced.map_or(0, |stored| weight(&class.class, &write.key, &stored.row));
+            let weight = weight(&class.class, &write.key, row);
+            needed = needed.saturating_add(weight.saturating_sub(replaced));
+        }
         if needed == 0 || used.saturating_add(needed) <= max {
             return Ok(());
         }
         Err(SubmitError::MemoryFull { needed, used, max })
+    }
+
+    /// The most that the puts among these writes can add to memory.
+    pub(super) fn grown_max(&self, writes: &[Write]) -> u64 {
+        let classes = self.schema.classes();
+        let put = |write: &Write| {
+            let class = classes.get(usize::from(write.class))?;
+            Some(weight_max(class, &write.key, write.row.as_ref()?))
+        };
+        writes.iter().filter_map(put).sum()
     }
 
     /// Applies one commit, counts how it ended and tells those who watch.
