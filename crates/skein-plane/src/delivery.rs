@@ -9,6 +9,8 @@
 //! is on disk, because a client that received it under an id must find the same message under that id later; rows that
 //! are not needed any more are handed out by [`Delivery::take_freed`].
 
+mod inspect;
+
 use std::{collections::VecDeque, num::NonZeroU16, sync::Arc};
 
 use skein_types::{Message, Moment, QoS};
@@ -18,6 +20,8 @@ use crate::{
     matcher::Group,
     wire::DeliveryOptions,
 };
+
+pub use self::inspect::{QueueState, QueuedMessage};
 
 /// Ids are 1 to 65 535 and used round and round.
 const ID_COUNT: u16 = u16::MAX;

@@ -14,6 +14,7 @@
 //!   acknowledged, or by the former if the acknowledgement was faster.
 
 mod commit;
+mod inspect;
 mod journal;
 mod restore;
 mod rows;

@@ -24,7 +24,7 @@ mod subscribe;
 pub mod wire;
 
 pub use acknowledge::Acknowledgement;
-pub use delivery::{Acked, QueueLimits};
+pub use delivery::{Acked, QueueLimits, QueueState, QueuedMessage};
 pub use durable::{Commit, Durable, RestoreError, Restored, RowError, WallClock, schema};
 pub use handle::{Handle, Parting};
 pub use ledger::{DropReason, Ledger, LedgerFigures, Tally, TrafficTally};

@@ -4,16 +4,18 @@
 //! stricter level, where the anomalies that the store's level allows must show.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed expectation ends the test that stated it")]
 
+#[path = "histories/durable.rs"]
+mod durable;
 #[path = "histories/lists.rs"]
 mod lists;
 #[path = "histories/threads.rs"]
 mod threads;
 
 use skein_store::{Isolation, Options, Store};
-use skein_testkit::history::{Level, Outcome, Phenomenon};
+use skein_testkit::history::{Level, Outcome, Phenomenon, Recorder};
 
 use lists::{ElementPerRow, ListPerRow, Lists};
-use threads::{Load, record};
+use threads::{Load, run};
 
 /// In memory a round takes a fraction of a second.
 const IN_MEMORY: Load = Load { threads: 6, transactions: 800 };
@@ -26,7 +28,9 @@ fn check(isolation: Isolation, level: Level, stricter: Option<(Level, Phenomenon
     let mut shown = stricter.is_none();
     for round in 0..ROUNDS_MAX {
         let store = Store::open(lists::schema(), Options::memory()).unwrap();
-        let history = record(&store, isolation, lists, IN_MEMORY, round);
+        let recorder = Recorder::new();
+        run(&store, &recorder, isolation, lists, IN_MEMORY, round);
+        let history = recorder.history();
         let committed = history.transactions.iter().filter(|t| t.outcome == Outcome::Committed).count();
         assert!(committed * 10 > history.transactions.len(), "only {committed} transactions were committed");
         history.check(level).assert_legal();

@@ -10,6 +10,10 @@ mod classes;
 mod durable;
 #[path = "model/expected.rs"]
 mod expected;
+#[path = "model/follow.rs"]
+mod follow;
+#[path = "model/numbers.rs"]
+mod numbers;
 #[path = "model/operations.rs"]
 mod operations;
 #[path = "model/reference.rs"]

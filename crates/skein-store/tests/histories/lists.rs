@@ -15,10 +15,10 @@ struct List {
 
 #[derive(Object, Clone, Debug, PartialEq)]
 #[class(code = 2, primary(list, position))]
-struct Element {
-    list: u64,
-    position: u64,
-    value: u64,
+pub(crate) struct Element {
+    pub(crate) list: u64,
+    pub(crate) position: u64,
+    pub(crate) value: u64,
 }
 
 pub(crate) fn schema() -> Schema {

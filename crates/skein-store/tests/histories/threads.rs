@@ -4,7 +4,7 @@ use std::thread;
 
 use skein_store::{CommitError, Isolation, Mode, Outcome, StatementError, Store, Transaction};
 use skein_testkit::Numbers;
-use skein_testkit::history::{self, History, Recorder, Recording};
+use skein_testkit::history::{self, Recorder, Recording};
 
 use super::lists::Lists;
 
@@ -21,26 +21,34 @@ pub(crate) struct Load {
     pub(crate) transactions: u64,
 }
 
-/// Runs the load and returns its history.
-pub(crate) fn record(
+/// Every list that a load uses.
+pub(crate) fn all_lists(load: Load) -> std::ops::Range<u64> {
+    0..load.transactions.div_ceil(TRANSACTIONS_PER_LISTS) * LISTS
+}
+
+/// Runs the load, each thread until its store stops.
+pub(crate) fn run(
     store: &Store,
+    recorder: &Recorder,
     isolation: Isolation,
     lists: &dyn Lists,
     load: Load,
     seed: u64,
-) -> History {
-    let recorder = Recorder::new();
+) {
     thread::scope(|scope| {
         for process in 0..load.threads {
-            let recorder = &recorder;
             scope.spawn(move || {
                 let numbers = Numbers::new(seed * 1_000 + process);
-                let mut client = Client { store, isolation, lists, recorder, process, numbers, values: 0 };
-                (0..load.transactions).for_each(|number| client.transaction(number));
+                let mut client =
+                    Client { store, isolation, lists, recorder, process, numbers, seed, values: 0 };
+                for number in 0..load.transactions {
+                    if client.transaction(number) == history::Outcome::Unknown {
+                        return;
+                    }
+                }
             });
         }
     });
-    recorder.history()
 }
 
 struct Client<'a> {
@@ -50,11 +58,12 @@ struct Client<'a> {
     recorder: &'a Recorder,
     process: u64,
     numbers: Numbers,
+    seed: u64,
     values: u64,
 }
 
 impl Client<'_> {
-    fn transaction(&mut self, number: u64) {
+    fn transaction(&mut self, number: u64) -> history::Outcome {
         let mode = match self.numbers.below(20) {
             0 => Mode::Exclusive,
             1..=4 => Mode::ReadOnly,
@@ -67,12 +76,15 @@ impl Client<'_> {
             let key = first_list + self.numbers.below(LISTS);
             if self.step(&mut transaction, &mut recording, mode, key).is_err() {
                 transaction.rollback();
-                return recording.end(history::Outcome::Aborted);
+                recording.end(history::Outcome::Aborted);
+                return history::Outcome::Aborted;
             }
             // Threads meet between their steps even where there are fewer processors than threads.
             thread::yield_now();
         }
-        recording.end(outcome(transaction.commit()));
+        let outcome = outcome(transaction.commit());
+        recording.end(outcome);
+        outcome
     }
 
     fn step(
@@ -86,14 +98,14 @@ impl Client<'_> {
             recording.read(key, self.lists.read(transaction, key)?);
             return Ok(());
         }
+        // Unique over all threads and over all runs with other seeds.
         self.values += 1;
-        // Unique over all threads.
-        let value = self.values * 1_000 + self.process;
+        let value = (self.seed * 1_000_000 + self.values) * 100 + self.process;
         recording.append(key, value);
         if self.numbers.one_in(8) {
             // What was rolled back in a transaction that goes on is as if it had not been.
             let savepoint = transaction.savepoint();
-            self.lists.append(transaction, key, value + 500)?;
+            self.lists.append(transaction, key, value + 50)?;
             transaction.rollback_to(&savepoint)?;
         }
         self.lists.append(transaction, key, value)

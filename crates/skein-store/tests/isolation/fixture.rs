@@ -1,9 +1,12 @@
 //! The classes, the stores and the words of the scenarios.
 
+use std::sync::Arc;
+
 use skein_store::{
     Access, Direction, Isolation, KeyRange, Mode, Object, ObjectKey, Options, Outcome, Schema, Store,
     Transaction,
 };
+use skein_wal::disk::FaultyDisk;
 
 pub(crate) const LEVELS: [Isolation; 3] =
     [Isolation::ReadCommitted, Isolation::RepeatableRead, Isolation::Serializable];
@@ -55,6 +58,14 @@ pub(crate) struct Scenario {
 /// A store in memory with accounts 1 and 2 of 100 each.
 pub(crate) fn in_memory() -> Store {
     filled(Options::memory())
+}
+
+/// The same on a log, on a disk in memory.
+pub(crate) fn on_a_log() -> Store {
+    let mut options = Options::durable("/data");
+    options.disk = Arc::new(FaultyDisk::new());
+    options.segment_bytes = 64 << 10;
+    filled(options)
 }
 
 fn filled(options: Options) -> Store {

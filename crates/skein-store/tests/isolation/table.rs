@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::fixture::{LEVELS, Scenario, Seen, in_memory};
+use super::fixture::{LEVELS, Scenario, Seen, in_memory, on_a_log};
 use super::{objects, ranges};
 
 const HEAD: &str = "\
@@ -44,6 +44,16 @@ fn each_level_prevents_what_it_promises() {
     for scenario in scenarios() {
         for (isolation, expected) in LEVELS.into_iter().zip(scenario.expected) {
             let seen = (scenario.run)(&in_memory(), isolation);
+            assert_eq!(seen, expected, "{} at {isolation:?}", scenario.name);
+        }
+    }
+}
+
+#[test]
+fn a_log_changes_nothing() {
+    for scenario in scenarios() {
+        for (isolation, expected) in LEVELS.into_iter().zip(scenario.expected) {
+            let seen = (scenario.run)(&on_a_log(), isolation);
             assert_eq!(seen, expected, "{} at {isolation:?}", scenario.name);
         }
     }

@@ -9,11 +9,13 @@ use skein_store::{
 
 use super::classes::ENTRY;
 use super::expected::{Duplicate, Expected};
+use super::follow::Follower;
 use super::operations::{BatchWrite, Operation, SLOTS, Scan as Wanted, Statement};
 use super::reference::{Fields, Range, State, Stored, Table, UNANSWERED};
 
 pub(crate) struct Run {
     store: Store,
+    follower: Follower,
     state: State,
     slots: [Option<Running>; SLOTS],
     /// Snapshots that were taken, and the states they must still show.
@@ -45,8 +47,10 @@ impl Run {
         let mut state = State::empty(store.schema());
         state.index = store.applied_index();
         let slots = std::array::from_fn(|_| None);
+        let follower = Follower::of(&store);
         Self {
             store,
+            follower,
             state,
             slots,
             snapshots: Vec::new(),
@@ -111,10 +115,17 @@ impl Run {
     /// Looks at everything once more, at what was held as well.
     pub(crate) fn finish(mut self) {
         self.open_again();
-        compare(&self.store.snapshot(), &self.state);
+        self.compare();
         for (snapshot, state) in &self.snapshots {
             compare(snapshot, state);
         }
+    }
+
+    #[track_caller]
+    fn compare(&mut self) {
+        let snapshot = self.store.snapshot();
+        compare(&snapshot, &self.state);
+        self.follower.follow(&snapshot);
     }
 
     fn begin(&self, mode: Mode, isolation: Isolation) -> Running {
@@ -134,7 +145,7 @@ impl Run {
                 self.stopped = Some(running.expected.carried_out(&self.state));
             }
         }
-        compare(&self.store.snapshot(), &self.state);
+        self.compare();
     }
 
     /// After the power failed and came back: everything that was answered is there, and what was not is there whole or
@@ -151,6 +162,7 @@ impl Run {
         }
         compare(&snapshot, &self.state);
         self.state.index = snapshot.index();
+        self.follower = Follower::of(&store);
         self.store = store;
         self
     }
@@ -201,7 +213,7 @@ impl Run {
                 self.stopped = Some(Some(carried_out(self.state.clone(), UNANSWERED)));
             }
         }
-        compare(&self.store.snapshot(), &self.state);
+        self.compare();
     }
 
     fn open_again(&mut self) {
@@ -212,8 +224,9 @@ impl Run {
         // The directory is locked until the last handle is gone.
         self.store = Store::open(self.store.schema().clone(), Options::memory()).unwrap();
         self.store = open();
+        self.follower = Follower::of(&self.store);
         assert_eq!(self.store.applied_index(), index);
-        compare(&self.store.snapshot(), &self.state);
+        self.compare();
     }
 }
 
