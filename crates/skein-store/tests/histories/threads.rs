@@ -82,7 +82,10 @@ impl Client<'_> {
             // Threads meet between their steps even where there are fewer processors than threads.
             thread::yield_now();
         }
-        let outcome = outcome(transaction.commit());
+        let told = transaction.commit();
+        let conflict = matches!(told, Ok(Outcome::Conflict { .. } | Outcome::DuplicateKey { .. }));
+        assert!(!(conflict && mode == Mode::Exclusive), "an exclusive transaction ended as {told:?}");
+        let outcome = outcome(told);
         recording.end(outcome);
         outcome
     }
