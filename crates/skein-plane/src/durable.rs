@@ -19,6 +19,7 @@ mod journal;
 mod restore;
 mod rows;
 mod schema;
+mod users;
 
 use std::sync::{
     Arc,
@@ -35,6 +36,7 @@ pub use self::{
     restore::{RestoreError, Restored},
     rows::RowError,
     schema::schema,
+    users::{AccessChangeError, NewPassword, StoredRule, StoredUser, UserChange},
 };
 
 /// Where durable things are kept, and how moments of this run are written there.
