@@ -10,7 +10,7 @@ use crate::engine::Change;
 use crate::schema::ClassId;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use hub::Hub;
 
@@ -66,8 +66,11 @@ impl Feed {
     }
 
     fn next_within(&mut self, timeout: Duration) -> Result<Option<Change>, FeedError> {
+        let due = (!timeout.is_zero()).then(|| Instant::now().checked_add(timeout)).flatten();
         while self.read.is_empty() {
-            let Some(commit) = self.hub.commit(self.next, timeout)? else { return Ok(None) };
+            // Commits to classes that only others watch come and go meanwhile.
+            let left = due.map_or(timeout, |due| due.saturating_duration_since(Instant::now()));
+            let Some(commit) = self.hub.commit(self.next, left)? else { return Ok(None) };
             self.next += 1;
             self.read.extend(commit.iter().filter(|change| self.ids.contains(&change.class)).cloned());
         }

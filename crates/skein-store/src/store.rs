@@ -21,7 +21,7 @@ use crate::log::queue::Queue;
 use crate::log::recovery::recover;
 use crate::log::thread::LogThread;
 use crate::newest::Newest;
-use crate::schema::{ClassId, Schema};
+use crate::schema::{Class, ClassId, Schema};
 use crate::snapshot::Snapshot;
 use crate::transaction::{Isolation, Mode, Transaction};
 use parking_lot::Mutex;
@@ -65,6 +65,8 @@ pub(crate) struct Inner {
     pub(crate) feeds: Arc<Hub>,
     /// Per class: the next automatic number.
     numbers: Vec<AtomicU64>,
+    /// The positions of the classes that have such numbers.
+    numbered: Vec<usize>,
     pub(crate) counters: Counters,
 }
 
@@ -145,7 +147,8 @@ impl Store {
     }
 
     /// The next number of a class that is numbered by the store, for batches; 0 when the class is unknown. A number is
-    /// never given twice, also when what it was taken for is not committed.
+    /// never given twice, also when what it was taken for is not committed, and lies above all that were committed
+    /// before.
     #[must_use]
     pub fn next_id(&self, class: ClassId) -> u64 {
         self.position(class).map_or(0, |position| self.next_number(position))
@@ -253,6 +256,8 @@ impl Store {
 impl Inner {
     fn new(root: Root, options: Options, checkpoints: Option<Checkpoints>) -> Inner {
         let numbers = root.classes.iter().map(|class| AtomicU64::new(class.auto_next)).collect();
+        let has_numbers = |(position, class): (usize, &Arc<Class>)| class.primary.auto.then_some(position);
+        let numbered = root.schema().classes().iter().enumerate().filter_map(has_numbers).collect();
         let feeds = Hub::new(root.classes.len(), options.feed_changes_max, options.feed_bytes_max);
         Inner {
             feeds: Arc::new(feeds),
@@ -264,6 +269,7 @@ impl Inner {
             health: Health::default(),
             checkpoints,
             numbers,
+            numbered,
             counters: Counters::default(),
         }
     }

@@ -6,8 +6,10 @@ mod bank;
 
 use bank::{ACCOUNT, LEDGER, account, key, ledger_row, open, row};
 use skein_store::{Change, Feed, FeedError, Isolation, Mode, Options, Outcome, Store};
+use skein_testkit::DEADLINE;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 fn rest(feed: &mut Feed) -> Vec<Change> {
     std::iter::from_fn(|| feed.try_next().unwrap()).collect()
@@ -122,4 +124,23 @@ fn a_feed_ends_with_its_store() {
     store.close();
     assert_eq!(feed.next(Duration::from_secs(5)).unwrap().unwrap().index, 1);
     assert_eq!(feed.next(Duration::from_secs(5)).unwrap_err(), FeedError::Stopped);
+}
+
+#[test]
+fn commits_to_classes_of_others_do_not_stretch_the_timeout() {
+    let store = open();
+    let now = store.applied_index();
+    let _others = store.watch(now, &[LEDGER]).unwrap();
+    let mut quiet = store.watch(now, &[ACCOUNT]).unwrap();
+    let (start, done) = (Instant::now(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) && start.elapsed() < DEADLINE {
+                ledger(&store, 1, 1);
+            }
+        });
+        assert_eq!(quiet.next(Duration::from_millis(50)).unwrap(), None);
+        done.store(true, Ordering::Release);
+    });
+    assert!(start.elapsed() < DEADLINE, "it waited as long as others committed");
 }

@@ -8,6 +8,8 @@
 mod classes;
 #[path = "model/durable.rs"]
 mod durable;
+#[path = "model/evolution.rs"]
+mod evolution;
 #[path = "model/expected.rs"]
 mod expected;
 #[path = "model/follow.rs"]

@@ -34,6 +34,10 @@ use crate::{
 /// A buffer for frames that grew beyond this is given back after use.
 const SCRATCH_BYTES_KEPT: usize = 4 << 20;
 
+/// The first segment of a log; each one after it is so many times larger, up to the full size.
+const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
+const SEGMENT_GROWTH: u64 = 4;
+
 /// The next segment is prepared when the present one is full to this part. Early, because at full speed writing the
 /// zeroes takes longer than filling half a segment; not at once, so that a log that hardly grows has one segment.
 const PREPARE_FROM_PART: u64 = 8;
@@ -41,7 +45,7 @@ const PREPARE_FROM_PART: u64 = 8;
 /// Settings of a log.
 #[derive(Clone, Copy, Debug)]
 pub struct LogOptions {
-    /// Bytes of a segment; a frame that is larger gets a segment of its own size.
+    /// Bytes of a full-sized segment; the first ones are smaller, and a frame that is larger gets a segment of its own size.
     pub segment_bytes: u64,
     /// Who prepares the next segment.
     pub prepare: Prepare,
@@ -174,7 +178,8 @@ impl Log {
     /// # Errors
     /// There is no room, or the disk refuses. The log itself is not touched.
     pub fn prepare(&mut self) -> Result<(), Fault> {
-        self.preparer.prepare_now(&self.directory, self.options.segment_bytes)
+        let bytes = self.next_segment_bytes();
+        self.preparer.prepare_now(&self.directory, bytes)
     }
 
     /// The index the next entry gets.
@@ -195,6 +200,11 @@ impl Log {
     /// Number of segments.
     pub fn segments(&self) -> usize {
         self.sealed.len().saturating_add(1)
+    }
+
+    /// Segments grow up to their full size, so that a small store is small.
+    fn next_segment_bytes(&self) -> u64 {
+        self.active.capacity.saturating_mul(SEGMENT_GROWTH).min(self.options.segment_bytes)
     }
 
     fn check_append(&self, first_index: u64, entries: Entries<'_>) -> Result<(), AppendFault> {
@@ -253,7 +263,7 @@ impl Log {
 
     /// Seals the present segment and goes on with the next one, which has room for a frame.
     fn roll(&mut self, frame_bytes: u64) -> Result<(), AppendFault> {
-        let needed = self.options.segment_bytes.max(CONTENT_OFFSET.saturating_add(frame_bytes));
+        let needed = self.next_segment_bytes().max(CONTENT_OFFSET.saturating_add(frame_bytes));
         let prepared = match self.preparer.take(&self.directory, needed) {
             Ok(prepared) => prepared,
             Err(fault) => return Err(self.roll_fault(fault, needed)),
@@ -304,7 +314,8 @@ impl Log {
         if self.options.prepare == Prepare::Thread
             && self.active.offset > self.active.capacity / PREPARE_FROM_PART
         {
-            self.preparer.start(&self.directory, self.options.segment_bytes);
+            let bytes = self.next_segment_bytes();
+            self.preparer.start(&self.directory, bytes);
         }
     }
 
@@ -313,6 +324,12 @@ impl Log {
         let why = format!("cannot {action} {}: {error}", path.display());
         self.broken = Some(why.clone());
         why
+    }
+}
+
+impl LogOptions {
+    fn first_segment_bytes(self) -> u64 {
+        self.segment_bytes.clamp(CONTENT_OFFSET, FIRST_SEGMENT_BYTES)
     }
 }
 

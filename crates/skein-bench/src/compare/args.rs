@@ -50,8 +50,9 @@ pub struct CompareArgs {
 }
 
 /// Known servers with the places where they usually are.
-const USUAL: [(&str, &str); 6] = [
+const USUAL: [(&str, &str); 7] = [
     ("skein", "target/release/skein"),
+    ("skein-disk", "target/release/skein"),
     ("flashmq", "/usr/bin/flashmq"),
     ("mosquitto", "/usr/sbin/mosquitto"),
     ("nats", "/usr/sbin/nats-server"),

@@ -87,8 +87,21 @@ impl Inner {
             self.feeds.push(index, recorder.changes);
         }
         std::mem::forget(guard);
+        self.pass_over_numbers(root);
         self.count(&verdict);
         verdict
+    }
+
+    /// A number that was chosen for an object must not be given to another.
+    fn pass_over_numbers(&self, root: &Root) {
+        for position in &self.numbered {
+            let (Some(class), Some(next)) = (root.class(*position), self.numbers.get(*position)) else {
+                continue;
+            };
+            if next.load(Ordering::Relaxed) < class.auto_next {
+                next.fetch_max(class.auto_next, Ordering::Relaxed);
+            }
+        }
     }
 
     fn count(&self, verdict: &Verdict) {

@@ -1,6 +1,6 @@
 //! The classes of the model tests: one with every shape of index, one that batches may write.
 
-use skein_store::{Class, ClassKind, Schema, Type};
+use skein_store::{Class, ClassKind, Schema, Type, Value};
 
 /// The class with unique indexes, and its position in the schema.
 pub(crate) const ITEM: usize = 0;
@@ -15,7 +15,7 @@ pub(crate) fn schema() -> Schema {
         .field("name", Type::String)
         .field("tag", optional(Type::String))
         .field("code", optional(Type::I16))
-        .field("weight", Type::F64)
+        .field_with_default("weight", Type::F64, Value::F64(2.0))
         .primary(&["id"])
         .ordered("by_group", &["group", "weight"])
         .unique("by_name", &["name"])
@@ -24,8 +24,8 @@ pub(crate) fn schema() -> Schema {
     let entry = Class::builder("entry", 2, ClassKind::Replicated)
         .field("session", Type::String)
         .field("seq", Type::I32)
-        .field("size", Type::U8)
-        .field("payload", Type::Bytes)
+        .field_with_default("size", Type::U8, Value::U8(1))
+        .field_with_default("payload", Type::Bytes, Value::Bytes(bytes::Bytes::from_static(b"\xff")))
         .primary(&["session", "seq"])
         .ordered("by_size", &["size"])
         .hash("by_payload", &["payload"]);

@@ -113,6 +113,34 @@ fn losses_of_power_keep_what_was_answered_and_halve_nothing() {
     }
 }
 
+#[test]
+fn a_disk_that_fails_now_and_then_loses_nothing_that_was_answered() {
+    let mut runner = TestRunner::deterministic();
+    let mut stopped = 0;
+    for seed in 0..100 {
+        let operations = vec(operation(), 20..150).new_tree(&mut runner).unwrap().current();
+        let mut numbers = Numbers::new(seed);
+        let disk = FaultyDisk::new();
+        let mut options = options(&disk);
+        options.snapshot_after_log_bytes = 500;
+        let mut run = Run::in_memory(Store::open(schema(), options.clone()).unwrap());
+        run.power_may_fail = true;
+        for part in operations.chunks(operations.len().div_ceil(2)) {
+            disk.fail_at_random(seed, 10 + numbers.below(50));
+            part.iter().for_each(|operation| run.step(operation));
+            stopped += u32::from(run.is_stopped());
+            lose(&disk, &mut numbers);
+            // A start on a disk that fails is refused or goes well; it does no harm.
+            drop(Store::open(schema(), options.clone()));
+            disk.heal();
+            lose(&disk, &mut numbers);
+            let store = Store::open(schema(), options.clone());
+            run = run.resume(store.unwrap_or_else(|fault| panic!("seed {seed}: {fault}")));
+        }
+    }
+    assert!(stopped > 20, "only {stopped} stores were stopped by their disk: the test tells little");
+}
+
 /// Turns the power off and on: everything that was not synced is gone, or some of it, or nothing.
 fn lose(disk: &FaultyDisk, numbers: &mut Numbers) {
     let keep = numbers.below(4);

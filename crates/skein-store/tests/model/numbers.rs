@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
 
-use skein_store::{Isolation, Mode, Object, Options, Outcome, Schema, Store};
+use skein_store::{Access, Isolation, KeyRange, Mode, Object, Options, Outcome, Schema, Store};
 use skein_wal::disk::FaultyDisk;
 
 #[derive(Object, Clone, Debug, PartialEq)]
@@ -59,4 +59,22 @@ fn a_number_that_was_used_comes_not_again_after_a_restart() {
         drop(store);
         assert!(add(&open(&disk)) > number);
     }
+}
+
+#[test]
+fn numbers_that_were_chosen_are_passed_over() {
+    let store = open(&FaultyDisk::new());
+    let mut transaction = store.begin(Mode::ReadWrite, Isolation::RepeatableRead);
+    for id in [2, 3, 7] {
+        transaction.insert(&Note { id, text: "chosen".to_owned() }).unwrap();
+    }
+    assert!(matches!(transaction.commit().unwrap(), Outcome::Committed { .. }));
+    let mut batch = store.batch();
+    batch.put_object(&Note { id: 9, text: "chosen".to_owned() }).unwrap();
+    store.commit(batch).unwrap();
+    for _ in 0..10 {
+        add(&store);
+    }
+    let mut reader = store.begin(Mode::ReadOnly, Isolation::default());
+    assert_eq!(reader.count::<Note>(Access::Primary, &KeyRange::all()).unwrap(), 14);
 }

@@ -125,6 +125,13 @@ impl Run {
     fn compare(&mut self) {
         let snapshot = self.store.snapshot();
         compare(&snapshot, &self.state);
+        for class in snapshot.schema().classes() {
+            for (key, row) in snapshot.rows(class.id) {
+                let fields = class.values(row).unwrap();
+                assert_eq!(*row, class.encode_row(&fields).unwrap(), "a row has one encoding");
+                assert_eq!(snapshot.get(class.id, key).as_ref(), Some(row));
+            }
+        }
         self.follower.follow(&snapshot);
     }
 
@@ -146,6 +153,11 @@ impl Run {
             }
         }
         self.compare();
+    }
+
+    /// Whether the store has stopped by itself.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.is_some()
     }
 
     /// After the power failed and came back: everything that was answered is there, and what was not is there whole or
@@ -378,11 +390,6 @@ pub(crate) fn compare(snapshot: &Snapshot, state: &State) {
     assert_eq!(rows_of(snapshot, state), state.rows());
     for table in &state.tables {
         let class = &table.class;
-        for (key, row) in snapshot.rows(class.id) {
-            let fields = class.values(row).unwrap();
-            assert_eq!(*row, class.encode_row(&fields).unwrap(), "a row has one encoding");
-            assert_eq!(snapshot.get(class.id, key).as_ref(), Some(row));
-        }
         let expected = &table.rows;
         assert_eq!(snapshot.len(class.id), expected.len());
         let accesses = (0..class.indexes.len()).map(Access::Index).chain([Access::Primary]);

@@ -102,7 +102,7 @@ impl Log {
         next_index: u64,
     ) -> Result<Log, Fault> {
         let mut preparer = Preparer::default();
-        let prepared = preparer.take(directory, options.segment_bytes.max(super::CONTENT_OFFSET))?;
+        let prepared = preparer.take(directory, options.first_segment_bytes())?;
         let header = Header { kind: Kind::Segment, store: directory.store(), sequence, index: next_index };
         let active = prepared.activate(directory, header).map_err(|(_, fault)| fault)?;
         Ok(Log {
