@@ -44,7 +44,7 @@ fn on_random_operations(cases: u32, check: impl Fn(&[operations::Operation])) {
 
 #[test]
 fn in_memory_the_store_does_what_the_model_does() {
-    on_random_operations(400, |operations| {
+    on_random_operations(1_000, |operations| {
         let mut run = Run::in_memory(Store::open(classes::schema(), Options::memory()).unwrap());
         operations.iter().for_each(|operation| run.step(operation));
         run.finish();

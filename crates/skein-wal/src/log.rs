@@ -20,7 +20,7 @@ pub use self::open::{Cut, Recovery};
 pub(crate) use self::open::{check_follows, first_segment, reaches_back_to};
 pub(crate) use self::segment::{Walk, walk_for_verify};
 use self::{
-    prepare::{Prepared, Preparer},
+    prepare::{Filling, Prepared, Preparer},
     segment::SegmentInfo,
 };
 use crate::{
@@ -41,6 +41,9 @@ const SEGMENT_GROWTH: u64 = 4;
 /// The next segment is prepared when the present one is full to this part. Early, because at full speed writing the
 /// zeroes takes longer than filling half a segment; not at once, so that a log that hardly grows has one segment.
 const PREPARE_FROM_PART: u64 = 8;
+
+/// From this mean size of frames on, the next segment is only reserved.
+const LARGE_FRAME_BYTES: u64 = 64 << 10;
 
 /// Settings of a log.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +97,9 @@ struct Active {
     /// Where the next frame goes.
     offset: u64,
     capacity: u64,
+    /// Frames written since the segment was opened, and their bytes.
+    frames: u64,
+    frames_bytes: u64,
     salt: Salt,
     /// Whether the last frame is one that says everything before is synced.
     marked: bool,
@@ -237,6 +243,8 @@ impl Log {
         match written {
             Ok(()) => {
                 self.active.offset = self.active.offset.saturating_add(bytes);
+                self.active.frames = self.active.frames.saturating_add(1);
+                self.active.frames_bytes = self.active.frames_bytes.saturating_add(bytes);
                 Ok(())
             }
             // A file system that never overwrites in place may be full even here. What was written of the frame is
@@ -314,8 +322,12 @@ impl Log {
         if self.options.prepare == Prepare::Thread
             && self.active.offset > self.active.capacity / PREPARE_FROM_PART
         {
+            let filling = match self.active.mean_frame_bytes() {
+                ..LARGE_FRAME_BYTES => Filling::Zeroes,
+                _ => Filling::Reserved,
+            };
             let bytes = self.next_segment_bytes();
-            self.preparer.start(&self.directory, bytes);
+            self.preparer.start(&self.directory, bytes, filling);
         }
     }
 
@@ -334,6 +346,10 @@ impl LogOptions {
 }
 
 impl Active {
+    fn mean_frame_bytes(&self) -> u64 {
+        self.frames_bytes.checked_div(self.frames).unwrap_or(0)
+    }
+
     fn has_room(&self, bytes: u64) -> bool {
         self.offset.saturating_add(bytes) <= self.capacity
     }
@@ -357,6 +373,8 @@ impl Prepared {
             first_index: header.index,
             offset: CONTENT_OFFSET,
             capacity: self.bytes,
+            frames: 0,
+            frames_bytes: 0,
             salt: Salt::new(header.store, header.sequence),
             marked: false,
         })

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use skein_store::{Isolation, Mode, Object, Options, Store, SubmitError};
+use skein_store::{Isolation, Mode, Object, Options, Outcome as Told, Store, SubmitError};
 use skein_testkit::history::{Level, Outcome, Recorder};
-use skein_testkit::{Numbers, TestDirectory};
+use skein_testkit::{DEADLINE, Numbers, TestDirectory, wait_until};
 use skein_wal::disk::FaultyDisk;
 
 use super::lists::{self, Element, ElementPerRow, ListPerRow, Lists};
@@ -158,4 +158,51 @@ fn batches_that_were_answered_are_there_whole_and_in_order_after_a_loss_of_power
             assert!(passing.is_empty(), "seed {seed}: {passing:?} was deleted by the batch that put it");
         }
     }
+}
+
+#[test]
+fn in_one_group_each_is_answered_with_the_index_that_its_writes_have() {
+    let disk = FaultyDisk::new();
+    let store = &Store::open(lists::schema(), options(&disk)).unwrap();
+    let put = &|list, position| {
+        let mut batch = store.batch();
+        batch.put_object(&Element { list, position, value: 0 }).unwrap();
+        batch
+    };
+    let version = |list, position| {
+        let key = Element { list, position, value: 0 }.primary_key();
+        store.snapshot().get_versioned(Element::class().id, &key).unwrap().1
+    };
+    let hold = disk.hold_syncs();
+    thread::scope(|scope| {
+        let first = scope.spawn(|| store.commit(put(0, 0)).unwrap());
+        wait_until("the first is being synced", DEADLINE, || disk.syncs_waiting() == 1);
+        // These wait for its sync to end, and are one group.
+        let batches: Vec<_> =
+            (1..4).map(|at| scope.spawn(move || store.commit(put(1, at)).unwrap())).collect();
+        let transactions: Vec<_> = (1..4)
+            .map(|at| {
+                scope.spawn(move || {
+                    let mut transaction = store.begin(Mode::ReadWrite, Isolation::Serializable);
+                    transaction.insert(&Element { list: 2, position: at, value: 0 }).unwrap();
+                    match transaction.commit().unwrap() {
+                        Told::Committed { index } => index,
+                        other => panic!("{other:?}"),
+                    }
+                })
+            })
+            .collect();
+        wait_until("all others wait", DEADLINE, || store.stats().queued == 6);
+        drop(hold);
+        assert_eq!(first.join().unwrap(), version(0, 0));
+        for (list, threads) in [(1, batches), (2, transactions)] {
+            for (position, thread) in (1..4).zip(threads) {
+                assert_eq!(
+                    thread.join().unwrap(),
+                    version(list, position),
+                    "element {position} of list {list}"
+                );
+            }
+        }
+    });
 }

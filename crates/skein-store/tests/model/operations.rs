@@ -77,7 +77,7 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         4 => (0..SLOTS).prop_map(Operation::Commit),
         1 => (0..SLOTS).prop_map(Operation::Rollback),
         1 => vec(statement(), 1..6).prop_map(Operation::Exclusive),
-        4 => vec(batch_write(), 1..6).prop_map(Operation::Batch),
+        4 => vec(batch_write(), 1..9).prop_map(Operation::Batch),
         1 => Just(Operation::Snapshot),
         1 => Just(Operation::Reopen),
         1 => Just(Operation::Checkpoint),
@@ -98,19 +98,29 @@ fn statement() -> BoxedStrategy<Statement> {
         2 => scan().prop_map(Statement::Count),
         1 => scan().prop_map(Statement::OpenCursor),
         2 => (1..4_usize).prop_map(Statement::ReadCursor),
-        2 => Just(Statement::Savepoint),
-        2 => (0..3_usize).prop_map(Statement::RollbackTo),
+        3 => Just(Statement::Savepoint),
+        3 => prop_oneof![3 => Just(0), 1 => 1..3_usize].prop_map(Statement::RollbackTo),
     ]
     .boxed()
 }
 
 fn batch_write() -> BoxedStrategy<BatchWrite> {
     prop_oneof![
-        3 => fields(ENTRY).prop_map(BatchWrite::Put),
-        2 => key(ENTRY).prop_map(BatchWrite::Delete),
+        3 => (fields(ENTRY), near()).prop_map(|(mut fields, key)| {
+            fields.splice(..2, key);
+            BatchWrite::Put(fields)
+        }),
+        3 => near().prop_map(BatchWrite::Delete),
         2 => (fields(ENTRY), any::<bool>()).prop_map(|(fields, delete)| BatchWrite::Fresh(fields, delete)),
     ]
     .boxed()
+}
+
+/// The keys of few objects, so that a batch often writes one several times.
+fn near() -> BoxedStrategy<Fields> {
+    (select(vec!["", "a\0"]), 0..2_i32)
+        .prop_map(|(session, seq)| vec![session.into(), Value::I32(seq)])
+        .boxed()
 }
 
 fn scan() -> BoxedStrategy<Scan> {

@@ -162,6 +162,8 @@ impl Log {
                 first_index,
                 offset: walk.offset,
                 capacity: opened.len,
+                frames: 0,
+                frames_bytes: 0,
                 salt: Salt::new(store, sequence),
                 marked: walk.marked,
             },

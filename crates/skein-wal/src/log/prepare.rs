@@ -1,7 +1,7 @@
 //! Making the next segment before it is needed, so that no commit waits for it.
 //!
-//! The file is reserved, written full of zeroes and synced under a temporary name; it becomes a segment in one rename. A
-//! thread is started for one file and ends with it, about once in 64 MiB of log.
+//! The file is reserved, written full of zeroes where that pays, and synced under a temporary name; it becomes a segment in
+//! one rename. A thread is started for one file and ends with it, about once in 64 MiB of log.
 
 use std::{
     mem,
@@ -19,7 +19,17 @@ const PIECE_BYTES: u64 = 1 << 20;
 /// Zeroes are synced in steps, so that a commit's sync meanwhile queues behind one step and not behind a segment.
 const SYNC_STEP_BYTES: u64 = 4 << 20;
 
-/// A file full of zeroes that waits to be a segment.
+/// What is in a segment before its frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filling {
+    /// Written zeroes: a sync of a small frame then writes nothing but the frame.
+    Zeroes,
+    /// Reserved blocks: the first sync of each also notes in the file system's journal that it was written. That is
+    /// little beside a large frame, and the bytes of the log are written once instead of twice.
+    Reserved,
+}
+
+/// A file that waits to be a segment, and reads as zeroes.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) file: Box<dyn File>,
@@ -44,14 +54,14 @@ enum State {
 impl Preparer {
     /// Starts a thread that prepares, unless one runs or has been. Without a thread the append that needs the
     /// segment prepares it.
-    pub(super) fn start(&mut self, directory: &Directory, bytes: u64) {
+    pub(super) fn start(&mut self, directory: &Directory, bytes: u64, filling: Filling) {
         if !matches!(self.state, State::Nothing) {
             return;
         }
         let (directory, given_up) = (directory.clone(), Arc::clone(&self.given_up));
         let started = thread::Builder::new()
             .name("skein-log-next".to_owned())
-            .spawn(move || prepare(&directory, bytes, &given_up));
+            .spawn(move || prepare(&directory, bytes, filling, &given_up));
         if let Ok(handle) = started {
             self.state = State::Running(handle);
         }
@@ -75,7 +85,7 @@ impl Preparer {
         match ready {
             Some(prepared) if prepared.bytes >= bytes => Ok(prepared),
             // A frame larger than a segment: rare enough to begin again.
-            Some(_) | None => prepare(directory, bytes, &self.given_up),
+            Some(_) | None => prepare(directory, bytes, Filling::Zeroes, &self.given_up),
         }
     }
 
@@ -94,7 +104,12 @@ impl Drop for Preparer {
     }
 }
 
-fn prepare(directory: &Directory, bytes: u64, given_up: &AtomicBool) -> Result<Prepared, Fault> {
+fn prepare(
+    directory: &Directory,
+    bytes: u64,
+    filling: Filling,
+    given_up: &AtomicBool,
+) -> Result<Prepared, Fault> {
     let path = directory.next_segment_path();
     let disk = directory.disk();
     let free = directory.free_bytes()?;
@@ -109,7 +124,7 @@ fn prepare(directory: &Directory, bytes: u64, given_up: &AtomicBool) -> Result<P
         created => created,
     };
     let file = created.map_err(|error| Fault::io("make", &path, error))?;
-    match fill(&*file, bytes, given_up) {
+    match fill(&*file, bytes, filling, given_up) {
         Ok(()) => Ok(Prepared { file, bytes }),
         Err(error) => {
             drop(file);
@@ -120,9 +135,12 @@ fn prepare(directory: &Directory, bytes: u64, given_up: &AtomicBool) -> Result<P
     }
 }
 
-fn fill(file: &dyn File, bytes: u64, given_up: &AtomicBool) -> std::io::Result<()> {
+fn fill(file: &dyn File, bytes: u64, filling: Filling, given_up: &AtomicBool) -> std::io::Result<()> {
     // Reserved first: a full disk shows here, before anything is written.
     file.allocate(bytes)?;
+    if filling == Filling::Reserved {
+        return file.sync_all();
+    }
     let zeroes = vec![0; in_memory(PIECE_BYTES.min(bytes))];
     let mut offset = 0;
     while offset < bytes {

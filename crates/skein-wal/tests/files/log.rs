@@ -183,3 +183,22 @@ fn the_real_disk_keeps_a_log_and_a_thread_prepares_its_segments() {
     let (_, _, entries) = open(&home, options, 3000).expect("the log opens");
     assert_entries(&entries, 3000, 6001);
 }
+
+/// Segments for large frames are only reserved; what is read back from them is the same.
+#[test]
+fn large_frames_come_back_from_segments_that_were_only_reserved() {
+    let place = TestDirectory::create("wal");
+    let options = LogOptions { segment_bytes: 1 << 20, prepare: Prepare::Thread };
+    let home = Directory::open(Arc::new(RealDisk), place.path(), STORE).expect("the directory is made");
+    let (mut log, ..) = open(&home, options, 1).expect("a new log");
+    let entry = |index: u64| vec![u8::try_from(index % 251).expect("a byte"); 100_000];
+    for index in 1..=60 {
+        log.append(index, Entries::Slices(&[&entry(index)])).expect("room");
+        log.sync().expect("a good disk");
+    }
+    assert!(log.segments() > 4);
+    drop(log);
+    let (_, recovery, entries) = open(&home, options, 1).expect("the log opens");
+    assert_eq!((recovery.next_index, recovery.cut), (61, None));
+    assert!(entries.iter().all(|(index, bytes)| *bytes == entry(*index)));
+}
