@@ -140,7 +140,12 @@ impl Transaction {
         let commit = Commit {
             snapshot: self.seen,
             reads: std::mem::take(&mut self.looked.reads),
-            ranges: self.looked.ranges.take().map(|ranges| std::mem::take(&mut *ranges.lock())).unwrap_or_default(),
+            ranges: self
+                .looked
+                .ranges
+                .take()
+                .map(|ranges| std::mem::take(&mut *ranges.lock()))
+                .unwrap_or_default(),
             writes: overlay.into_writes(),
         };
         let (index, verdict) = self.store.commit_certified(commit, self.turn)?;
