@@ -282,7 +282,7 @@ mod tests {
                 let place = place.index(bytes.len());
                 bytes[place] = byte;
             }
-            bytes.truncate(cut.index(bytes.len() + 1));
+            bytes.truncate(cut.index(bytes.len().saturating_add(1)));
             // Whether it is refused depends on what was hit; a panic would fail the test.
             drop(decode(&bytes, &schema()));
         }
