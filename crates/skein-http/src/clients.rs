@@ -3,7 +3,7 @@
 //! A listing looks at every session of the node: it runs where blocking is allowed, one at a time, and copies only
 //! what its page shows.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 use axum::{
     Extension, Json,
@@ -17,24 +17,13 @@ use skein_types::{ClientId, Code};
 use crate::{
     door::Shared,
     guard::Caller,
+    page::{Page, PageWanted},
     problem::{Kind, Problem},
-    query::Parameters,
     timestamp::rfc3339,
 };
 
-const PAGE_SIZE_DEFAULT: usize = 20;
-const PAGE_SIZE_MAX: usize = 100;
 /// Filters shown of one client: enough to see what it does; the count says how many there are.
 const TOPIC_FILTERS_SHOWN_MAX: usize = 1000;
-
-/// One page of clients.
-#[derive(Debug, Serialize)]
-pub(crate) struct Page {
-    items: Vec<Client>,
-    total: usize,
-    page: usize,
-    page_size: usize,
-}
 
 /// A client as listings show it. What only a connection has is null while the client is away.
 #[derive(Debug, Serialize)]
@@ -50,6 +39,8 @@ pub(crate) struct Client {
     connected_at: Option<String>,
     session_clean: bool,
     session_expiry_seconds: u32,
+    session_expires_at: Option<String>,
+    kept: bool,
     subscriptions_count: usize,
     inflight_count: usize,
     queued_count: usize,
@@ -65,16 +56,11 @@ pub(crate) struct Disconnected {
     disconnected: bool,
 }
 
-struct Wanted {
-    page: usize,
-    page_size: usize,
-    search: String,
-}
-
 /// The clients whose id or user has the text searched for, in the order of their ids.
-pub(crate) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Json<Page>, Problem> {
-    let wanted = Wanted::of(&uri)?;
-    shared.walk(move |shared| page_blocking(shared, &wanted)).await.map(Json)
+pub(crate) async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Json<Page<Client>>, Problem> {
+    let (wanted, search) = PageWanted::with(&uri, &["search"], |parameters| parameters.take("search"))?;
+    let search = search.unwrap_or_default();
+    shared.walk(move |shared| page_blocking(shared, wanted, &search)).await.map(Json)
 }
 
 /// One client.
@@ -88,7 +74,7 @@ pub(crate) async fn one(
     let mut filters: Vec<String> = filters.collect();
     filters.sort_unstable();
     filters.truncate(TOPIC_FILTERS_SHOWN_MAX);
-    Ok(Json(Client { topic_filters: Some(filters), ..shared.client(&info) }))
+    Ok(Json(Client { topic_filters: Some(filters), ..shared.client(&session, &info) }))
 }
 
 /// Ends the connection of a client. Its session stays as long as the client asked for, and its will is published.
@@ -112,41 +98,39 @@ pub(crate) async fn disconnect(
     Ok(Json(Disconnected { id, disconnected }))
 }
 
-fn page_blocking(shared: &Shared, wanted: &Wanted) -> Page {
+fn page_blocking(shared: &Shared, wanted: PageWanted, search: &str) -> Page<Client> {
     let mut found = shared.plane.sessions().all();
-    if !wanted.search.is_empty() {
+    if !search.is_empty() {
         found.retain(|session| {
-            session.client_id().contains(&wanted.search)
-                || session.user().is_some_and(|user| user.contains(&wanted.search))
+            session.client_id().contains(search) || session.user().is_some_and(|user| user.contains(search))
         });
     }
-    let total = found.len();
-    let start = wanted.page_size.saturating_mul(wanted.page.saturating_sub(1));
-    let end = start.saturating_add(wanted.page_size);
-    let by_id = |one: &Arc<Session>, other: &Arc<Session>| one.client_id().cmp(other.client_id());
-    if end < total {
-        // Sorting everything for the first pages of a large node would cost far more than finding what is on them.
-        found.select_nth_unstable_by(end, by_id);
-        found.truncate(end);
-    }
-    found.sort_unstable_by(by_id);
-    let shown = found.iter().skip(start).take(wanted.page_size);
-    let items = shown.map(|session| shared.client(&session.summary())).collect();
-    Page { items, total, page: wanted.page, page_size: wanted.page_size }
+    let found = found.into_iter().map(ById).collect();
+    wanted.of(found, |ById(session)| shared.client(session, &session.summary()))
 }
 
-impl Wanted {
-    fn of(uri: &Uri) -> Result<Self, Problem> {
-        let mut parameters = Parameters::of(uri)?;
-        let wanted = Self {
-            page: parameters.take_number("page", &(1..=usize::MAX), 1)?,
-            page_size: parameters.take_number("page_size", &(1..=PAGE_SIZE_MAX), PAGE_SIZE_DEFAULT)?,
-            search: parameters.take("search")?.unwrap_or_default(),
-        };
-        parameters.finish(&["page", "page_size", "search"])?;
-        Ok(wanted)
+/// Sessions in the order of their clients' ids.
+struct ById(Arc<Session>);
+
+impl Ord for ById {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.client_id().cmp(other.0.client_id())
     }
 }
+
+impl PartialOrd for ById {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for ById {}
 
 impl Shared {
     /// Runs `look`, which goes over all sessions, where blocking is allowed and when its turn comes.
@@ -168,7 +152,7 @@ impl Shared {
         })
     }
 
-    fn session(&self, id: Result<Path<String>, PathRejection>) -> Result<Arc<Session>, Problem> {
+    pub(crate) fn session(&self, id: Result<Path<String>, PathRejection>) -> Result<Arc<Session>, Problem> {
         let Path(id) = id.map_err(|error| {
             let hint = "send the client id percent-encoded UTF-8";
             Problem::new(
@@ -186,7 +170,7 @@ impl Shared {
         })
     }
 
-    fn client(&self, info: &SessionInfo) -> Client {
+    fn client(&self, session: &Session, info: &SessionInfo) -> Client {
         let connection = info.connection.as_ref();
         Client {
             id: info.client_id.to_string(),
@@ -200,6 +184,8 @@ impl Shared {
             connected_at: connection.map(|connection| rfc3339(self.wall_time(connection.connected_at))),
             session_clean: info.expiry_secs == 0,
             session_expiry_seconds: info.expiry_secs,
+            session_expires_at: session.expires_at().and_then(|at| self.wall_text(at)),
+            kept: info.kept,
             subscriptions_count: info.subscriptions_count,
             inflight_count: info.in_flight,
             queued_count: info.queued_messages,

@@ -18,7 +18,7 @@ use skein_types::Moment;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::{router, serve};
+use crate::{router, serve, timestamp::rfc3339};
 
 /// Password checks at once. Each takes a core for tens of milliseconds and 19 MiB, and operators are few.
 const PASSWORD_CHECKS_MAX: usize = 2;
@@ -170,6 +170,11 @@ impl Shared {
     /// The wall-clock time of a moment. A clock that was set since the node started does not change it.
     pub(crate) fn wall_time(&self, moment: Moment) -> SystemTime {
         self.node.started_at.checked_add(moment.since(Moment::ZERO)).unwrap_or(self.node.started_at)
+    }
+
+    /// The wall-clock time of a moment as text; none of one that never comes.
+    pub(crate) fn wall_text(&self, moment: Moment) -> Option<String> {
+        (moment != Moment::NEVER).then(|| rfc3339(self.wall_time(moment)))
     }
 
     /// Every listener of the node, the door's own included.

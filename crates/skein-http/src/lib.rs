@@ -9,13 +9,18 @@
 
 mod body;
 mod clients;
+mod commit;
 mod door;
 mod guard;
 mod health;
 mod metrics;
+mod page;
+mod payload;
 mod problem;
 mod process;
 mod query;
+mod queue;
+mod retained;
 mod router;
 mod serve;
 mod status;

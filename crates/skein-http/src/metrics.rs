@@ -3,6 +3,7 @@
 //! The names stand in `metrics/names.rs` and nowhere else; `docs/metrics.md` is written from them.
 
 mod names;
+mod store;
 mod text;
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
@@ -33,6 +34,7 @@ fn render_blocking(shared: &Shared) -> String {
     node(shared, &mut out);
     messages(shared, &mut out);
     sessions(shared, &mut out);
+    store::store(shared, &mut out);
     listeners(shared, &mut out);
     process(&mut out);
     out.into_text()

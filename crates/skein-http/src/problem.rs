@@ -52,6 +52,8 @@ kinds! {
     NotFound = NOT_FOUND "not_found";
     /// No session has this client id.
     ClientNotFound = NOT_FOUND "client_not_found";
+    /// No message is retained for the topic.
+    RetainedNotFound = NOT_FOUND "retained_not_found";
     /// The path does not know the method.
     MethodNotAllowed = METHOD_NOT_ALLOWED "method_not_allowed";
     /// The body took too long.
@@ -60,6 +62,8 @@ kinds! {
     BodyTooLarge = PAYLOAD_TOO_LARGE "body_too_large";
     /// The body broke off.
     BodyBroken = BAD_REQUEST "body_broken";
+    /// It is done in memory and waits for the disk.
+    NotOnDisk = SERVICE_UNAVAILABLE "not_on_disk";
     /// The server failed.
     Internal = INTERNAL_SERVER_ERROR "internal";
 }

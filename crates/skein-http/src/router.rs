@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderValue, Method, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, delete, get, post},
 };
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     guard::{self, Guard, Need},
     health, metrics,
     problem::{Kind, Problem},
-    status,
+    queue, retained, status,
 };
 
 const OPENAPI: &str = include_str!("openapi.json");
@@ -55,6 +55,9 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Method::GET, "/api/v1/mqtt/clients", Need::Admin, || get(clients::list)),
     route(Method::GET, "/api/v1/mqtt/clients/{id}", Need::Admin, || get(clients::one)),
     route(Method::POST, "/api/v1/mqtt/clients/{id}/disconnect", Need::Admin, || post(clients::disconnect)),
+    route(Method::GET, "/api/v1/sessions/{id}/queue", Need::Admin, || get(queue::list)),
+    route(Method::GET, "/api/v1/retained", Need::Admin, || get(retained::list)),
+    route(Method::DELETE, "/api/v1/retained/{topic}", Need::Admin, || delete(retained::remove)),
 ];
 
 /// The router of the table.

@@ -21,6 +21,7 @@ pub(crate) struct Status {
     traffic: Traffic,
     subscriptions: usize,
     retained: Retained,
+    store: Option<Store>,
     listeners: Vec<Listener>,
     process: Process,
 }
@@ -66,6 +67,19 @@ struct Traffic {
 struct Retained {
     messages: usize,
     refused: usize,
+}
+
+/// What the node keeps on disk; null when it keeps nothing.
+#[derive(Debug, Serialize)]
+struct Store {
+    read_only: bool,
+    alarms: Vec<String>,
+    objects: BTreeMap<String, u64>,
+    bytes: u64,
+    log_bytes: u64,
+    commits: u64,
+    snapshots: u64,
+    waiting: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -118,6 +132,7 @@ fn status_blocking(shared: &Shared) -> Status {
         },
         subscriptions: plane.matcher().subscriptions(),
         retained: Retained { messages: plane.retained().len(), refused: plane.retained().refused() },
+        store: store(shared),
         listeners: shared.listeners().into_iter().map(Listener::from).collect(),
         process: Process {
             resident_bytes: process.resident_bytes,
@@ -139,6 +154,21 @@ fn messages(shared: &Shared) -> Messages {
         dropped: reasons.zip(figures.dropped).collect(),
         pending: figures.pending,
     }
+}
+
+fn store(shared: &Shared) -> Option<Store> {
+    let store = shared.plane.durable()?.store();
+    let stats = store.stats();
+    Some(Store {
+        read_only: !store.writable(),
+        alarms: stats.alarms,
+        objects: stats.classes.into_iter().map(|class| (class.name, class.rows)).collect(),
+        bytes: stats.bytes,
+        log_bytes: stats.log_bytes,
+        commits: stats.commits,
+        snapshots: stats.snapshots,
+        waiting: stats.queued,
+    })
 }
 
 impl From<ListenerFigures> for Listener {

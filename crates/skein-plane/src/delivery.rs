@@ -330,7 +330,13 @@ impl Delivery {
         }
     }
 
-    /// The session is not kept on disk any more: frees every row.
+    /// Whether a batch that is not handed over yet has recorded a message that is still here.
+    pub(crate) fn has_recorded(&self) -> bool {
+        let kept = self.window.iter().map(|entry| &entry.kept);
+        kept.chain(self.queue.iter().map(|waiting| &waiting.kept)).any(|kept| matches!(kept, Kept::Recorded))
+    }
+
+    /// The session is not kept on disk any more: frees every row. Not while it [has](Self::has_recorded) any to come.
     pub(crate) fn unkeep(&mut self) {
         for (entry, seq) in self.window.iter_mut().zip(self.front..) {
             free(&mut self.freed, seq, std::mem::take(&mut entry.kept));

@@ -102,3 +102,6 @@ impl SharedRow {
         self.references.fetch_sub(1, Relaxed) == 1
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,7 +82,7 @@ impl Store {
         }
         let recovered = recover(&schema, &options)?;
         let checkpoints = Checkpoints {
-            directory: recovered.directory,
+            directory: Mutex::new(Some(recovered.directory)),
             last_index: Mutex::new(recovered.snapshot_index),
             last_bytes: AtomicU64::new(recovered.snapshot_bytes),
         };
@@ -291,6 +291,7 @@ impl Handle {
         if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
             tracing::error!("the log thread panicked");
         }
+        self.inner.leave_directory();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Asks a running node over its HTTP interface.
 //!
-//! Used by `status` and `sessions`. It speaks plain HTTP: across machines, use it through a tunnel or on the node itself.
+//! Used by the commands that look at a node or change something of it. It speaks plain HTTP: across machines, use it through a tunnel or on the node itself.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -29,20 +29,37 @@ pub(crate) struct ApiArgs {
 impl ApiArgs {
     /// Asks for `path` with the pairs of `query`.
     pub(crate) fn get(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Value> {
-        let url = format!("{}{path}", self.url.trim_end_matches('/'));
+        let mut target = path.to_owned();
+        for (index, (name, value)) in query.iter().enumerate() {
+            let before = if index == 0 { '?' } else { '&' };
+            target.push_str(&format!("{before}{name}={}", segment(value)));
+        }
+        self.ask("GET", &target, None)
+    }
+
+    /// Has what is at `path` removed.
+    pub(crate) fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        self.ask("DELETE", path, None)
+    }
+
+    fn ask(&self, method: &str, target: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        let url = format!("{}{target}", self.url.trim_end_matches('/'));
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .timeout_global(Some(TIMEOUT))
             .http_status_as_error(false)
             .build()
             .into();
-        let mut request = agent.get(&url);
-        for (name, value) in query {
-            request = request.query(*name, value);
-        }
+        let mut request = ureq::http::Request::builder().method(method).uri(&url);
         if let Some(authorization) = self.authorization()? {
             request = request.header("authorization", authorization);
         }
-        let mut response = request.call().map_err(|error| {
+        let answered = match body {
+            None => agent.run(request.body(())?),
+            Some(body) => {
+                agent.run(request.header("content-type", "application/json").body(body.to_string())?)
+            }
+        };
+        let mut response = answered.map_err(|error| {
             anyhow!("cannot ask {url}: {error}. Does a node run, and does --url name its http.listen?")
         })?;
         let status = response.status();
@@ -72,6 +89,19 @@ impl ApiArgs {
         })?;
         Ok(Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))))
     }
+}
+
+/// Text as one segment of a path or a value of a query (RFC 3986 section 2).
+pub(crate) fn segment(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
 }
 
 fn problem_text(problem: &Value) -> String {

@@ -10,8 +10,9 @@ use skein_bench::BenchArgs;
 use skein_node::config::split_arguments;
 
 use crate::{
-    check_config::CheckConfigArgs, compat::CompatArgs, output::complain, publish::PubArgs, serve::ServeArgs,
-    sessions::SessionsArgs, status::StatusArgs, store::StoreArgs, subscribe::SubArgs, user::UserArgs,
+    check_config::CheckConfigArgs, compat::CompatArgs, output::complain, publish::PubArgs, queue::QueueArgs,
+    retained::RetainedArgs, serve::ServeArgs, sessions::SessionsArgs, status::StatusArgs, store::StoreArgs,
+    subscribe::SubArgs, user::UserArgs,
 };
 
 /// The code of a process that was called wrongly, as clap has it.
@@ -45,6 +46,10 @@ enum Command {
     Status(StatusArgs),
     /// List the MQTT sessions of a running node
     Sessions(SessionsArgs),
+    /// List the retained messages of a running node, or remove one
+    Retained(RetainedArgs),
+    /// List the messages that wait in the session of a client
+    Queue(QueueArgs),
     /// Publish messages
     #[command(name = "pub", disable_help_flag = true)]
     Publish(PubArgs),
@@ -128,6 +133,8 @@ impl Cli {
             Some(Command::CheckConfig(check)) => check.run(),
             Some(Command::Status(status)) => status.run(),
             Some(Command::Sessions(sessions)) => sessions.run(),
+            Some(Command::Retained(retained)) => retained.run(),
+            Some(Command::Queue(queue)) => queue.run(),
             Some(Command::Publish(publish)) => publish.run(),
             Some(Command::Subscribe(subscribe)) => subscribe.run(),
             Some(Command::User(user)) => user.run(),

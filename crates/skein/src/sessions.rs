@@ -7,71 +7,55 @@ use serde_json::Value;
 
 use crate::{
     api_client::ApiArgs,
-    output::{note, print_line},
-    status::shown,
+    listing::PageArgs,
+    table::{Column, member},
 };
 
-const COLUMNS: [(&str, &str); 8] = [
-    ("CLIENT", "id"),
-    ("ONLINE", "online"),
-    ("USER", "username"),
-    ("ADDRESS", "ip"),
-    ("LISTENER", "listener"),
-    ("MQTT", "protocol_version"),
-    ("FILTERS", "subscriptions_count"),
-    ("QUEUED", "queued_count"),
+/// What the interface writes for a session that never expires (MQTT 5.0 section 3.1.2.11.2).
+const EXPIRY_NEVER_SECS: u64 = u32::MAX as u64;
+
+const COLUMNS: [Column; 10] = [
+    Column("CLIENT", |item| member(item, "id")),
+    Column("ONLINE", |item| member(item, "online")),
+    Column("USER", |item| member(item, "username")),
+    Column("ADDRESS", |item| member(item, "ip")),
+    Column("LISTENER", |item| member(item, "listener")),
+    Column("MQTT", |item| member(item, "protocol_version")),
+    Column("FILTERS", |item| member(item, "subscriptions_count")),
+    Column("QUEUED", |item| member(item, "queued_count")),
+    Column("ON DISK", |item| member(item, "kept")),
+    Column("EXPIRES", expires),
 ];
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SessionsArgs {
     #[command(flatten)]
     api: ApiArgs,
+    #[command(flatten)]
+    page: PageArgs,
     /// Show only clients whose id or user has this text in it
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
-    /// The page to show
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    page: u32,
-    /// Sessions on a page
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
-    page_size: u32,
-    /// Print the whole answer as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 impl SessionsArgs {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let mut query = vec![("page", self.page.to_string()), ("page_size", self.page_size.to_string())];
-        query.extend(self.search.map(|text| ("search", text)));
-        let page = self.api.get("/api/v1/mqtt/clients", &query)?;
-        if self.json {
-            print_line(&serde_json::to_string_pretty(&page)?)?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        let items = page.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        print_line(&table(items))?;
-        let total = page.get("total").and_then(Value::as_u64).unwrap_or_default();
-        note(&format!("page {}: {} of {total} sessions", self.page, items.len()));
+        let query = self.search.map(|text| ("search", text)).into_iter().collect();
+        self.page.print(&self.api, "/api/v1/mqtt/clients", query, &COLUMNS, "sessions")?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn table(items: &[Value]) -> String {
-    let mut rows = vec![COLUMNS.map(|(head, _)| head.to_owned())];
-    rows.extend(
-        items.iter().map(|item| COLUMNS.map(|(_, key)| shown(item.get(key).unwrap_or(&Value::Null)))),
-    );
-    let mut widths = [0; COLUMNS.len()];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
+/// When the session ends; of a connected client, how long after its connection.
+fn expires(item: &Value) -> String {
+    let deadline = member(item, "session_expires_at");
+    if deadline != "-" {
+        return deadline;
     }
-    let line = |row: &[String; COLUMNS.len()]| {
-        let cells: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    match item.get("session_expiry_seconds").and_then(Value::as_u64) {
+        Some(EXPIRY_NEVER_SECS) => "never".to_owned(),
+        Some(0) => "with connection".to_owned(),
+        Some(seconds) => format!("{seconds}s after"),
+        None => deadline,
+    }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::Value;
 
-use crate::{api_client::ApiArgs, output::print_line};
+use crate::{api_client::ApiArgs, output::print_line, table::shown};
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct StatusArgs {
@@ -53,6 +53,18 @@ fn in_words(status: &Value) -> String {
             at("/messages/pending")
         ),
     ];
+    if status.pointer("/store").is_some_and(|store| !store.is_null()) {
+        lines.push(format!(
+            "store          {} bytes in memory, {} in the log, {} commits, read-only: {}",
+            at("/store/bytes"),
+            at("/store/log_bytes"),
+            at("/store/commits"),
+            at("/store/read_only")
+        ));
+    }
+    for alarm in status.pointer("/store/alarms").and_then(Value::as_array).into_iter().flatten() {
+        lines.push(format!("alarm          {}", shown(alarm)));
+    }
     for listener in status.pointer("/listeners").and_then(Value::as_array).into_iter().flatten() {
         let at = |key: &str| shown(listener.get(key).unwrap_or(&Value::Null));
         lines.push(format!(
@@ -64,13 +76,4 @@ fn in_words(status: &Value) -> String {
         ));
     }
     lines.join("\n")
-}
-
-/// A value as people write it; what is not there is a dash.
-pub(crate) fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }

@@ -101,7 +101,8 @@ impl Case {
     /// Whether the server has what the workload needs.
     pub(super) fn suits(&self, server: &ServerDefinition) -> bool {
         let is_excluded = server.cannot.iter().any(|prefix| self.name.starts_with(prefix.as_str()));
-        self.qos <= server.qos_max && !is_excluded
+        let is_durable = self.arguments.iter().any(|argument| argument == "--durable");
+        self.qos <= server.qos_max && !is_excluded && (is_durable || !server.durable_only)
     }
 
     pub(super) fn arguments(&self) -> impl Iterator<Item = &str> {

@@ -31,6 +31,9 @@ pub struct ServerDefinition {
     /// Starts of workload names that it cannot do.
     #[serde(default)]
     pub cannot: Vec<String>,
+    /// It writes down what it keeps, so that it is compared only where something is to be kept.
+    #[serde(default)]
+    pub durable_only: bool,
 }
 
 fn qos_max_default() -> u8 {
@@ -47,6 +50,7 @@ impl ServerDefinition {
             config_suffix: ".conf".to_owned(),
             qos_max: 2,
             cannot: Vec::new(),
+            durable_only: false,
         }
     }
 }
@@ -65,13 +69,15 @@ pub fn built_in(name: &str, program: PathBuf) -> Option<ServerDefinition> {
             let args = args.into_iter().chain(["--mqtt.durability", durability]);
             ServerDefinition::new(name, program, &args.collect::<Vec<_>>())
         }
-        "mosquitto" => with_config(&["-c", "{config}"], MOSQUITTO),
+        "mosquitto" => with_config(&["-c", "{config}"], &format!("{MOSQUITTO}persistence false\n")),
+        "mosquitto-saved" => with_config(&["-c", "{config}"], &format!("{MOSQUITTO}{MOSQUITTO_SAVED}")),
         "nats" => ServerDefinition {
             qos_max: 1,
             cannot: vec!["shared".to_owned()],
             ..with_config(&["-c", "{config}"], NATS)
         },
         "flashmq" => with_config(&["--config-file", "{config}"], FLASHMQ),
+        "flashmq-saved" => with_config(&["--config-file", "{config}"], &format!("{FLASHMQ_SAVED}{FLASHMQ}")),
         "rumqttd" => ServerDefinition {
             config_suffix: ".toml".to_owned(),
             // A new subscriber gets only some of ten thousand retained messages, so a run never completes.
@@ -84,7 +90,8 @@ pub fn built_in(name: &str, program: PathBuf) -> Option<ServerDefinition> {
         },
         _ => return None,
     };
-    Some(definition)
+    let durable_only = name.ends_with("-disk") || name.ends_with("-saved");
+    Some(ServerDefinition { durable_only, ..definition })
 }
 
 const MOSQUITTO: &str = "\
@@ -93,8 +100,21 @@ allow_anonymous true
 max_queued_messages 0
 max_inflight_messages 0
 set_tcp_nodelay true
-persistence false
 log_type none
+";
+
+/// Everything is written to a file once a second, without waiting for the disk and without regard to what was
+/// acknowledged meanwhile.
+const MOSQUITTO_SAVED: &str = "\
+persistence true
+persistence_location {dir}/
+autosave_interval 1
+";
+
+/// The same of FlashMQ.
+const FLASHMQ_SAVED: &str = "\
+storage_dir {dir}
+save_state_interval 1
 ";
 
 const NATS: &str = "\

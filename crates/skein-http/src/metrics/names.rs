@@ -71,6 +71,25 @@ metrics! {
     RETAINED_MESSAGES = Gauge "skein_retained_messages" [], "Topics with a retained message.";
     RETAINED_REFUSED = Counter "skein_retained_refused_total" [],
         "Messages not retained because as many topics as allowed had one.";
+    STORE_READ_ONLY = Gauge "skein_store_read_only" [],
+        "1 while the store takes nothing new, because the disk is full or it has stopped; QoS 0 goes on.";
+    STORE_ALARMS = Gauge "skein_store_alarms" [], "Things wrong with the store; /api/v1/status says which.";
+    STORE_APPLIED_INDEX = Gauge "skein_store_applied_index" [], "Number of the last entry of the log that holds.";
+    STORE_ROWS = Gauge "skein_store_rows" ["class"], "Objects in the store, by class.";
+    STORE_BYTES = Gauge "skein_store_bytes" ["class"],
+        "Memory of the objects and their index entries, by class; data.memory_bytes_max bounds the sum.";
+    STORE_COMMITS = Counter "skein_store_commits_total" [], "Transactions and batches carried out.";
+    STORE_CONFLICTS = Counter "skein_store_conflicts_total" [],
+        "Transactions refused because another one came first; most are tried again.";
+    STORE_DUPLICATES = Counter "skein_store_duplicates_total" [],
+        "Transactions refused because an object with the same key was there.";
+    STORE_GROUPS = Counter "skein_store_groups_total" [],
+        "Writes to the log: each holds all that waited, so commits over groups is how much one sync serves.";
+    STORE_SYNCS = Counter "skein_store_syncs_total" [], "Times the log was brought to the disk.";
+    STORE_SNAPSHOTS = Counter "skein_store_snapshots_total" [], "Snapshot files written.";
+    STORE_LOG_BYTES = Gauge "skein_store_log_bytes" [], "Disk space of the log.";
+    STORE_WAITING = Gauge "skein_store_waiting_commits" [], "Transactions and batches that wait for the log.";
+    STORE_WAITING_BYTES = Gauge "skein_store_waiting_bytes" [], "Bytes those will take in the log, about.";
     LISTENER_CONNECTIONS = Gauge "skein_listener_connections" ["listener", "transport", "address"],
         "Connections open now, by listener.";
     LISTENER_ACCEPTED = Counter "skein_listener_accepted_total" ["listener", "transport", "address"],
@@ -81,6 +100,11 @@ metrics! {
     PROCESS_CPU_SECONDS = Counter "skein_process_cpu_seconds_total" [],
         "Processor time of the process, of all its threads.";
     PROCESS_THREADS = Gauge "skein_process_threads" [], "Threads of the process.";
+}
+
+/// The metrics of the store.
+pub(super) fn of_store() -> impl Iterator<Item = &'static Metric> {
+    ALL.iter().copied().filter(|metric| metric.name.starts_with("skein_store_"))
 }
 
 impl Kind {

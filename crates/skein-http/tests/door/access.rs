@@ -8,13 +8,15 @@ use crate::{
     fixture::Fixture,
 };
 
-const GUARDED: [(&str, &str); 6] = [
+const GUARDED: [(&str, &str); 8] = [
     ("GET", "/metrics"),
     ("GET", "/api/v1/openapi.json"),
     ("GET", "/api/v1/status"),
     ("GET", "/api/v1/mqtt/clients"),
     ("GET", "/api/v1/mqtt/clients/ann"),
     ("POST", "/api/v1/mqtt/clients/ann/disconnect"),
+    ("GET", "/api/v1/sessions/ann/queue"),
+    ("GET", "/api/v1/retained"),
 ];
 
 // Base64 of name:password.

@@ -6,3 +6,4 @@ mod bounds;
 mod client;
 mod fixture;
 mod routes;
+mod waiting;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed};
 use serde_json::{Value, json};
 use skein_http::Readiness;
 use skein_plane::{RetainHandling, SubscribeOptions};
-use skein_types::{Code, QoS, SubscriptionFilter};
+use skein_types::{Code, Message, Moment, QoS, SubscriptionFilter, Topic};
 
 use crate::{
     client::{Client, get, request},
@@ -125,12 +125,20 @@ fn answers_have_the_fields_of_the_description() {
     fits(&get(node.address, "/api/v1/status").json(), &schema("Status"), "status");
     fits(&get(node.address, "/api/v1/mqtt/clients/ann").json(), &schema("Client"), "client");
     fits(&get(node.address, "/api/v1/mqtt/clients").json()["items"][0], &schema("Client"), "item");
+    let topic = Topic::new("a".into()).unwrap();
+    let message = Message { retain: true, ..Message::new(topic, b"x".as_slice().into(), QoS::AtMostOnce) };
+    node.plane.retained().set(&message, Moment::ZERO);
+    let retained = get(node.address, "/api/v1/retained?payload_bytes_max=1").json();
+    fits(&retained["items"][0], &schema("RetainedMessage"), "retained");
     fits(&get(node.address, "/nowhere").json(), &schema("Problem"), "problem");
 }
 
 /// Every field is described and every field that has to be there is; down to the leaves.
 fn fits(value: &Value, schema: &Value, at: &str) {
-    if let Some(properties) = schema["properties"].as_object() {
+    let is_absent = value.is_null() && schema["type"].as_array().is_some_and(|of| of.contains(&json!("null")));
+    if let Some(properties) = schema["properties"].as_object()
+        && !is_absent
+    {
         for (key, field) in value.as_object().unwrap_or_else(|| panic!("{at} is no object: {value}")) {
             let property = properties.get(key).unwrap_or_else(|| panic!("{at}.{key} is not described"));
             fits(field, property, &format!("{at}.{key}"));
@@ -255,7 +263,8 @@ fn one_client_in_full() {
     let mut expect = json!({
         "id": "ann", "online": true, "username": "anna", "ip": "192.0.2.1", "port": 40000, "listener": "mqtt",
         "protocol_version": "3.1.1", "keepalive": 60, "connected_at": "2025-01-01T00:01:01.250Z",
-        "session_clean": false, "session_expiry_seconds": 30, "subscriptions_count": 2, "inflight_count": 0,
+        "session_clean": false, "session_expiry_seconds": 30, "session_expires_at": null, "kept": false,
+        "subscriptions_count": 2, "inflight_count": 0,
         "queued_count": 0, "queued_bytes": 0, "outbox_bytes": GREETING_BYTES,
         "topic_filters": ["$share/g/a/+", "b/#"]
     });
@@ -265,6 +274,7 @@ fn one_client_in_full() {
         expect[gone] = Value::Null;
     }
     expect["online"] = json!(false);
+    expect["session_expires_at"] = json!("2025-01-01T00:01:31.250Z");
     expect["outbox_bytes"] = json!(0);
     assert_eq!(get(node.address, "/api/v1/mqtt/clients/ann").json(), expect);
 }

@@ -4,14 +4,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use skein_store::{Durability, Options, Store};
+use skein_store::{CheckpointError, Durability, Options, Store, SubmitError, Value};
 use skein_testkit::Numbers;
 use skein_wal::disk::FaultyDisk;
 
-use super::classes::schema;
+use super::classes::{ENTRY, schema};
 use super::on_random_operations;
 use super::operations::{Operation, operation};
 use super::run::{Open, Run};
@@ -79,6 +80,31 @@ fn a_replay_gives_the_same_state_byte_for_byte() {
         assert!(!written.is_empty(), "there is a snapshot among {:?}", disk.paths());
         assert!(written == again, "the replayed state differs");
     });
+}
+
+#[test]
+fn a_closed_store_gives_its_directory_back_and_can_still_be_read() {
+    let disk = FaultyDisk::new();
+    let store = Store::open(schema(), options(&disk)).unwrap();
+    let class = store.schema().classes()[ENTRY].clone();
+    let row = |seq| {
+        class.encode_row(&[Value::from("a"), Value::I32(seq), Value::U8(0), Value::Bytes(Bytes::new())])
+    };
+    let put = |store: &Store, seq| {
+        let mut batch = store.batch();
+        batch.put(class.id, row(seq).unwrap()).unwrap();
+        store.commit(batch)
+    };
+    put(&store, 1).unwrap();
+    store.close();
+    assert!(matches!(put(&store, 2), Err(SubmitError::Stopped { .. })));
+    assert!(matches!(store.checkpoint(), Err(CheckpointError::Closing)));
+    assert_eq!(store.snapshot().len(class.id), 1);
+    let again = Store::open(schema(), options(&disk)).unwrap();
+    put(&again, 3).unwrap();
+    assert_eq!((again.snapshot().len(class.id), store.snapshot().len(class.id)), (2, 1));
+    drop(store);
+    put(&again, 4).unwrap();
 }
 
 /// How often the power fails under one list of operations.

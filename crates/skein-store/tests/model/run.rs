@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use skein_store::{
-    Access, CommitError, Direction, Isolation, KeyRange, Mode, Options, Row, Savepoint, Scan, Snapshot,
+    Access, CommitError, Direction, Isolation, KeyRange, Mode, Row, Savepoint, Scan, Snapshot,
     StatementError, Store, SubmitError, Transaction, Value,
 };
 
@@ -233,8 +233,6 @@ impl Run {
         self.slots = std::array::from_fn(|_| None);
         let index = self.store.applied_index();
         self.store.close();
-        // The directory is locked until the last handle is gone.
-        self.store = Store::open(self.store.schema().clone(), Options::memory()).unwrap();
         self.store = open();
         self.follower = Follower::of(&self.store);
         assert_eq!(self.store.applied_index(), index);

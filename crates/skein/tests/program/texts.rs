@@ -15,7 +15,20 @@ fn version_and_help() {
     let version = succeeds(skein().arg("--version")).out;
     assert_eq!(version, format!("skein {}\n", env!("CARGO_PKG_VERSION")));
     let help = succeeds(skein().arg("--help")).out;
-    for command in ["serve", "check-config", "status", "sessions", "pub", "sub", "user", "bench", "compat"] {
+    for command in [
+        "serve",
+        "check-config",
+        "status",
+        "sessions",
+        "retained",
+        "queue",
+        "pub",
+        "sub",
+        "user",
+        "store",
+        "bench",
+        "compat",
+    ] {
         assert!(
             help.lines().any(|line| line.trim_start().starts_with(&format!("{command} "))),
             "{command}: {help}"

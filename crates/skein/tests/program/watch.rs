@@ -1,6 +1,11 @@
 //! `skein status` and `skein sessions` against a running node.
 
-use skein_testkit::{RawClient, TestDirectory, free_port};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+use skein_testkit::{DEADLINE, RawClient, TestDirectory, free_port};
 
 use crate::node::{Node, listening, run, skein, succeeds, user};
 
@@ -28,6 +33,99 @@ fn a_node_and_its_sessions_are_shown() {
     let second = ["sessions", "--page", "2", "--page-size", "2", "--json", "--url", &url];
     let second: serde_json::Value = serde_json::from_str(&succeeds(skein().args(second)).out).unwrap();
     assert_eq!((&second["total"], &second["items"][0]["id"]), (&3.into(), &"lamp-2".into()));
+}
+
+#[test]
+fn what_is_retained_and_what_waits_is_shown() {
+    let node = Node::start(&["--http.listen", "127.0.0.1:0"]);
+    let url = url(&node);
+    let mut away = RawClient::connect(node.address);
+    away.send(r#"10 [ "MQTT" 05 00 0000 05 11 00000e10 "a/b" ]"#);
+    away.expect("20 [ 00 00 * ]");
+    away.send(r#"82 [ 0001 00 "state/#" 01 ]"#);
+    away.expect("90 [ 0001 00 01 ]");
+    away.send("e0 00");
+    away.expect_closed();
+    node.publish(&["-t", "state/1", "-m", "on", "-q", "1", "-r"]);
+    node.publish(&["-t", "other", "-m", "off", "-q", "1", "-r"]);
+
+    let show = |arguments: &[&str]| succeeds(skein().args(arguments).args(["--url", &url]));
+    let cells = |out: &str| {
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        out.lines().skip(1).map(words).collect::<Vec<_>>()
+    };
+    let retained = show(&["retained"]);
+    assert_eq!(
+        cells(&retained.out),
+        [vec!["other", "3", "1", "yes", "-"], vec!["state/1", "2", "1", "yes", "-"]]
+    );
+    let retained = show(&["retained", "state/#", "--payload"]);
+    assert_eq!(cells(&retained.out), [["state/1", "2", "1", "yes", "-", "\"on\""]]);
+    let queue = show(&["queue", "a/b", "--payload"]);
+    assert_eq!(cells(&queue.out), [["0", "waiting", "state/1", "1", "2", "yes", "-", "\"on\""]]);
+    let sessions = cells(&show(&["sessions"]).out);
+    assert_eq!((&*sessions[0][0], &*sessions[0][8]), ("a/b", "yes"), "{sessions:?}");
+    assert!(sessions[0][9].ends_with('Z'), "{sessions:?}");
+
+    show(&["retained", "--remove", "state/1"]);
+    assert_eq!(cells(&show(&["retained"]).out).len(), 1);
+    let again = run(skein().args(["retained", "--remove", "state/1", "--url", &url]));
+    assert_eq!(again.code, Some(1));
+    assert!(again.err.contains("no message is retained for \"state/1\""), "{}", again.err);
+    let nobody = run(skein().args(["queue", "nobody", "--url", &url]));
+    assert!(nobody.err.contains("no client \"nobody\" has a session"), "{}", nobody.err);
+}
+
+#[test]
+fn a_retained_message_that_was_removed_stays_away_when_the_node_is_killed() {
+    let mut node = Node::start(&["--http.listen", "127.0.0.1:0"]);
+    let url = url(&node);
+    node.publish(&["-t", "gone", "-m", "x", "-q", "1", "-r"]);
+    node.publish(&["-t", "here", "-m", "x", "-q", "1", "-r"]);
+    succeeds(skein().args(["retained", "--remove", "gone", "--url", &url]));
+    node.server.kill();
+    let Node { directory, .. } = node;
+    let node = Node::start_in(directory, &["--http.listen", "127.0.0.1:0"]);
+    let url = self::url(&node);
+    let left = succeeds(skein().args(["retained", "--url", &url])).out;
+    assert!(left.contains("here") && !left.contains("gone"), "{left}");
+}
+
+/// The body of an answer to a request without credentials.
+fn fetch(node: &Node, path: &str) -> String {
+    let mut stream = TcpStream::connect(listening(&node.server, "http")).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+#[test]
+fn the_store_is_in_status_and_metrics_where_there_is_one() {
+    let node = Node::start(&["--http.listen", "127.0.0.1:0"]);
+    node.publish(&["-t", "a", "-m", "x", "-q", "1", "-r"]);
+    let status = succeeds(skein().args(["status", "--url", &url(&node)])).out;
+    assert!(status.contains("read-only: no"), "{status}");
+    let metrics = fetch(&node, "/metrics");
+    let sample = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name}: {metrics}")).parse::<u64>().unwrap()
+    };
+    assert_eq!((sample("skein_store_read_only"), sample("skein_store_alarms")), (0, 0));
+    assert_eq!(sample(r#"skein_store_rows{class="retained"}"#), 1);
+    assert!(sample(r#"skein_store_bytes{class="retained"}"#) > 0 && sample("skein_store_log_bytes") > 0);
+    assert!(sample("skein_store_commits_total") >= 1 && sample("skein_store_syncs_total") >= 1);
+    assert_eq!(fetch(&node, "/readyz"), r#"{"status":"ready"}"#);
+
+    let without = Node::start(&["--http.listen", "127.0.0.1:0", "--mqtt.durability", "memory"]);
+    let status = succeeds(skein().args(["status", "--url", &url(&without)])).out;
+    assert!(!status.contains("read-only"), "{status}");
+    let metrics = fetch(&without, "/metrics");
+    assert!(
+        metrics.contains("# TYPE skein_store_rows gauge") && !metrics.contains("\nskein_store_"),
+        "{metrics}"
+    );
 }
 
 #[test]
