@@ -24,6 +24,8 @@ pub(crate) struct Run {
     open: Option<Open>,
     fresh: i32,
     pub(crate) power_may_fail: bool,
+    /// The states after each commit, where a loss of power may bring an earlier one back.
+    past: Option<Vec<State>>,
     /// Set once the store has stopped; the state may then be this one as well, when a commit got no answer.
     stopped: Option<Option<State>>,
 }
@@ -57,6 +59,7 @@ impl Run {
             open: None,
             fresh: 0,
             power_may_fail: false,
+            past: None,
             stopped: None,
         }
     }
@@ -125,6 +128,9 @@ impl Run {
     fn compare(&mut self) {
         let snapshot = self.store.snapshot();
         compare(&snapshot, &self.state);
+        if let Some(past) = &mut self.past {
+            past.push(self.state.clone());
+        }
         for class in snapshot.schema().classes() {
             for (key, row) in snapshot.rows(class.id) {
                 let fields = class.values(row).unwrap();
@@ -155,6 +161,11 @@ impl Run {
         self.compare();
     }
 
+    /// From now on a loss of power may bring any earlier state back.
+    pub(crate) fn keep_past(&mut self) {
+        self.past = Some(vec![self.state.clone()]);
+    }
+
     /// Whether the store has stopped by itself.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.is_some()
@@ -171,6 +182,12 @@ impl Run {
             if rows_of(&snapshot, &perhaps) == perhaps.rows() {
                 self.state = perhaps;
             }
+        }
+        if let Some(past) = &mut self.past {
+            // Commits that were not synced may be gone, the last ones first.
+            let earlier = past.drain(..).rev().find(|state| rows_of(&snapshot, state) == state.rows());
+            self.state = earlier.unwrap_or_else(|| self.state.clone());
+            past.push(self.state.clone());
         }
         compare(&snapshot, &self.state);
         self.state.index = snapshot.index();
