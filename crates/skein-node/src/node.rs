@@ -99,7 +99,9 @@ pub enum StartError {
         source: OpenError,
     },
     /// The users and rules in the store cannot be put in force.
-    #[error("store: the users and rules in it cannot be put in force: {source}. Use the version that wrote them.")]
+    #[error(
+        "store: the users and rules in it cannot be put in force: {source}. Use the version that wrote them."
+    )]
     StoredAccess {
         /// Why.
         source: AccessChangeError,

@@ -108,7 +108,7 @@ impl Plane {
     /// Whether the store takes more; without one there is nothing to fill.
     #[must_use]
     pub fn has_room_for_more(&self) -> bool {
-        self.durable.as_ref().is_none_or(|durable| durable.store().writable())
+        self.durable.as_ref().is_none_or(Durable::has_room)
     }
 
     /// Retained messages.

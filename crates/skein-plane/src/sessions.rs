@@ -362,6 +362,9 @@ impl Plane {
         if let Some(commit) = self.finish(batch, now) {
             self.leave(commit);
         }
+        if let Some(durable) = self.durable() {
+            durable.look_at_memory();
+        }
     }
 
     /// Ends a session whose client is away if it expires until `until`, and publishes its will if that is due.

@@ -147,6 +147,9 @@ fn lose_power_in(operations: &[Operation], seed: u64, durability: Durability) {
     for part in operations.chunks(operations.len().div_ceil(LOSSES)) {
         disk.cut_power_at(disk.operations() + numbers.below(part.len() as u64 * 2));
         part.iter().for_each(|operation| run.step(operation));
+        // A snapshot may be under way on a thread of its own: the process ends with the power.
+        disk.cut_power_at(disk.operations());
+        run.die();
         lose(&disk, &mut numbers);
         if numbers.one_in(3) {
             // The power fails again while the store is being brought back.
@@ -175,6 +178,8 @@ fn a_disk_that_fails_now_and_then_loses_nothing_that_was_answered() {
             disk.fail_at_random(seed, 10 + numbers.below(50));
             part.iter().for_each(|operation| run.step(operation));
             stopped += u32::from(run.is_stopped());
+            disk.cut_power_at(disk.operations());
+            run.die();
             lose(&disk, &mut numbers);
             // A start on a disk that fails is refused or goes well; it does no harm.
             drop(Store::open(schema(), options.clone()));

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use skein_store::{
-    Access, CommitError, Direction, Isolation, KeyRange, Mode, Row, Savepoint, Scan, Snapshot,
+    Access, CommitError, Direction, Isolation, KeyRange, Mode, Options, Row, Savepoint, Scan, Snapshot,
     StatementError, Store, SubmitError, Transaction, Value,
 };
 
@@ -166,6 +166,12 @@ impl Run {
         self.past = Some(vec![self.state.clone()]);
     }
 
+    /// Ends the process: nothing of it writes to the disk any more.
+    pub(crate) fn die(&mut self) {
+        self.slots = std::array::from_fn(|_| None);
+        self.store = Store::open(self.store.schema().clone(), Options::memory()).unwrap();
+    }
+
     /// Whether the store has stopped by itself.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.is_some()
@@ -174,7 +180,6 @@ impl Run {
     /// After the power failed and came back: everything that was answered is there, and what was not is there whole or
     /// not at all. Goes on from there.
     pub(crate) fn resume(mut self, store: Store) -> Self {
-        self.slots = std::array::from_fn(|_| None);
         let snapshot = store.snapshot();
         if let Some(Some(mut perhaps)) = self.stopped.take() {
             // The version of what got no answer is the last index of the log.

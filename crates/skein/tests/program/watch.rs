@@ -1,11 +1,6 @@
 //! `skein status` and `skein sessions` against a running node.
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-};
-
-use skein_testkit::{DEADLINE, RawClient, TestDirectory, free_port};
+use skein_testkit::{RawClient, TestDirectory, free_port};
 
 use crate::node::{Node, listening, run, skein, succeeds, user};
 
@@ -91,14 +86,10 @@ fn a_retained_message_that_was_removed_stays_away_when_the_node_is_killed() {
     assert!(left.contains("here") && !left.contains("gone"), "{left}");
 }
 
-/// The body of an answer to a request without credentials.
 fn fetch(node: &Node, path: &str) -> String {
-    let mut stream = TcpStream::connect(listening(&node.server, "http")).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    let (status, body) = node.ask("GET", path, "");
+    assert_eq!(status, 200, "{path}: {body}");
+    body
 }
 
 #[test]
