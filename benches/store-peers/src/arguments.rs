@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 const USAGE: &str = "the arguments are --rounds NUMBER, --seconds SECONDS, --only SECTIONS (durable, memory, weight, recovery, \
-                     with commas between), --dir DIRECTORY for the databases, --out DIRECTORY for the report";
+                     with commas between), --ways TEXT (inserts only by ways with this in their names), --dir DIRECTORY for the databases, --out DIRECTORY for the report";
 
 #[derive(Debug)]
 pub(crate) struct Arguments {
@@ -13,6 +13,7 @@ pub(crate) struct Arguments {
     /// How long one way is measured in one round on the disk; in memory a fifth of it is enough.
     pub(crate) turn: Duration,
     only: Option<String>,
+    ways: Option<String>,
     pub(crate) dir: PathBuf,
     pub(crate) out: PathBuf,
 }
@@ -23,6 +24,7 @@ impl Arguments {
             rounds: 5,
             turn: Duration::from_millis(1500),
             only: None,
+            ways: None,
             dir: std::env::temp_dir().join("store-peers"),
             out: PathBuf::from("."),
         };
@@ -35,6 +37,7 @@ impl Arguments {
                     read.turn = Duration::from_secs_f64(number::<f64>(word, value)?.clamp(0.05, 600.0))
                 }
                 "--only" => read.only = Some(value.clone()),
+                "--ways" => read.ways = Some(value.clone()),
                 "--dir" => read.dir = PathBuf::from(value),
                 "--out" => read.out = PathBuf::from(value),
                 _ => return Err(format!("`{word}` is unknown: {USAGE}")),
@@ -45,6 +48,11 @@ impl Arguments {
 
     pub(crate) fn wants(&self, section: &str) -> bool {
         self.only.as_ref().is_none_or(|only| only.split(',').any(|name| name == section))
+    }
+
+    /// Whether a way of inserting is wanted.
+    pub(crate) fn wants_way(&self, name: &str) -> bool {
+        self.ways.as_ref().is_none_or(|part| name.contains(part.as_str()))
     }
 }
 

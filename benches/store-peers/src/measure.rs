@@ -49,7 +49,11 @@ impl FromIterator<f64> for Series {
 
 /// What all threads of this process have used.
 pub(crate) fn processor_seconds() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
+    seconds(ClockId::ProcessCPUTime)
+}
+
+fn seconds(clock: ClockId) -> f64 {
+    let time = clock_gettime(clock);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
@@ -62,8 +66,8 @@ pub(crate) fn on_one_core() {
     let _ = sched_setaffinity(None, &last);
 }
 
-/// Operations per second of `work`, which is given counting numbers, for about one turn.
-pub(crate) fn rate(turn: Duration, mut work: impl FnMut(u64)) -> f64 {
+/// Calls of `work`, which is given counting numbers, in about one turn.
+fn calls(turn: Duration, mut work: impl FnMut(u64)) -> u64 {
     const BETWEEN_LOOKS: u64 = 64;
     let (began, mut number) = (Instant::now(), 0);
     while began.elapsed() < turn {
@@ -72,7 +76,21 @@ pub(crate) fn rate(turn: Duration, mut work: impl FnMut(u64)) -> f64 {
             number += 1;
         }
     }
-    number as f64 / began.elapsed().as_secs_f64()
+    number
+}
+
+/// Calls per second of the clock.
+pub(crate) fn rate(turn: Duration, work: impl FnMut(u64)) -> f64 {
+    let began = Instant::now();
+    let calls = calls(turn, work);
+    calls as f64 / began.elapsed().as_secs_f64()
+}
+
+/// Calls per second that this thread had a core: what it is kept waiting by others is not counted.
+pub(crate) fn rate_on_core(turn: Duration, work: impl FnMut(u64)) -> f64 {
+    let began = seconds(ClockId::ThreadCPUTime);
+    let calls = calls(turn, work);
+    calls as f64 / (seconds(ClockId::ThreadCPUTime) - began)
 }
 
 /// Lets others work for so long.

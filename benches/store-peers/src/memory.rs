@@ -8,7 +8,7 @@ mod contenders;
 mod transfers;
 
 use crate::arguments::Arguments;
-use crate::measure::{Series, on_one_core, rate};
+use crate::measure::{Series, on_one_core, rate_on_core};
 use crate::report::{Column, Limit, Section, Table, Target};
 use contenders::{Locked, Stored};
 use std::time::Duration;
@@ -71,8 +71,8 @@ fn alone(arguments: &Arguments) -> Section {
         (format!("{whose}: {what}"), values.collect())
     };
     let table = Table {
-        title: "In memory, one thread on one core, operations per second",
-        note: "Accounts of about 40 bytes, keys in scattered order. A read of the store takes a snapshot of its own, \
+        title: "In memory, one thread, operations per second of a core",
+        note: "What other programs take of the core meanwhile is not counted. Accounts of about 40 bytes, keys in scattered order. A read of the store takes a snapshot of its own, \
                and its row outlives the call; a read of the map looks at the row under the lock."
             .to_owned(),
         columns: vec![column("100 000 objects"), column("1 000 000 objects")],
@@ -92,7 +92,7 @@ fn alone_with(arguments: &Arguments, objects: u64) -> Measured {
         measures.iter().map(|(what, whose, _)| (*what, *whose, Series::default())).collect();
     for round in 0..=arguments.rounds {
         for ((what, whose, work), (_, _, series)) in measures.iter().zip(&mut measured) {
-            let rate = rate(turn_of(arguments), work);
+            let rate = rate_on_core(turn_of(arguments), work);
             // The first round warms up.
             if round > 0 {
                 eprintln!("memory, {objects} objects, round {round}: {whose}: {what}: {rate:.0}/s");

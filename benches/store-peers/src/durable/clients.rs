@@ -21,6 +21,8 @@ pub(super) struct Turn {
     pub(super) p50: f64,
     /// Microseconds.
     pub(super) p99: f64,
+    /// Milliseconds.
+    pub(super) longest: f64,
     /// Seconds of processor time per million commits.
     pub(super) processor: f64,
     /// All records below this number were acknowledged.
@@ -51,10 +53,15 @@ impl Ids<'_> {
         course.ready.wait();
         while course.phase.load(Ordering::Relaxed) != STOPPING {
             let id = course.next.fetch_add(1, Ordering::Relaxed);
+            let warming = course.phase.load(Ordering::Relaxed) == WARMING;
             let began = Instant::now();
             insert(id);
-            if course.phase.load(Ordering::Relaxed) == MEASURING {
+            let phase = course.phase.load(Ordering::Relaxed);
+            // Also a commit that is not done when the turn ends was waited for.
+            if phase == MEASURING || !warming {
                 self.nanos.push(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            }
+            if phase == MEASURING {
                 course.committed.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -95,6 +102,7 @@ pub(super) fn turn(way: &dyn Way, clients: usize, first: u64, long: Duration) ->
             rate: committed / seconds,
             p50: micros(0.5),
             p99: micros(0.99),
+            longest: micros(1.0) / 1e3,
             processor: processor / committed * 1e6,
             taken: course.next.load(Ordering::Relaxed),
         }
