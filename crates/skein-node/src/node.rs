@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     config::{Changed, Config},
     durable,
-    settings::{http_door, mqtt_settings, plane_limits, tls_files, transport_of},
+    settings::{http_door, mqtt_settings, node_queue_limits, plane_limits, tls_files, transport_of},
     sys::SysTopics,
 };
 
@@ -126,6 +126,7 @@ impl Node {
         let clock = Clock::start();
         let access = Arc::new(Access::new(access_list(&config)?, config.access.anonymous));
         let mut plane = Plane::new(access, plane_limits(&config));
+        plane.queue().set_limits(node_queue_limits(&config));
         if let Some(durable) = durable::open(&config, clock)? {
             plane = plane.with_durable(durable);
             // Before sessions come back, whose rights depend on it.
@@ -199,6 +200,7 @@ impl Node {
         }
         let changed = Config::reloadable_diff(&self.config, &config);
         self.plane.retained().set_messages_max(plane_limits(&config).retained_messages_max);
+        self.plane.queue().set_limits(node_queue_limits(&config));
         self.plane.access().replace(access);
         let mut batch = Batch::default();
         let now = self.shared.clock.now();

@@ -24,10 +24,10 @@ mod subscribe;
 pub mod wire;
 
 pub use acknowledge::Acknowledgement;
-pub use delivery::{Acked, QueueLimits, QueueState, QueuedMessage};
+pub use delivery::{Acked, NodeQueue, QueueLimits, QueueState, QueuedMessage};
 pub use durable::{
-    AccessChangeError, Commit, Durable, NewPassword, RestoreError, Restored, RowError, StoredRule, StoredUser,
-    UserChange, WallClock, schema,
+    AccessChangeError, Commit, Durable, NewPassword, RestoreError, Restored, RowError, StoredRule,
+    StoredUser, UserChange, WallClock, schema,
 };
 pub use handle::{Handle, Parting};
 pub use ledger::{DropReason, Ledger, LedgerFigures, Tally, TrafficTally};

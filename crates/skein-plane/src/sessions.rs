@@ -449,6 +449,7 @@ impl Plane {
             let mut state = session.lock();
             let State { kept, subscriptions, inbound, delivery, .. } = &mut *state;
             let (subscriptions, drained) = (std::mem::take(subscriptions), delivery.drain());
+            delivery.count_queue(&mut batch.effects.tally);
             if *kept {
                 let filters = subscriptions.to_vec().into_iter().map(|(filter, _)| filter);
                 batch.effects.journal.forget(session.key(), filters, inbound.ids());

@@ -190,7 +190,9 @@ impl Plane {
             restored.queued_messages += entries.len();
             batch.effects.tally.routed += entries.len() as u64;
             if let Some(session) = sessions.get(&key) {
-                session.lock().delivery = Delivery::restored(entries);
+                let mut state = session.lock();
+                state.delivery = Delivery::restored(entries);
+                state.delivery.count_queue(&mut batch.effects.tally);
             }
         }
         each(snapshot, MESSAGE, "message", |row| {
