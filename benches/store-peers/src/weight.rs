@@ -18,12 +18,14 @@ const OBJECTS: u64 = 1_000_000;
 const BODY_BYTES: usize = 40;
 
 /// Subject, and how it is called in the report.
-const SUBJECTS: [(&str, &str); 7] = [
+const SUBJECTS: [(&str, &str); 9] = [
     ("scattered", "rows, keys in scattered order"),
     ("ascending", "rows, keys in ascending order"),
     ("number", "rows with an index of numbers"),
     ("hash", "rows with a unique hash index of numbers"),
     ("text", "rows with an index of 32 characters"),
+    ("ascending number", "rows and an index of numbers, both in ascending order"),
+    ("ascending hash", "rows with a unique hash index, both in ascending order"),
     ("batches", "rows, written while snapshots were taken"),
     ("map", "BTreeMap of the same keys and rows"),
 ];
@@ -39,10 +41,11 @@ pub(crate) fn measure(arguments: &Arguments) -> Section {
         }
         (subject, name, figures)
     });
-    let base = weighed[0].2.clone();
+    let (scattered, ascending) = (weighed[0].2.clone(), weighed[1].2.clone());
     let row = |(subject, name, (took, accounted)): &(&str, &str, (Series, Series))| {
         let is_map = *subject == "map";
-        let has_index = ["number", "hash", "text"].contains(subject);
+        let has_index = ["number", "hash", "text"].iter().any(|index| subject.ends_with(index));
+        let base = if subject.starts_with("ascending") { &ascending } else { &scattered };
         let beyond = |mine: &Series, base: &Series| -> Series {
             mine.rounds().iter().zip(base.rounds()).map(|(mine, base)| mine - base).collect()
         };
@@ -101,7 +104,7 @@ pub(crate) fn weigh(subject: &str) {
         for number in 0..OBJECTS {
             let id = scattered(number);
             let class = class("scattered");
-            let row = class.encode_row(&values(id)).expect("the values are of the class");
+            let row = class.encode_row(&values(id, scattered(id))).expect("the values are of the class");
             map.insert(id.to_be_bytes().to_vec(), row.as_slice().to_vec());
         }
         println!("{} 0", resident_bytes() - before);
@@ -112,8 +115,8 @@ pub(crate) fn weigh(subject: &str) {
     let store = Store::open(schema, Options::memory()).expect("memory needs no files");
     let before = resident_bytes();
     for number in 0..OBJECTS {
-        let id = if subject == "ascending" { number } else { scattered(number) };
-        put(&store, id);
+        let id = if subject.starts_with("ascending") { number } else { scattered(number) };
+        put(&store, id, if subject.starts_with("ascending") { id } else { scattered(id) });
         if subject == "batches" && number % 100 == 0 {
             black_box(store.snapshot());
         }
@@ -122,9 +125,9 @@ pub(crate) fn weigh(subject: &str) {
     assert_eq!(store.stats().classes[0].rows, OBJECTS, "rows of the store");
 }
 
-fn put(store: &Store, id: u64) {
+fn put(store: &Store, id: u64, number: u64) {
     let class = &store.schema().classes()[0];
-    let row = class.encode_row(&values(id)).expect("the values are of the class");
+    let row = class.encode_row(&values(id, number)).expect("the values are of the class");
     let mut transaction = store.begin(skein_store::Mode::ReadWrite, skein_store::Isolation::ReadCommitted);
     transaction.upsert_row(class.id, row).expect("it may be written");
     let outcome = transaction.commit().expect("there is room");
@@ -139,16 +142,15 @@ fn class(subject: &str) -> Class {
         .field("body", Type::Bytes)
         .primary(&["id"]);
     let builder = match subject {
-        "number" => builder.ordered("by_number", &["number"]),
-        "hash" => builder.unique_hash("by_number", &["number"]),
+        "number" | "ascending number" => builder.ordered("by_number", &["number"]),
+        "hash" | "ascending hash" => builder.unique_hash("by_number", &["number"]),
         "text" => builder.ordered("by_text", &["text"]),
         _ => builder,
     };
     builder.build().expect("the class is sound")
 }
 
-fn values(id: u64) -> [Value; 4] {
-    let number = scattered(id);
+fn values(id: u64, number: u64) -> [Value; 4] {
     [
         Value::U64(id),
         Value::U64(number),
