@@ -88,8 +88,12 @@ fn beside_a_bare_map() {
     let class = Account::class().id;
     // A reader looks at many objects of one state, which a lock can only give by being held.
     let key = |number: u64, step: u64, looks: u64| scattered(number * looks + step);
-    for looks in [0, 100, 10_000] {
+    for looks in [0, 1, 100, 10_000] {
         let read_store = |number: u64| {
+            if looks == 1 {
+                std::hint::black_box(store.get(class, &skein_store::ObjectKey::to_key(&scattered(number))));
+                return;
+            }
             let snapshot = store.snapshot();
             for step in 0..looks {
                 let key = skein_store::ObjectKey::to_key(&key(number, step, looks));
