@@ -148,7 +148,7 @@ impl Guard {
         Err(Problem::new(
             Kind::RoleMissing,
             format!("user {} has not the role {wanted}", proof.user),
-            "give the user the role in the access file, or use another user",
+            "give the user the role, in the access file or by PUT /api/v1/users/{name}, or use another user",
         ))
     }
 }
@@ -159,8 +159,7 @@ fn unauthenticated(error: &str) -> Problem {
         Kind::Unauthenticated,
         format!("{door}: {error}"),
         format!(
-            "send name and password of a user with the role {ROLE_ADMIN} by HTTP Basic; users are in the file that \
-             access.file names"
+            "send name and password of a user with the role {ROLE_ADMIN} by HTTP Basic; `skein user` adds users"
         ),
     )
 }

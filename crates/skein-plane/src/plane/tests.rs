@@ -248,6 +248,8 @@ fn check_ledger(world: &World) {
         })
         .sum();
     assert_eq!(figures.pending, held.cast_signed(), "pending, and what sessions hold: {figures:?}");
+    let load = world.plane.sessions().load();
+    assert_eq!(world.plane.queue().depth(), (load.queued_messages, load.queued_bytes), "all queues as one");
 }
 
 fn check_sessions(world: &World) {
