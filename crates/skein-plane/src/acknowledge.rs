@@ -44,6 +44,9 @@ impl Plane {
         let Some(mut state) = session.lock_as(epoch) else { return Acked::Unknown };
         let (acked, rejected) = apply(&mut state.delivery, id, what);
         if state.kept {
+            if acked == Acked::Release {
+                batch.effects.journal.take_turn(&mut state);
+            }
             batch.effects.journal.free(session.key(), state.delivery.take_freed());
         }
         if acked == Acked::Done {
@@ -73,6 +76,7 @@ impl Plane {
             return None;
         }
         if state.kept {
+            batch.effects.journal.take_turn(&mut state);
             batch.effects.journal.received(session.key(), id);
         }
         Some(state.inbound.len())
@@ -83,6 +87,7 @@ impl Plane {
         let Some(mut state) = session.lock_as(epoch) else { return false };
         let known = state.inbound.release(id);
         if known && state.kept {
+            batch.effects.journal.take_turn(&mut state);
             batch.effects.journal.released(session.key(), id);
         }
         known

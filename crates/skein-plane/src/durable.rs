@@ -12,6 +12,7 @@
 //!   store gets them in the order in which they changed.
 //! - A queue row is written by the batch that published the message and removed by the one that saw it
 //!   acknowledged, or by the former if the acknowledgement was faster.
+//! - A batch that opens a session follows the batch of the connection it takes the session from (`turn.rs`).
 
 mod commit;
 mod inspect;
@@ -19,6 +20,7 @@ mod journal;
 mod restore;
 mod rows;
 mod schema;
+mod turn;
 mod users;
 
 use std::sync::{
@@ -31,6 +33,7 @@ use skein_store::{Store, Time};
 
 pub(crate) use self::commit::CommitFlag;
 pub(crate) use self::journal::{Journal, KeptDelivery};
+pub(crate) use self::turn::Turn;
 pub use self::{
     commit::Commit,
     restore::{RestoreError, Restored},

@@ -30,6 +30,7 @@ use self::subscriptions::Subscriptions;
 use crate::{
     access::{BoundAccess, Verdict},
     delivery::{Delivery, QueueLimits},
+    durable::Turn,
     matcher::SubscribeOptions,
 };
 
@@ -111,6 +112,8 @@ pub(crate) struct State {
     pub(crate) ended: bool,
     /// What the session has to remember is on disk (docs/adr/0009).
     pub(crate) kept: bool,
+    /// The last batch of one of its connections that recorded something of it.
+    pub(crate) last_batch: Option<Arc<Turn>>,
 }
 
 /// Topics whose retained messages a new subscription is to get. The message itself is looked up when its turn
@@ -191,6 +194,7 @@ impl Session {
             will_at: None,
             ended: false,
             kept: false,
+            last_batch: None,
         };
         Arc::new_cyclic(|me| Self {
             key,

@@ -404,6 +404,7 @@ impl Plane {
         }
         session.set_kept(state, kept);
         journal.session_changed(session);
+        journal.take_turn_after(state);
         let State { subscriptions, inbound, delivery, .. } = state;
         let filters = || subscriptions.to_vec().into_iter().map(|(filter, _)| filter);
         if was_kept && !kept {

@@ -10,6 +10,7 @@ use super::{
     Commit, CommitFlag, Durable, SharedRow,
     rows::{self, QueueEntry, SessionRow},
     schema::{INBOUND, MESSAGE, QUEUE, RETAINED, SESSION, SUBSCRIPTION},
+    turn::{Turn, TurnGuard},
 };
 use crate::{
     delivery::{Freed, Kept, Rest, Waiting},
@@ -35,6 +36,10 @@ pub(crate) struct Journal {
     last_received: Option<(SessionKey, NonZeroU16)>,
     /// A connection whose client is greeted when the batch is on disk.
     held: Option<(Arc<Session>, Epoch)>,
+    /// Its place among the batches of a session's connections.
+    turn: Option<TurnGuard>,
+    /// The batch that comes before it.
+    after: Option<Arc<Turn>>,
 }
 
 /// Changes of rows in the order in which they were made.
@@ -88,6 +93,21 @@ impl Journal {
     /// Somebody is told of what was recorded.
     pub(crate) fn promise(&mut self) {
         self.promises += 1;
+    }
+
+    /// Something is recorded that a later connection's batch must not overtake.
+    pub(crate) fn take_turn(&mut self, state: &mut State) {
+        let own = self.turn.get_or_insert_default().turn();
+        if !state.last_batch.as_ref().is_some_and(|last| Arc::ptr_eq(last, own)) {
+            state.last_batch = Some(own.clone());
+        }
+    }
+
+    /// The same for the batch of a connection that takes the session over: it follows the one before it.
+    pub(crate) fn take_turn_after(&mut self, state: &mut State) {
+        let own = self.turn.get_or_insert_default().turn();
+        let before = state.last_batch.replace(own.clone());
+        self.after = before.filter(|before| !Arc::ptr_eq(before, own));
     }
 
     pub(crate) fn hold(&mut self, session: &Arc<Session>, epoch: Epoch) {
@@ -260,6 +280,11 @@ impl Plane {
     /// because of them waits for the commit, if there is one.
     pub(crate) fn hand_over(&self, journal: &mut Journal) -> Option<Commit> {
         let durable = self.durable()?;
+        // Over when everything is with the store.
+        let _turn = journal.turn.take();
+        if let Some(before) = journal.after.take() {
+            before.wait();
+        }
         if journal.is_empty() {
             return None;
         }

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroU16,
     sync::Arc,
+    time::Duration,
 };
 
 use proptest::prelude::*;
@@ -13,7 +14,7 @@ use skein_wal::disk::{FaultyDisk, SyncHold};
 
 use super::{
     Step, any_step, check_all_received, check_at_rest,
-    client::client_id,
+    client::{client_id, connection},
     take,
     world::{CLIENTS, Kept, LIMITS, OBSERVER, World, empty_plane},
 };
@@ -414,4 +415,36 @@ proptest! {
         world.check_rows();
         end_all(&mut world);
     }
+}
+
+/// A connection that takes a session over in the middle of the batch of the one before is not faster than that batch:
+/// what it says rests on it, and what it removes would come back.
+#[test]
+fn a_batch_that_opens_a_session_follows_the_one_it_interrupts() {
+    let mut world = World::durable();
+    world.open(0, true, 100, 5, None);
+    world.settle();
+    let World { plane, clients, now, .. } = &world;
+    let live = clients[0].live.as_ref().unwrap();
+    let mut interrupted = Batch::default();
+    let id = NonZeroU16::MIN;
+    assert!(plane.receive_once(&live.session, live.epoch, id, &mut interrupted).is_some());
+    let (sender, opened) = std::sync::mpsc::sync_channel(1);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut batch = Batch::default();
+            let open = world.opens(0, false, 100, 5, None);
+            let opened = plane.open(open, connection(0, None, Arc::default(), *now), &mut batch, *now);
+            // The client sends it again, and its release with it.
+            assert!(plane.receive_once(&opened.session, opened.epoch, id, &mut batch).is_none());
+            assert!(plane.release(&opened.session, opened.epoch, id, &mut batch));
+            plane.leave(plane.finish(&mut batch, *now).unwrap());
+            sender.send(()).unwrap();
+        });
+        assert!(opened.recv_timeout(Duration::from_millis(100)).is_err(), "it overtook the batch before it");
+        plane.leave(plane.finish(&mut interrupted, *now).unwrap());
+        opened.recv().unwrap();
+    });
+    world.settle_restored();
+    assert_eq!(world.rows(5), 0);
 }

@@ -131,21 +131,7 @@ impl World {
     ) {
         self.serial += 1;
         let serial = self.serial;
-        let will_of = |(qos, delay_secs)| {
-            let topic = Topic::try_from(&*format!("will/{number}")).unwrap();
-            let message = Message::new(topic, Bytes::from(payload(200, serial, 0)), qos);
-            Will { message, expiry_secs: None, delay_secs }
-        };
-        let open = Open {
-            client_id: client_id(number),
-            clean_start,
-            expiry_secs,
-            receive_maximum: NonZeroU16::new(receive_maximum).unwrap(),
-            will: will.map(will_of),
-            access: self.disk.as_ref().map(|_| Arc::new(self.plane.access().bind(identity(number)))),
-            limits: Arc::new(LIMITS),
-            durability: self.durability,
-        };
+        let open = self.opens(number, clean_start, expiry_secs, receive_maximum, will);
         let expect_present = self.expect_open(number, clean_start);
         let socket = (number != WITHOUT_SOCKET).then(Arc::<TestSocket>::default);
         self.part_with_live(number);
@@ -167,6 +153,33 @@ impl World {
         (kept.expires_at, kept.will_at) = (None, None);
         kept.will = will.map(|(_, delay_secs)| (serial, delay_secs));
         client.live = Some(Live::new(opened.session, opened.epoch, socket));
+    }
+
+    /// What a client asks for.
+    pub(super) fn opens(
+        &self,
+        number: usize,
+        clean_start: bool,
+        expiry_secs: u32,
+        receive_maximum: u16,
+        will: Option<(QoS, u32)>,
+    ) -> Open {
+        let serial = self.serial;
+        let will_of = |(qos, delay_secs)| {
+            let topic = Topic::try_from(&*format!("will/{number}")).unwrap();
+            let message = Message::new(topic, Bytes::from(payload(200, serial, 0)), qos);
+            Will { message, expiry_secs: None, delay_secs }
+        };
+        Open {
+            client_id: client_id(number),
+            clean_start,
+            expiry_secs,
+            receive_maximum: NonZeroU16::new(receive_maximum).unwrap(),
+            will: will.map(will_of),
+            access: self.disk.as_ref().map(|_| Arc::new(self.plane.access().bind(identity(number)))),
+            limits: Arc::new(LIMITS),
+            durability: self.durability,
+        }
     }
 
     /// Whether the session is resumed; notes the will of the connection before.
