@@ -103,6 +103,23 @@ fn a_message_that_comes_late_is_out_of_order() {
 }
 
 #[test]
+fn a_message_sent_before_the_subscription_and_again_after_it_may_come_late() {
+    let mut scene = Scene::new(1);
+    scene.send();
+    scene.subscribe();
+    scene.publish();
+    scene.receive(1).unwrap();
+    is_wrong(&scene.receive(0), "came after #1");
+    let mut scene = Scene::new(1);
+    scene.send();
+    scene.subscribe();
+    scene.publish();
+    scene.receive(1).unwrap();
+    scene.ledger.send_again(scene.stream, 0);
+    scene.receive(0).unwrap();
+}
+
+#[test]
 fn a_message_of_qos_2_comes_once() {
     let mut scene = Scene::new(2);
     scene.subscribe();
