@@ -1,4 +1,7 @@
-//! `cargo xtask bench`: builds the node for speed and hands over to the comparison in skein-bench.
+//! `cargo xtask bench`: builds the node for speed and hands over to the comparison in skein-bench; with the word `store`
+//! first it is the store that is compared.
+
+mod store;
 
 use anyhow::Result;
 
@@ -10,6 +13,13 @@ const RUMQTTD: [&str; 3] = ["rumqttd", "--version", "0.20.0"];
 const TOOLS: &str = "target/bench-tools";
 
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    match arguments.split_first() {
+        Some((subject, rest)) if subject == "store" => store::store(workspace, rest),
+        _ => servers(workspace, arguments),
+    }
+}
+
+fn servers(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     run(workspace.cargo().args(["build", "--release", "-p", "skein"]))?;
     // The comparison starts the bare relay, an example beside it, as one of its servers.
     run(workspace.cargo().args(["build", "--release", "-p", "skein-bench", "--examples"]))?;

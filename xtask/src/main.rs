@@ -34,6 +34,7 @@ cargo xtask <command>
   tidy           the rules of the tree that no compiler checks
 
   bench [ARGS]   compare with other servers on this machine (ARGS go to the comparison)
+  bench store    the store beside SQLite, redb and bare writes (more ARGS as above)
   fuzz [FACTOR]  the property and fuzz tests for FACTOR times as long as usual (default 100)
   help           this text";
 

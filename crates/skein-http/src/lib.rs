@@ -8,6 +8,7 @@
 #![warn(missing_docs, clippy::indexing_slicing)]
 
 mod body;
+mod change;
 mod clients;
 mod commit;
 mod door;
@@ -22,9 +23,11 @@ mod query;
 mod queue;
 mod retained;
 mod router;
+mod rules;
 mod serve;
 mod status;
 mod timestamp;
+mod users;
 
 pub use door::{
     Clock, HttpDoor, HttpSettings, ListenerFigures, Listeners, NodeInfo, Readiness, ReadinessSwitch,

@@ -54,6 +54,26 @@ kinds! {
     ClientNotFound = NOT_FOUND "client_not_found";
     /// No message is retained for the topic.
     RetainedNotFound = NOT_FOUND "retained_not_found";
+    /// There is no such user.
+    UserNotFound = NOT_FOUND "user_not_found";
+    /// There is no rule at the position.
+    RuleNotFound = NOT_FOUND "rule_not_found";
+    /// There is such a user already.
+    UserExists = CONFLICT "user_exists";
+    /// The user is one of the access file.
+    UserInFile = CONFLICT "user_in_file";
+    /// There is a rule at the position already.
+    RuleExists = CONFLICT "rule_exists";
+    /// There are as many as there may be.
+    TooMany = CONFLICT "too_many";
+    /// The user or rule is none that an access file could have.
+    BadAccess = UNPROCESSABLE_ENTITY "bad_access";
+    /// The body is not what the route takes.
+    BadBody = BAD_REQUEST "bad_body";
+    /// The node keeps nothing on disk.
+    NoStore = NOT_IMPLEMENTED "no_store";
+    /// The store takes no changes at present.
+    StoreReadOnly = SERVICE_UNAVAILABLE "store_read_only";
     /// The path does not know the method.
     MethodNotAllowed = METHOD_NOT_ALLOWED "method_not_allowed";
     /// The body took too long.

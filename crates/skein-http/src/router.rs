@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderValue, Method, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{MethodRouter, delete, get, post},
+    routing::{MethodRouter, delete, get, post, put},
 };
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     guard::{self, Guard, Need},
     health, metrics,
     problem::{Kind, Problem},
-    queue, retained, status,
+    queue, retained, rules, status, users,
 };
 
 const OPENAPI: &str = include_str!("openapi.json");
@@ -58,6 +58,15 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Method::GET, "/api/v1/sessions/{id}/queue", Need::Admin, || get(queue::list)),
     route(Method::GET, "/api/v1/retained", Need::Admin, || get(retained::list)),
     route(Method::DELETE, "/api/v1/retained/{topic}", Need::Admin, || delete(retained::remove)),
+    route(Method::GET, "/api/v1/users", Need::Admin, || get(users::list)),
+    route(Method::POST, "/api/v1/users", Need::Admin, || post(users::add)),
+    route(Method::GET, "/api/v1/users/{name}", Need::Admin, || get(users::one)),
+    route(Method::PUT, "/api/v1/users/{name}", Need::Admin, || put(users::change)),
+    route(Method::DELETE, "/api/v1/users/{name}", Need::Admin, || delete(users::remove)),
+    route(Method::GET, "/api/v1/rules", Need::Admin, || get(rules::list)),
+    route(Method::POST, "/api/v1/rules", Need::Admin, || post(rules::add)),
+    route(Method::PUT, "/api/v1/rules/{position}", Need::Admin, || put(rules::change)),
+    route(Method::DELETE, "/api/v1/rules/{position}", Need::Admin, || delete(rules::remove)),
 ];
 
 /// The router of the table.

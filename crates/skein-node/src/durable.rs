@@ -29,16 +29,16 @@ pub(crate) fn open(config: &Config, clock: Clock) -> Result<Option<Durable>, Sta
             Durability::WalAsync { sync_interval: std::time::Duration::from_millis(SYNC_INTERVAL_MILLIS) }
         }
     };
-    if data.memory_bytes_max.0 > 0 {
-        options.memory_bytes_max = data.memory_bytes_max.0;
-    }
     options.snapshot_after_log_bytes = data.snapshot_log_bytes.0;
     options.on_fatal = Some(Arc::new(stop_at_once));
     let store = Store::open(schema(), options)
         .map_err(|source| StartError::Store { dir: data.dir.display().to_string(), source })?;
     // The wall clock at the node's moment zero.
     let zero = SystemTime::now() - std::time::Duration::from_millis(clock.now().as_millis());
-    Ok(Some(Durable::new(store, WallClock::new(Time::from_system_time(zero)))))
+    let durable = Durable::new(store, WallClock::new(Time::from_system_time(zero)));
+    // The plane keeps to the limit by refusing clients. What it has taken over the store must take.
+    let memory_bytes_max = if data.memory_bytes_max.0 > 0 { data.memory_bytes_max.0 } else { u64::MAX };
+    Ok(Some(durable.with_memory_bytes_max(memory_bytes_max)))
 }
 
 /// Reads back what an earlier run kept, before any door opens.

@@ -14,7 +14,7 @@ use std::{
 use skein_http::{HttpDoor, Readiness, ReadinessSwitch};
 use skein_mqtt::{Clock, ListenError, Listener, ListenerState, Shared, TlsError, TlsSource, Workers};
 use skein_plane::{
-    Batch, Plane, RestoreError,
+    AccessChangeError, Batch, Plane, RestoreError,
     access::{Access, AccessFaults, AccessList, read_access_file},
 };
 use skein_store::OpenError;
@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     config::{Changed, Config},
     durable,
-    settings::{http_door, mqtt_settings, plane_limits, tls_files, transport_of},
+    settings::{http_door, mqtt_settings, node_queue_limits, plane_limits, tls_files, transport_of},
     sys::SysTopics,
 };
 
@@ -98,6 +98,14 @@ pub enum StartError {
         /// Why, and what to do.
         source: OpenError,
     },
+    /// The users and rules in the store cannot be put in force.
+    #[error(
+        "store: the users and rules in it cannot be put in force: {source}. Use the version that wrote them."
+    )]
+    StoredAccess {
+        /// Why.
+        source: AccessChangeError,
+    },
     /// The store holds something the plane does not know.
     #[error(transparent)]
     Restore(#[from] RestoreError),
@@ -118,8 +126,11 @@ impl Node {
         let clock = Clock::start();
         let access = Arc::new(Access::new(access_list(&config)?, config.access.anonymous));
         let mut plane = Plane::new(access, plane_limits(&config));
+        plane.queue().set_limits(node_queue_limits(&config));
         if let Some(durable) = durable::open(&config, clock)? {
             plane = plane.with_durable(durable);
+            // Before sessions come back, whose rights depend on it.
+            plane.load_stored_access().map_err(|source| StartError::StoredAccess { source })?;
             durable::restore(&plane, &config, clock)?;
         }
         let plane = Arc::new(plane);
@@ -189,8 +200,12 @@ impl Node {
         }
         let changed = Config::reloadable_diff(&self.config, &config);
         self.plane.retained().set_messages_max(plane_limits(&config).retained_messages_max);
+        self.plane.queue().set_limits(node_queue_limits(&config));
         self.plane.access().replace(access);
-        self.access_changed();
+        let mut batch = Batch::default();
+        let now = self.shared.clock.now();
+        self.plane.enforce_access(&mut batch, now);
+        self.end_batch(&mut batch, now);
         for listener in config.mqtt.all_listeners() {
             let running = self.listeners.iter().find(|state| *state.settings.load().name == *listener.name);
             if let Some(state) = running {
@@ -200,20 +215,6 @@ impl Node {
         // Also where a restart is needed: a change is reported once.
         self.config = config;
         Ok(changed)
-    }
-
-    /// Subscriptions that are not allowed any more end; clients whose user is gone from the access file are told and
-    /// closed.
-    fn access_changed(&self) {
-        let mut batch = Batch::default();
-        let now = self.shared.clock.now();
-        self.plane.access_changed(&mut batch);
-        for session in self.plane.sessions().all() {
-            if session.access().is_some_and(|access| access.is_revoked()) {
-                self.plane.disconnect(&session, Code::NotAuthorized, false, &mut batch, now);
-            }
-        }
-        self.end_batch(&mut batch, now);
     }
 
     fn end_batch(&self, batch: &mut Batch, now: Moment) {

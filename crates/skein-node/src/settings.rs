@@ -115,6 +115,16 @@ pub(crate) fn plane_limits(config: &Config) -> PlaneLimits {
     PlaneLimits { retained_messages_max: max.map_or(usize::MAX, |max| max as usize) }
 }
 
+/// The bounds of the queues of all sessions together.
+pub(crate) fn node_queue_limits(config: &Config) -> QueueLimits {
+    let door = &config.mqtt.door;
+    let bytes = door.node_queue_bytes_max.0;
+    QueueLimits {
+        messages_max: none_if_zero(door.node_queue_messages_max).map_or(usize::MAX, |max| max as usize),
+        bytes_max: if bytes > 0 { size(bytes) } else { usize::MAX },
+    }
+}
+
 /// The bounds of a session.
 pub(crate) fn session_limits(limits: &MqttLimits) -> SessionLimits {
     SessionLimits {

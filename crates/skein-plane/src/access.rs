@@ -21,12 +21,18 @@
 //!   part makes the answer "in part": the subscription stands and each message is checked on its way to the client. An
 //!   allowing rule that covers only a part of the filter does not allow it.
 //!
+//! # Where the list comes from
+//! From the access file and from the store, where users and rules can be changed while the node runs
+//! ([`Plane::add_user`](crate::Plane::add_user) and the others). The file's rules come first and its users win.
+//!
 //! # Changing the list
 //! [`Access::reload`] puts a new list in force at once for every bound connection, or leaves the old one when the new
 //! text has a fault. Each list has a number, the generation, by which callers notice that what they cached is old.
 
+mod blocks;
 mod bound;
 mod disk;
+mod enforce;
 mod fault;
 mod file;
 mod list;
@@ -48,6 +54,8 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use skein_types::{ClientId, Code, UserName};
 
+pub use blocks::RuleBlock;
+pub(crate) use blocks::{UserBlock, text_of};
 pub use bound::{BoundAccess, IdentityRules};
 pub use disk::{read_access_file, write_file_atomically};
 pub use fault::{AccessFault, AccessFaults, nearest_name, position};
@@ -175,9 +183,19 @@ pub enum Admission {
 pub struct Access {
     list: ArcSwap<AccessList>,
     generation: AtomicU64,
-    reloading: Mutex<()>,
+    parts: Mutex<Parts>,
+    /// Held while stored users and rules are changed, from reading them to putting them in force.
+    pub(crate) changing: Mutex<()>,
     anonymous: Anonymous,
     known_passwords: Mutex<KnownPasswords>,
+}
+
+/// Where the list in force comes from.
+struct Parts {
+    /// The access file, or nothing.
+    file: AccessList,
+    /// The store.
+    stored: Option<AccessList>,
 }
 
 impl Access {
@@ -185,9 +203,10 @@ impl Access {
     #[must_use]
     pub fn new(list: AccessList, anonymous: Anonymous) -> Self {
         Self {
-            list: ArcSwap::from_pointee(list.numbered(1)),
+            list: ArcSwap::from_pointee(list.clone().numbered(1)),
             generation: AtomicU64::new(1),
-            reloading: Mutex::new(()),
+            parts: Mutex::new(Parts { file: list, stored: None }),
+            changing: Mutex::new(()),
             anonymous,
             known_passwords: Mutex::new(KnownPasswords::new()),
         }
@@ -202,11 +221,39 @@ impl Access {
         Ok(())
     }
 
-    /// Puts `list` in force in the place of the one before, also for clients that are bound.
+    /// Puts `list` in force in the place of the file's before, also for clients that are bound. What is stored stays.
     pub fn replace(&self, list: AccessList) {
-        let _one_at_a_time = self.reloading.lock();
+        let mut parts = self.parts.lock();
+        parts.file = list;
+        self.put_in_force(&parts);
+    }
+
+    /// The same for the list that is stored.
+    pub(crate) fn replace_stored(&self, list: AccessList) {
+        let mut parts = self.parts.lock();
+        parts.stored = Some(list);
+        self.put_in_force(&parts);
+    }
+
+    /// The users of the access file, by name. They go before stored ones of the same names.
+    #[must_use]
+    pub fn users_of_file(&self) -> Vec<UserSummary> {
+        self.parts.lock().file.users()
+    }
+
+    /// Whether the access file has a user of this name.
+    #[must_use]
+    pub fn is_user_of_file(&self, name: &str) -> bool {
+        self.parts.lock().file.has_user(name)
+    }
+
+    fn put_in_force(&self, parts: &Parts) {
         // The list is stored before its number: who sees the number finds the list, or a newer one.
         let generation = self.generation().wrapping_add(1);
+        let list = match &parts.stored {
+            Some(stored) => parts.file.joined(stored),
+            None => parts.file.clone(),
+        };
         self.list.store(Arc::new(list.numbered(generation)));
         self.generation.store(generation, Ordering::Release);
     }
@@ -227,7 +274,7 @@ impl Access {
     #[must_use]
     pub fn admit(&self, user: Option<&str>, password: Option<&[u8]>, address: IpAddr) -> Admission {
         let list = self.list.load();
-        if list.has_file() && (user.is_some() || password.is_some()) {
+        if list.checks_credentials() && (user.is_some() || password.is_some()) {
             return Admission::CheckPassword;
         }
         if self.anonymous.admits(address) {

@@ -10,6 +10,7 @@
 //! are not needed any more are handed out by [`Delivery::take_freed`].
 
 mod inspect;
+mod node_queue;
 
 use std::{collections::VecDeque, num::NonZeroU16, sync::Arc};
 
@@ -21,7 +22,11 @@ use crate::{
     wire::DeliveryOptions,
 };
 
-pub use self::inspect::{QueueState, QueuedMessage};
+pub(crate) use self::node_queue::QueueTally;
+pub use self::{
+    inspect::{QueueState, QueuedMessage},
+    node_queue::NodeQueue,
+};
 
 /// Ids are 1 to 65 535 and used round and round.
 const ID_COUNT: u16 = u16::MAX;
@@ -199,6 +204,8 @@ pub(crate) struct Delivery {
     receive_maximum: u16,
     queue: VecDeque<Waiting>,
     queue_bytes: usize,
+    /// What of the queue is counted in the node's.
+    counted: QueueTally,
     /// No message in the queue expires before this.
     queue_expires_at: Moment,
     freed: Vec<Freed>,
@@ -215,6 +222,7 @@ impl Default for Delivery {
             receive_maximum: ID_COUNT,
             queue: VecDeque::new(),
             queue_bytes: 0,
+            counted: QueueTally::default(),
             queue_expires_at: Moment::NEVER,
             freed: Vec::new(),
         }
@@ -330,7 +338,13 @@ impl Delivery {
         }
     }
 
-    /// The session is not kept on disk any more: frees every row.
+    /// Whether a batch that is not handed over yet has recorded a message that is still here.
+    pub(crate) fn has_recorded(&self) -> bool {
+        let kept = self.window.iter().map(|entry| &entry.kept);
+        kept.chain(self.queue.iter().map(|waiting| &waiting.kept)).any(|kept| matches!(kept, Kept::Recorded))
+    }
+
+    /// The session is not kept on disk any more: frees every row. Not while it [has](Self::has_recorded) any to come.
     pub(crate) fn unkeep(&mut self) {
         for (entry, seq) in self.window.iter_mut().zip(self.front..) {
             free(&mut self.freed, seq, std::mem::take(&mut entry.kept));

@@ -19,10 +19,11 @@ mod journal;
 mod restore;
 mod rows;
 mod schema;
+mod users;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
 use parking_lot::Mutex;
@@ -35,6 +36,7 @@ pub use self::{
     restore::{RestoreError, Restored},
     rows::RowError,
     schema::schema,
+    users::{AccessChangeError, NewPassword, StoredRule, StoredUser, UserChange},
 };
 
 /// Where durable things are kept, and how moments of this run are written there.
@@ -47,6 +49,9 @@ pub struct Durable {
     last_message: AtomicU64,
     /// Commits nobody waits for, until their messages are sent.
     unattended: Mutex<Vec<Commit>>,
+    memory_bytes_max: u64,
+    /// The store holds as much as it may.
+    memory_full: AtomicBool,
 }
 
 /// The wall clock at the node's start. Moments of this run are counted from there, so that a clock that is set while
@@ -81,6 +86,40 @@ impl Durable {
             order: Mutex::default(),
             last_message: AtomicU64::new(0),
             unattended: Mutex::default(),
+            memory_bytes_max: u64::MAX,
+            memory_full: AtomicBool::new(false),
+        }
+    }
+
+    /// Lets the store take nothing new from clients once it holds so many bytes. What was taken before still goes in,
+    /// acknowledgements too, so the store itself needs no bound, or a higher one: a batch it refuses is lost.
+    #[must_use]
+    pub fn with_memory_bytes_max(self, memory_bytes_max: u64) -> Self {
+        Self { memory_bytes_max, ..self }
+    }
+
+    /// Whether the store takes more, on its disk and in memory.
+    pub(crate) fn has_room(&self) -> bool {
+        self.store.writable() && !self.memory_full.load(Relaxed)
+    }
+
+    /// Looks how much the store holds. Some ten times a second, because it costs a look at all classes.
+    pub(crate) fn look_at_memory(&self) {
+        if self.memory_bytes_max == u64::MAX {
+            return;
+        }
+        let stats = self.store.stats();
+        let bytes = stats.bytes.saturating_add(stats.queued_bytes);
+        let full = bytes >= self.memory_bytes_max;
+        if self.memory_full.swap(full, Relaxed) != full {
+            match full {
+                true => tracing::error!(
+                    bytes,
+                    max = self.memory_bytes_max,
+                    "store: its memory is full; it takes no more"
+                ),
+                false => tracing::info!(bytes, "store: there is memory again"),
+            }
         }
     }
 
@@ -102,3 +141,6 @@ impl SharedRow {
         self.references.fetch_sub(1, Relaxed) == 1
     }
 }
+
+#[cfg(test)]
+mod tests;

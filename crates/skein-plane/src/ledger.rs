@@ -8,6 +8,8 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
+use crate::delivery::QueueTally;
+
 /// Why a delivery ended without reaching its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(usize)]
@@ -26,11 +28,13 @@ pub enum DropReason {
     TooLarge,
     /// The client answered with an error (MQTT-4.4.0-2).
     Rejected,
+    /// The queues of all sessions together held as many messages or bytes as they may.
+    NodeQueueFull,
 }
 
 impl DropReason {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ClientAway,
         Self::OutboxFull,
         Self::QueueFull,
@@ -38,6 +42,7 @@ impl DropReason {
         Self::ConnectionLost,
         Self::TooLarge,
         Self::Rejected,
+        Self::NodeQueueFull,
     ];
 
     /// The reason as the value of a metric's label.
@@ -51,6 +56,7 @@ impl DropReason {
             Self::ConnectionLost => "connection_lost",
             Self::TooLarge => "too_large",
             Self::Rejected => "rejected",
+            Self::NodeQueueFull => "node_queue_full",
         }
     }
 }
@@ -71,6 +77,8 @@ pub struct Tally {
     dropped: [u64; DropReason::ALL.len()],
     /// Bytes and packets.
     pub traffic: TrafficTally,
+    /// What came into queues and went out of them.
+    pub(crate) queue: QueueTally,
 }
 
 /// Bytes and packets of one batch.
@@ -127,7 +135,7 @@ pub struct LedgerFigures {
 impl Ledger {
     /// Adds what a batch counted and empties the tally.
     pub(crate) fn add(&self, tally: &mut Tally) {
-        let Tally { accepted, unmatched, routed, delivered, expired, dropped, traffic: _ } =
+        let Tally { accepted, unmatched, routed, delivered, expired, dropped, traffic: _, queue: _ } =
             std::mem::take(tally);
         let add = |counter: &AtomicU64, by: u64| {
             if by > 0 {

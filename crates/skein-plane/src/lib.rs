@@ -24,8 +24,11 @@ mod subscribe;
 pub mod wire;
 
 pub use acknowledge::Acknowledgement;
-pub use delivery::{Acked, QueueLimits, QueueState, QueuedMessage};
-pub use durable::{Commit, Durable, RestoreError, Restored, RowError, WallClock, schema};
+pub use delivery::{Acked, NodeQueue, QueueLimits, QueueState, QueuedMessage};
+pub use durable::{
+    AccessChangeError, Commit, Durable, NewPassword, RestoreError, Restored, RowError, StoredRule,
+    StoredUser, UserChange, WallClock, schema,
+};
 pub use handle::{Handle, Parting};
 pub use ledger::{DropReason, Ledger, LedgerFigures, Tally, TrafficTally};
 pub use matcher::{Matcher, SubscribeOptions};

@@ -10,6 +10,7 @@ use std::sync::{
 
 use crate::{
     access::Access,
+    delivery::NodeQueue,
     durable::Durable,
     ledger::{Ledger, Tally, TrafficTally},
     matcher::Matcher,
@@ -26,6 +27,7 @@ pub struct Plane {
     access: Arc<Access>,
     ledger: Ledger,
     traffic: Traffic,
+    queue: NodeQueue,
     durable: Option<Durable>,
 }
 
@@ -76,6 +78,7 @@ impl Plane {
             access,
             ledger: Ledger::default(),
             traffic: Traffic::default(),
+            queue: NodeQueue::default(),
             durable: None,
         }
     }
@@ -108,7 +111,7 @@ impl Plane {
     /// Whether the store takes more; without one there is nothing to fill.
     #[must_use]
     pub fn has_room_for_more(&self) -> bool {
-        self.durable.as_ref().is_none_or(|durable| durable.store().writable())
+        self.durable.as_ref().is_none_or(Durable::has_room)
     }
 
     /// Retained messages.
@@ -126,6 +129,7 @@ impl Plane {
     /// Brings the counters up to date with what a batch counted.
     pub fn account(&self, tally: &mut Tally) {
         self.traffic.add(tally.traffic);
+        self.queue.add(tally);
         self.ledger.add(tally);
     }
 
@@ -133,6 +137,12 @@ impl Plane {
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// What waits in the queues of all sessions.
+    #[must_use]
+    pub fn queue(&self) -> &NodeQueue {
+        &self.queue
     }
 
     /// Bytes and packets.

@@ -70,6 +70,8 @@ pub struct Batch {
 pub struct Effects {
     /// Counted so far, not yet in the ledger.
     pub tally: Tally,
+    /// Nothing more may wait in the queues of the node, as of the beginning of the present run.
+    pub(crate) node_queue_full: bool,
     /// What must be remembered and is not in the store yet.
     pub(crate) journal: Journal,
 }
@@ -132,6 +134,7 @@ impl Plane {
     /// Delivers the messages taken over so far. Called before anything that could change who gets them.
     pub fn settle(&self, batch: &mut Batch, now: Moment) {
         let Some(route) = batch.run.route.take() else { return };
+        batch.effects.node_queue_full = self.queue().is_full(&batch.effects.tally);
         for to in &route.direct {
             let delivered = to.session.deliver(to, &mut batch.run, now, &mut batch.effects);
             batch.note(&to.session, delivered);
@@ -193,6 +196,7 @@ impl Plane {
         let Some(group) = self.matcher().group(group.filter(), group.name()) else { return false };
         let shared = Some(message.clone());
         batch.run.push(RunMessage { message: Message::clone(&message), shared });
+        batch.effects.node_queue_full = self.queue().is_full(&batch.effects.tally);
         let taken = batch.deliver_to_group(&group, 0, now);
         self.end_run(batch);
         taken

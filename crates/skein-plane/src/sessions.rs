@@ -225,12 +225,13 @@ impl Plane {
                 shard.insert(open.client_id.clone(), session.clone());
                 session
             });
-            let kept = open.durability == Durability::Disk
-                && open.expiry_secs > 0
-                && open.access.is_some()
-                && self.durable().is_some();
+            let may_be_kept = open.access.is_some() && self.durable().is_some();
+            let asked = open.durability == Durability::Disk && open.expiry_secs > 0;
             session.bind(open.access);
             let mut state = session.lock();
+            // A row that another batch is about to hand over would come after its removal: such a session stays on
+            // disk until its client connects once more.
+            let kept = may_be_kept && (asked || (state.kept && state.delivery.has_recorded()));
             state.will = open.will.map(Box::new);
             state.will_at = None;
             state.limits = open.limits;
@@ -361,6 +362,9 @@ impl Plane {
         if let Some(commit) = self.finish(batch, now) {
             self.leave(commit);
         }
+        if let Some(durable) = self.durable() {
+            durable.look_at_memory();
+        }
     }
 
     /// Ends a session whose client is away if it expires until `until`, and publishes its will if that is due.
@@ -445,6 +449,7 @@ impl Plane {
             let mut state = session.lock();
             let State { kept, subscriptions, inbound, delivery, .. } = &mut *state;
             let (subscriptions, drained) = (std::mem::take(subscriptions), delivery.drain());
+            delivery.count_queue(&mut batch.effects.tally);
             if *kept {
                 let filters = subscriptions.to_vec().into_iter().map(|(filter, _)| filter);
                 batch.effects.journal.forget(session.key(), filters, inbound.ids());

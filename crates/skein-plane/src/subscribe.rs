@@ -31,6 +31,7 @@ impl Plane {
     /// # Errors
     /// [`Code::NotAuthorized`] by access rules, [`Code::QuotaExceeded`] above the session's bound,
     /// [`Code::SessionTakenOver`] when the connection is not the session's any more.
+    #[expect(clippy::too_many_arguments, reason = "who, what and the work at hand; nothing to put together")]
     pub fn subscribe(
         &self,
         session: &Arc<Session>,

@@ -1,6 +1,34 @@
 //! A transactional in-memory database: typed classes, indexes, snapshots, a change feed and a write-ahead log.
 //!
 //! It knows nothing of topics, sessions or protocols and needs no runtime; it can be used alone.
+//!
+//! Start with [`Store`] (`store.rs`): open it with a [`Schema`], hand over a [`Batch`] of blind writes, take a
+//! [`Snapshot`], begin a [`Transaction`]. `examples/accounts.rs` is a whole program, docs/store/transactions.md says what a
+//! commit promises.
+//!
+//! ```
+//! use skein_store::{Isolation, Object, Options, Schema, StatementError, Store};
+//!
+//! #[derive(Object)]
+//! #[class(code = 1)]
+//! struct Counter {
+//!     #[primary]
+//!     name: String,
+//!     count: u64,
+//! }
+//!
+//! let schema = Schema::builder("counters").object::<Counter>().build()?;
+//! let store = Store::open(schema, Options::memory())?;
+//! for _ in 0..3 {
+//!     store.transact(Isolation::RepeatableRead, |transaction| {
+//!         let count = transaction.get::<Counter>(&"visits")?.map_or(0, |counter| counter.count);
+//!         transaction.upsert(&Counter { name: "visits".to_owned(), count: count + 1 })?;
+//!         Ok::<_, StatementError>(())
+//!     })?;
+//! }
+//! assert_eq!(store.snapshot().find::<Counter>(&"visits")?.map(|counter| counter.count), Some(3));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![warn(missing_docs)]
 
 mod batch;

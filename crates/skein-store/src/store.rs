@@ -17,10 +17,13 @@ use crate::commit::Commit;
 use crate::engine::{Root, Verdict};
 use crate::error::{CheckpointError, CommitError, OpenError, SubmitError};
 use crate::feed::{Feed, FeedError, Hub};
+use crate::key::Key;
 use crate::log::queue::Queue;
 use crate::log::recovery::recover;
 use crate::log::thread::LogThread;
 use crate::newest::Newest;
+use crate::object::{Object, ObjectKey};
+use crate::row::{Row, RowFault};
 use crate::schema::{Class, ClassId, Schema};
 use crate::snapshot::Snapshot;
 use crate::transaction::{Isolation, Mode, Transaction};
@@ -82,7 +85,7 @@ impl Store {
         }
         let recovered = recover(&schema, &options)?;
         let checkpoints = Checkpoints {
-            directory: recovered.directory,
+            directory: Mutex::new(Some(recovered.directory)),
             last_index: Mutex::new(recovered.snapshot_index),
             last_bytes: AtomicU64::new(recovered.snapshot_bytes),
         };
@@ -138,6 +141,22 @@ impl Store {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot { root: self.0.inner.newest.snapshot() }
+    }
+
+    /// The row with this primary key, as of now: cheaper than a snapshot for one look.
+    #[must_use]
+    pub fn get(&self, class: ClassId, key: &Key) -> Option<Row> {
+        let position = self.schema().position(class)?;
+        self.0.inner.newest.read(|root| root.class(position)?.rows.get(key).map(|stored| stored.row.clone()))
+    }
+
+    /// The object with this primary key, as of now.
+    ///
+    /// # Errors
+    /// The stored row cannot be read as this type.
+    pub fn find<T: Object>(&self, key: &T::Key<'_>) -> Result<Option<T>, RowFault> {
+        let row = self.schema().position_of::<T>().and_then(|_| self.get(T::class().id, &key.to_key()));
+        row.map(|row| T::from_row(&row)).transpose()
     }
 
     /// Begins a transaction. An exclusive one waits here for its turn.
@@ -291,6 +310,7 @@ impl Handle {
         if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
             tracing::error!("the log thread panicked");
         }
+        self.inner.leave_directory();
     }
 }
 

@@ -63,7 +63,14 @@ pub struct Savepoint {
 #[derive(Debug, Default)]
 struct Looked {
     reads: Vec<Read>,
-    ranges: Arc<Mutex<Vec<RangeRead>>>,
+    /// Shared with the scans that are still walking; made by the first one.
+    ranges: Option<Arc<Mutex<Vec<RangeRead>>>>,
+}
+
+impl Looked {
+    fn ranges(&mut self) -> &Arc<Mutex<Vec<RangeRead>>> {
+        self.ranges.get_or_insert_default()
+    }
 }
 
 /// A running transaction.
@@ -133,7 +140,12 @@ impl Transaction {
         let commit = Commit {
             snapshot: self.seen,
             reads: std::mem::take(&mut self.looked.reads),
-            ranges: std::mem::take(&mut *self.looked.ranges.lock()),
+            ranges: self
+                .looked
+                .ranges
+                .take()
+                .map(|ranges| std::mem::take(&mut *ranges.lock()))
+                .unwrap_or_default(),
             writes: overlay.into_writes(),
         };
         let (index, verdict) = self.store.commit_certified(commit, self.turn)?;

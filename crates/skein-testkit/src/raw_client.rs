@@ -162,6 +162,17 @@ impl RawClient {
         self.expect("d0 00");
     }
 
+    /// Whether something has arrived that was not read yet. Nothing is waited for: what the server wrote before is
+    /// there.
+    #[track_caller]
+    pub fn has_received(&mut self) -> bool {
+        self.stream.set_nonblocking(true).expect("an open socket takes the option");
+        let arrived = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).expect("an open socket takes the option");
+        // The end of the connection has arrived too.
+        !self.unread.is_empty() || arrived.is_ok()
+    }
+
     /// Plays a script, one packet a line: `> …` sends, `< …` expects, `< closed` expects the end of
     /// the connection, `#` begins a comment.
     #[track_caller]

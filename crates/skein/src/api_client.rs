@@ -27,6 +27,11 @@ pub(crate) struct ApiArgs {
 }
 
 impl ApiArgs {
+    /// The node at `url`, where `user` logs in, if anybody has to.
+    pub(crate) fn new(url: String, user: Option<String>, password_file: Option<PathBuf>) -> Self {
+        Self { url, user, password_file }
+    }
+
     /// Asks for `path` with the pairs of `query`.
     pub(crate) fn get(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Value> {
         let mut target = path.to_owned();
@@ -40,6 +45,16 @@ impl ApiArgs {
     /// Has what is at `path` removed.
     pub(crate) fn delete(&self, path: &str) -> anyhow::Result<Value> {
         self.ask("DELETE", path, None)
+    }
+
+    /// Sends `body` to `path`.
+    pub(crate) fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.ask("POST", path, Some(body))
+    }
+
+    /// Replaces what is at `path`, or the parts of it that `body` has.
+    pub(crate) fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.ask("PUT", path, Some(body))
     }
 
     fn ask(&self, method: &str, target: &str, body: Option<&Value>) -> anyhow::Result<Value> {

@@ -1,7 +1,10 @@
-//! `skein user`: edits the users of an access file; a running node takes it over on SIGHUP.
+//! `skein user`: edits the users of an access file, which a running node takes over on SIGHUP, or with `--node` those in
+//! the store of a running node, where they hold at once.
 //!
-//! The texts are made by `skein_node::access`; here they are read, written and talked about. A password never appears in
-//! an argument, where others on the machine could see it.
+//! The texts are made by `skein_node::access`; here they are read, written and talked about; `user/node.rs` talks to a
+//! node. A password never appears in an argument, where others on the machine could see it.
+
+mod node;
 
 use std::{
     io::ErrorKind,
@@ -9,13 +12,14 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use skein_node::access::{
     Credentials, NewUser, UserSummary, add_user, list_users, read_access_file, remove_user, set_password,
     write_file_atomically,
 };
 
+use self::node::NodeArgs;
 use crate::{
     output::{note, print_line},
     secret,
@@ -44,6 +48,8 @@ pub(crate) struct UserArgs {
     /// The access file [default: SKEIN_ACCESS_FILE, or access.toml]
     #[arg(long, value_name = "FILE", global = true)]
     file: Option<PathBuf>,
+    #[command(flatten)]
+    node: NodeArgs,
 }
 
 #[derive(Subcommand, Clone, Debug)]
@@ -73,6 +79,13 @@ enum Action {
 
 impl UserArgs {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        if let Some(api) = self.node.api() {
+            if self.file.is_some() {
+                bail!("--file names users of a file and --node those of a running node; give one of them");
+            }
+            node::run(&api, &self.action)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let variable = || std::env::var_os(FILE_VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from);
         let file = self.file.or_else(variable).unwrap_or_else(|| PathBuf::from(FILE_DEFAULT));
         match self.action {
@@ -119,15 +132,20 @@ fn add(file: &Path, name: &str, roles: &[String], credentials: Credentials) -> a
 
 fn list(file: &Path) -> anyhow::Result<()> {
     for UserSummary { name, roles, has_hash, has_scram } in list_users(&read(file)?)? {
-        let kept = match (has_hash, has_scram) {
-            (true, true) => "argon2id scram",
-            (true, false) => "argon2id",
-            (false, true) => "scram",
-            (false, false) => "no-password",
-        };
+        let kept = kept(has_hash, has_scram);
         print_line(format!("{name}\t{kept}\t{}", roles.join(",")).trim_end())?;
     }
     Ok(())
+}
+
+/// What is kept of a user's password.
+fn kept(has_hash: bool, has_scram: bool) -> &'static str {
+    match (has_hash, has_scram) {
+        (true, true) => "argon2id scram",
+        (true, false) => "argon2id",
+        (false, true) => "scram",
+        (false, false) => "no-password",
+    }
 }
 
 fn known(text: &str, name: &str) -> anyhow::Result<()> {

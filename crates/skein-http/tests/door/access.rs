@@ -8,7 +8,7 @@ use crate::{
     fixture::Fixture,
 };
 
-const GUARDED: [(&str, &str); 8] = [
+const GUARDED: [(&str, &str); 9] = [
     ("GET", "/metrics"),
     ("GET", "/api/v1/openapi.json"),
     ("GET", "/api/v1/status"),
@@ -17,6 +17,7 @@ const GUARDED: [(&str, &str); 8] = [
     ("POST", "/api/v1/mqtt/clients/ann/disconnect"),
     ("GET", "/api/v1/sessions/ann/queue"),
     ("GET", "/api/v1/retained"),
+    ("GET", "/api/v1/users"),
 ];
 
 // Base64 of name:password.

@@ -6,4 +6,5 @@ mod bounds;
 mod client;
 mod fixture;
 mod routes;
+mod users;
 mod waiting;

@@ -135,7 +135,8 @@ fn answers_have_the_fields_of_the_description() {
 
 /// Every field is described and every field that has to be there is; down to the leaves.
 fn fits(value: &Value, schema: &Value, at: &str) {
-    let is_absent = value.is_null() && schema["type"].as_array().is_some_and(|of| of.contains(&json!("null")));
+    let is_absent =
+        value.is_null() && schema["type"].as_array().is_some_and(|of| of.contains(&json!("null")));
     if let Some(properties) = schema["properties"].as_object()
         && !is_absent
     {

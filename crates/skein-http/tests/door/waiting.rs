@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::{Value, json};
-use skein_plane::{Batch, Publisher, RetainHandling, SubscribeOptions};
-use skein_types::{Message, Moment, QoS, SubscriptionFilter, Topic};
+use skein_plane::{Batch, Publisher, QueueLimits, RetainHandling, SubscribeOptions};
+use skein_types::{Code, Message, Moment, QoS, SubscriptionFilter, Topic};
 
 use crate::{
     client::{get, request},
@@ -138,4 +138,46 @@ fn a_queue_message_by_message() {
     assert_eq!(queue("?search=a").problem(), "bad_parameter");
     let answer = get(node.address, "/api/v1/sessions/bob/queue");
     assert_eq!((answer.status, &*answer.problem()), (404, "client_not_found"));
+}
+
+#[test]
+fn the_queues_of_all_sessions_have_one_bound_and_what_passes_it_is_counted() {
+    let node = Fixture::open();
+    let away = |id: &str| {
+        let client = node.connect(id, None, 60);
+        node.subscribe(&client, "#", QoS::AtLeastOnce);
+        node.leave(&client);
+        client
+    };
+    let (ann, _bob) = (away("ann"), away("bob"));
+    let queue = node.plane.queue();
+    let dropped = || {
+        let metrics = get(node.address, "/metrics").body;
+        let series = "skein_deliveries_dropped_total{reason=\"node_queue_full\"} ";
+        metrics.lines().find_map(|line| line.strip_prefix(series)).unwrap().parse::<u64>().unwrap()
+    };
+    let publish = || node.publish(message("a", b"x", QoS::AtLeastOnce));
+    publish();
+    assert_eq!(queue.depth().0, 2);
+    queue.set_limits(QueueLimits { messages_max: 4, bytes_max: usize::MAX });
+    publish();
+    assert_eq!((queue.depth().0, dropped()), (4, 0));
+    publish();
+    assert_eq!((queue.depth().0, dropped()), (4, 2));
+
+    // What a session held is free again when it ends.
+    let (mut batch, now) = (Batch::default(), node.now());
+    node.plane.disconnect(&ann.opened.session, Code::AdministrativeAction, true, &mut batch, now);
+    _ = node.plane.finish(&mut batch, now);
+    let (messages, bytes) = queue.depth();
+    assert_eq!(messages, 2);
+    publish();
+    assert_eq!((queue.depth().0, dropped()), (3, 2));
+
+    queue.set_limits(QueueLimits { messages_max: usize::MAX, bytes_max: bytes });
+    publish();
+    assert_eq!((queue.depth().0, dropped()), (3, 3));
+    let figures = node.plane.ledger().figures();
+    assert_eq!(figures.pending, 3);
+    assert_eq!(figures.routed, figures.delivered + figures.expired + figures.dropped_total() + 3);
 }

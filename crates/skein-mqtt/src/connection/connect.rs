@@ -124,6 +124,7 @@ impl MqttConnection {
             durability: durability_of(&connect, &self.settings),
         };
         if open.durability == Durability::Disk && open.expiry_secs > 0 && !cx.plane.has_room_for_more() {
+            self.phase = Phase::Checking(Box::new(connect));
             return Err(Refusal::of(Code::QuotaExceeded, "the server's store takes no more sessions now"));
         }
         let opened = cx.plane.open(open, connection, cx.batch, cx.now);

@@ -435,7 +435,7 @@ impl Drop for Connection {
         }
         if self.mqtt.session().is_some() {
             let End { commit, .. } = self.close(Code::Internal, "the connection's task ended early");
-            commit.into_iter().for_each(|commit| self.shared.plane.leave(commit));
+            commit.into_iter().for_each(|commit| self.shared.plane.leave(*commit));
         }
         if let Some(commit) = self.commit.take() {
             self.shared.plane.leave(*commit);

@@ -11,12 +11,16 @@ use argon2::password_hash::phc::PasswordHash;
 use foldhash::fast::RandomState;
 use skein_types::UserName;
 
-use super::{Verdict, rule::Rule, scram::ScramKeys};
+use super::{UserSummary, Verdict, rule::Rule, scram::ScramKeys};
 
 /// Users and rules. See the documentation of the access module for what they mean.
+#[derive(Clone)]
 pub struct AccessList {
     generation: u64,
-    has_file: bool,
+    /// Credentials are checked, not passed over.
+    checks_credentials: bool,
+    /// What no rule speaks of is denied.
+    denies_otherwise: bool,
     users: HashMap<UserName, Arc<User>, RandomState>,
     /// The first user of the file with a password hash: what a refusal of an unknown user costs.
     first_with_hash: Option<Arc<User>>,
@@ -39,7 +43,8 @@ impl AccessList {
     pub fn open() -> Self {
         Self {
             generation: 0,
-            has_file: false,
+            checks_credentials: false,
+            denies_otherwise: false,
             users: HashMap::default(),
             first_with_hash: None,
             first_with_keys: None,
@@ -52,7 +57,8 @@ impl AccessList {
         let first = |wanted: fn(&User) -> bool| users.iter().find(|user| wanted(user)).map(Arc::clone);
         Self {
             generation: 0,
-            has_file: true,
+            checks_credentials: true,
+            denies_otherwise: true,
             first_with_hash: first(|user| user.password.is_some()),
             first_with_keys: first(|user| user.scram.is_some()),
             users: users.into_iter().map(|user| (user.name.clone(), user)).collect(),
@@ -69,10 +75,47 @@ impl AccessList {
         self.generation
     }
 
-    /// Whether the list came from a file, so that users exist and what no rule allows is denied.
+    /// This list with the users and rules of another one behind its own. A user that is in both is this list's; the
+    /// other's rules are asked after this one's. Users make a list that was open check credentials, and rules make it deny
+    /// what none of them allows, as a file does.
     #[must_use]
-    pub fn has_file(&self) -> bool {
-        self.has_file
+    pub fn joined(&self, other: &Self) -> Self {
+        let mut joined = self.clone();
+        for (name, user) in &other.users {
+            joined.users.entry(name.clone()).or_insert_with(|| Arc::clone(user));
+        }
+        joined.first_with_hash = joined.first_with_hash.or_else(|| other.first_with_hash.clone());
+        joined.first_with_keys = joined.first_with_keys.or_else(|| other.first_with_keys.clone());
+        joined.rules.extend(other.rules.iter().cloned());
+        joined.checks_credentials |= !other.users.is_empty();
+        joined.denies_otherwise |= !other.rules.is_empty();
+        joined
+    }
+
+    /// Whether credentials that a client sends are checked; without users they are passed over.
+    #[must_use]
+    pub fn checks_credentials(&self) -> bool {
+        self.checks_credentials
+    }
+
+    /// Whether there is a user of this name.
+    #[must_use]
+    pub fn has_user(&self, name: &str) -> bool {
+        self.user(name).is_some()
+    }
+
+    /// Every user, by name.
+    #[must_use]
+    pub fn users(&self) -> Vec<UserSummary> {
+        let summary = |user: &Arc<User>| UserSummary {
+            name: user.name.to_string(),
+            roles: user.roles.to_vec(),
+            has_hash: user.password.is_some(),
+            has_scram: user.scram.is_some(),
+        };
+        let mut users: Vec<UserSummary> = self.users.values().map(summary).collect();
+        users.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        users
     }
 
     /// Whether any user can log in by SCRAM-SHA-256.
@@ -94,7 +137,7 @@ impl AccessList {
     }
 
     pub(super) fn otherwise(&self) -> Verdict {
-        if self.has_file { Verdict::Deny } else { Verdict::Allow }
+        if self.denies_otherwise { Verdict::Deny } else { Verdict::Allow }
     }
 
     pub(super) fn rules(&self) -> &[Rule] {

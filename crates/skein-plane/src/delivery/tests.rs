@@ -1,12 +1,14 @@
 //! Window and queue against a model that is a plain list, and what the list cannot show: ids going round.
 
+mod rows;
+
 use std::{num::NonZeroU16, sync::Arc};
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use skein_types::{Filter, GroupName, Message, Moment, QoS, SessionKey, SubscriptionFilter, Topic};
 
-use super::{Acked, Delivery, Kept, Next, Offer, QueueLimits, Waiting};
+use super::{Acked, Delivery, Kept, Next, Offer, Phase, QueueLimits, SharedRow, Waiting};
 use crate::{
     matcher::{
         Matcher,
@@ -29,6 +31,28 @@ fn waiting(number: u32, qos: QoS, padding: usize, expires_at: Option<Moment>) ->
 
 fn number_of(waiting: &Waiting) -> u32 {
     u32::from_be_bytes(waiting.message.payload[..4].try_into().unwrap())
+}
+
+impl Delivery {
+    /// Everything that is kept of it on disk: number, and message unless its release is under way.
+    pub(crate) fn rows(&self) -> Vec<(u64, Option<Arc<Message>>)> {
+        let window = self.window.iter().zip(self.front..).filter(|(entry, _)| entry.phase != Phase::Done);
+        let window =
+            window.map(|(entry, seq)| (seq, entry.waiting.as_ref().map(|waiting| waiting.message.clone())));
+        let queue = self.queue.iter().filter(|waiting| waiting.is_numbered());
+        window.chain(queue.map(|waiting| (waiting.seq, Some(waiting.message.clone())))).collect()
+    }
+
+    /// How many rows of messages that several sessions refer to it refers to, by where they are in memory.
+    pub(crate) fn shared_rows(&self) -> Vec<*const SharedRow> {
+        let kept = self.window.iter().map(|entry| &entry.kept);
+        kept.chain(self.queue.iter().map(|waiting| &waiting.kept))
+            .filter_map(|kept| match kept {
+                Kept::Stored { shared: Some(shared), .. } => Some(Arc::as_ptr(shared)),
+                _ => None,
+            })
+            .collect()
+    }
 }
 
 fn id(number: u16) -> NonZeroU16 {

@@ -29,8 +29,10 @@ pub(crate) struct Journal {
     /// Queue rows in `rows`.
     queued: Vec<QueuedRow>,
     dirty: Vec<Dirty>,
-    /// Something the clients will be told depends on it.
-    promised: bool,
+    /// How much of what the clients will be told depends on it.
+    promises: usize,
+    /// The id whose row is the last change.
+    last_received: Option<(SessionKey, NonZeroU16)>,
     /// A connection whose client is greeted when the batch is on disk.
     held: Option<(Arc<Session>, Epoch)>,
 }
@@ -80,22 +82,22 @@ enum Dirty {
 impl Journal {
     /// Whether answers of this batch have to wait for the disk.
     pub(crate) fn is_promised(&self) -> bool {
-        self.promised
+        self.promises > 0
     }
 
     /// Somebody is told of what was recorded.
     pub(crate) fn promise(&mut self) {
-        self.promised = true;
+        self.promises += 1;
     }
 
     pub(crate) fn hold(&mut self, session: &Arc<Session>, epoch: Epoch) {
-        self.promised = true;
+        self.promise();
         self.held = Some((session.clone(), epoch));
     }
 
     /// A message of the present run is in the queue or window of a session that is kept.
     pub(crate) fn deliver(&mut self, delivery: KeptDelivery) {
-        self.promised = true;
+        self.promise();
         self.deliveries.push(delivery);
     }
 
@@ -113,12 +115,19 @@ impl Journal {
 
     /// A QoS 2 message of the client arrived; its id is remembered until it is released.
     pub(crate) fn received(&mut self, session: SessionKey, id: NonZeroU16) {
-        self.promised = true;
+        self.promise();
         self.rows.put_fresh(INBOUND, rows::inbound_row(session, id.get()));
+        self.last_received = Some((session, id));
     }
 
     pub(crate) fn released(&mut self, session: SessionKey, id: NonZeroU16) {
-        self.promised = true;
+        if self.last_received.take() == Some((session, id)) && self.rows.is_last_put_to(INBOUND) {
+            // Its message was refused, for which nobody has to wait: there may be no room on the disk.
+            self.rows.0.pop();
+            self.promises -= 1;
+            return;
+        }
+        self.promise();
         self.rows.delete(INBOUND, rows::inbound_key(session, id.get()));
     }
 
@@ -145,7 +154,7 @@ impl Journal {
                 Rest::Released => {
                     // The release must not be sent before it is remembered: a client that has completed the
                     // hand-over would take the message for a new one if it came again.
-                    self.promised = true;
+                    self.promise();
                     self.rows.put(QUEUE, rows::queue_row_released(session, seq));
                 }
             }
@@ -242,7 +251,7 @@ impl Journal {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.dirty.is_empty() && !self.promised
+        self.rows.is_empty() && self.dirty.is_empty() && self.promises == 0
     }
 }
 
@@ -254,8 +263,8 @@ impl Plane {
         if journal.is_empty() {
             return None;
         }
-        let Journal { promised, held, queued, .. } = journal;
-        let waits = std::mem::take(promised) || queued.iter().any(|row| row.waits);
+        let Journal { promises, held, queued, .. } = journal;
+        let waits = std::mem::take(promises) > 0 || queued.iter().any(|row| row.waits);
         let flag = waits.then(Arc::<CommitFlag>::default);
         let held = held.take();
         durable.submit(self, journal, flag.clone());
@@ -364,6 +373,10 @@ impl Changes {
 
     fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    fn is_last_put_to(&self, class: ClassId) -> bool {
+        matches!(self.0.last(), Some((last, Change::PutFresh(_))) if *last == class)
     }
 
     /// Everything as one batch of `store`.

@@ -3,7 +3,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use foldhash::fast::RandomState;
 use skein_store::{Row, Snapshot};
@@ -45,13 +51,14 @@ pub struct RestoreError {
     source: RowError,
 }
 
+type Shared = (Arc<Message>, Arc<SharedRow>);
 type BySession<T> = HashMap<SessionKey, T, RandomState>;
 
 /// Messages in rows of their own, each built when the first session refers to it.
 struct Messages<'a> {
     snapshot: &'a Snapshot,
     durable: &'a Durable,
-    known: HashMap<u64, (Arc<Message>, Arc<SharedRow>), RandomState>,
+    known: HashMap<u64, Shared, RandomState>,
 }
 
 impl Plane {
@@ -106,7 +113,9 @@ impl Plane {
         })?;
         self.restore_queues(&snapshot, &sessions, &mut restored, batch)?;
         each(&snapshot, RETAINED, "retained", |row| {
-            self.retained().restore(rows::read_retained(row, durable.clock)?);
+            let message = rows::read_retained(row, durable.clock)?;
+            self.use_up(message.origin);
+            self.retained().restore(message);
             restored.retained += 1;
             Ok(())
         })?;
@@ -147,10 +156,15 @@ impl Plane {
             state.will = will.map(Box::new);
             self.schedule(&session, &state);
         }
-        let sessions = self.sessions();
-        sessions.last_key.fetch_max(key.0, std::sync::atomic::Ordering::Relaxed);
-        sessions.shard(&client_id).insert(client_id, session.clone());
+        self.use_up(key);
+        self.sessions().shard(&client_id).insert(client_id, session.clone());
         session
+    }
+
+    /// No session gets this number any more. Numbers of publishers count too: a session that got one of them would
+    /// be taken for the publisher of what is kept.
+    fn use_up(&self, number: SessionKey) {
+        self.sessions().last_key.fetch_max(number.0, Relaxed);
     }
 
     fn restore_queues(
@@ -179,12 +193,14 @@ impl Plane {
             restored.queued_messages += entries.len();
             batch.effects.tally.routed += entries.len() as u64;
             if let Some(session) = sessions.get(&key) {
-                session.lock().delivery = Delivery::restored(entries);
+                let mut state = session.lock();
+                state.delivery = Delivery::restored(entries);
+                state.delivery.count_queue(&mut batch.effects.tally);
             }
         }
         each(snapshot, MESSAGE, "message", |row| {
             let (id, _) = rows::read_message(row, durable.clock)?;
-            durable.last_message.fetch_max(id, std::sync::atomic::Ordering::Relaxed);
+            durable.last_message.fetch_max(id, Relaxed);
             if !messages.known.contains_key(&id) {
                 batch.effects.journal.remove(MESSAGE, rows::message_key(id));
                 restored.orphans += 1;
@@ -216,14 +232,14 @@ impl Plane {
                 None => return Ok(None),
             },
         };
+        message.iter().for_each(|message| self.use_up(message.origin));
         let waiting = message.map(|message| Waiting::new(message, options, group, Kept::No));
         Ok(Some(delivery::Restored { seq, waiting, shared, sent }))
     }
 }
 
 impl Messages<'_> {
-    fn get(&mut self, id: u64) -> Result<Option<(Arc<Message>, Arc<SharedRow>)>, RowError> {
-        use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    fn get(&mut self, id: u64) -> Result<Option<Shared>, RowError> {
         if let Some((message, shared)) = self.known.get(&id) {
             shared.references.fetch_add(1, Relaxed);
             return Ok(Some((message.clone(), shared.clone())));
@@ -244,7 +260,7 @@ fn each(
     mut read: impl FnMut(&Row) -> Result<(), RowError>,
 ) -> Result<(), RestoreError> {
     for (_, row) in snapshot.rows(class) {
-        read(&row).map_err(|source| RestoreError { class: name, source })?;
+        read(row).map_err(|source| RestoreError { class: name, source })?;
     }
     Ok(())
 }

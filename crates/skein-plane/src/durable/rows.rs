@@ -270,7 +270,7 @@ pub(crate) fn read_subscription(
     let filter = read_filter(&mut row)?;
     let qos = read_qos(&mut row)?;
     let (no_local, retain_as_published) = (row.bool()?, row.bool()?);
-    let id = read_optional(&mut row, |row| read_id(row))?;
+    let id = read_optional(&mut row, read_id)?;
     let options = SubscribeOptions { qos, no_local, retain_as_published, id, partly_allowed: false };
     Ok((session, filter, options))
 }
@@ -284,7 +284,7 @@ pub(crate) fn read_queue(row: &Row, clock: WallClock) -> Result<QueueRow, RowErr
     for _ in 0..row.count()? {
         ids = ids.with(read_id(&mut row)?);
     }
-    let shared_filter = read_optional(&mut row, |row| read_filter(row))?;
+    let shared_filter = read_optional(&mut row, read_filter)?;
     let reference = read_optional(&mut row, |row| Ok(row.unsigned()?))?;
     let own = read_optional(&mut row, |row| read_message(&Row::from_bytes(row.bytes()?), clock))?;
     let body = match (reference, own) {
@@ -319,8 +319,8 @@ pub(crate) fn read_message(row: &Row, clock: WallClock) -> Result<(u64, Message)
     let origin = SessionKey(row.unsigned()?);
     let mut properties = Properties {
         payload_is_utf8: read_optional(&mut row, |row| Ok(row.bool()?))?,
-        content_type: read_optional(&mut row, |row| read_text(row))?,
-        response_topic: read_optional(&mut row, |row| read_topic(row))?,
+        content_type: read_optional(&mut row, read_text)?,
+        response_topic: read_optional(&mut row, read_topic)?,
         correlation_data: read_optional(&mut row, |row| Ok(row.bytes()?))?,
         user: Vec::new(),
     };

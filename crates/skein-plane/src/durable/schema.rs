@@ -1,9 +1,11 @@
-//! The classes in which sessions, queues and retained messages are kept.
+//! The classes in which sessions, queues and retained messages are kept; those of users and rules are in `users/rows.rs`.
 //!
 //! Fields are only ever added at the end and with a default (the store refuses anything else), so that a newer node
 //! opens an older node's data. `rows.rs` writes and reads them in this order.
 
 use skein_store::{Class, ClassBuilder, ClassId, ClassKind, Schema, Type};
+
+use super::users::{RuleRow, UserRow};
 
 /// A client's session, while it outlives connections.
 pub(crate) const SESSION: ClassId = ClassId(1);
@@ -25,6 +27,7 @@ pub fn schema() -> Schema {
     let schema = classes.into_iter().fold(Schema::builder("skein"), |schema, class| {
         schema.class(class.build().expect("the plane's own classes are well formed"))
     });
+    let schema = schema.object::<UserRow>().object::<RuleRow>();
     schema.build().expect("the plane's own classes go together")
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use skein_types::{Moment, QoS};
 
 use crate::{
-    delivery::{Kept, Offer, Waiting},
+    delivery::{Kept, Offer, QueueLimits, Waiting},
     durable::KeptDelivery,
     ledger::DropReason,
     matcher::{Group, Match},
@@ -126,12 +126,17 @@ impl State {
         let room = self.connection.as_ref().is_some_and(|to| to.outbox.len() < self.limits.outbox_bytes_max);
         let kept = if self.kept { Kept::Recorded } else { Kept::No };
         let waiting = Waiting::new(run.shared(index), options.clone(), group.cloned(), kept);
-        let offer = self.delivery.offer(waiting, room, self.limits.queue, now, &mut effects.tally.expired);
+        let limits = if effects.node_queue_full { QueueLimits::NOTHING } else { self.limits.queue };
+        let offer = self.delivery.offer(waiting, room, limits, now, &mut effects.tally.expired);
+        self.delivery.count_queue(&mut effects.tally);
         if self.kept {
             self.record(index, &offer, options, group, effects);
         }
         match offer {
             Offer::Queued { .. } => {}
+            Offer::Full if effects.node_queue_full => {
+                effects.tally.drop_messages(DropReason::NodeQueueFull, 1);
+            }
             Offer::Full => effects.tally.drop_messages(DropReason::QueueFull, 1),
             Offer::Send { id, .. } => {
                 let Some(Connection { outbox, wire, .. }) = &mut self.connection else { return };

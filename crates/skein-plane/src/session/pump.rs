@@ -57,6 +57,7 @@ impl State {
         {
             effects.journal.free(session.key(), self.delivery.take_freed());
         }
+        self.delivery.count_queue(&mut effects.tally);
         self.delivery.shrink();
     }
 

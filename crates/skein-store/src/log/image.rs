@@ -175,3 +175,90 @@ impl ImageReader {
         Ok(root)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commit::{Commit, Expect, Write};
+    use crate::engine::apply;
+    use crate::schema::{Class, ClassKind};
+    use crate::value::{Type, Value};
+    use proptest::prelude::*;
+
+    fn schema() -> Schema {
+        let rows = Class::builder("rows", 7, ClassKind::Replicated)
+            .field("id", Type::U64)
+            .field("text", Type::String)
+            .auto("id")
+            .ordered("by_text", &["text"]);
+        let empty = Class::builder("empty", 9, ClassKind::Local).field("id", Type::U8).primary(&["id"]);
+        Schema::builder("image").class(rows.build().unwrap()).class(empty.build().unwrap()).build().unwrap()
+    }
+
+    fn filled(rows: u64) -> Root {
+        let mut root = Root::new(schema());
+        let class = Arc::clone(&root.classes[0].class);
+        for id in 1..=rows {
+            let row = class.encode_row(&[Value::U64(id), Value::from("x".repeat(100).as_str())]).unwrap();
+            let key = class.key_of_row(row.as_slice()).unwrap();
+            let write = Write { class: 0, key, row: Some(row), expect: Expect::Any, fresh: false };
+            let _ = apply(&mut root, id, Commit { writes: vec![write], ..Commit::default() });
+        }
+        root
+    }
+
+    fn blocks(root: &Root) -> Vec<Vec<u8>> {
+        let mut blocks = Vec::new();
+        let kept: Result<(), ()> = write_blocks(root, |block| {
+            blocks.push(block.to_vec());
+            Ok(())
+        });
+        kept.unwrap();
+        blocks
+    }
+
+    fn read(blocks: &[Vec<u8>], index: u64) -> Result<Root, ImageFault> {
+        let (first, rest) = blocks.split_first().expect("there is always a first block");
+        let mut image = ImageReader::begin(first)?;
+        rest.iter().try_for_each(|block| image.block(block))?;
+        image.finish(index)
+    }
+
+    #[test]
+    fn a_state_is_read_as_it_was_written_with_its_indexes_numbers_and_account() {
+        let root = filled(5000);
+        let blocks = blocks(&root);
+        assert!(blocks.len() > 2, "rows of several blocks");
+        let back = read(&blocks, 5000).unwrap();
+        let rows = |root: &Root| {
+            let rows = root.rows(ClassId(7));
+            rows.map(|(key, row, version)| (key.clone(), row.clone(), version)).collect::<Vec<_>>()
+        };
+        assert_eq!(rows(&back), rows(&root));
+        assert_eq!(back.bytes(), root.bytes());
+        assert_eq!(back.classes[0].auto_next, 5001);
+        assert_eq!(back.classes[0].indexes[0].len(), 5000);
+    }
+
+    #[test]
+    fn a_block_that_is_missing_is_noticed() {
+        let mut blocks = blocks(&filled(5000));
+        blocks.pop();
+        assert!(matches!(read(&blocks, 5000), Err(ImageFault::RowCount { expected: 5000, .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn foreign_bytes_are_refused_without_a_panic(
+            noise in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let mut blocks = blocks(&filled(20));
+            for (block, place, byte) in noise {
+                let block = block.index(blocks.len());
+                let place = place.index(blocks[block].len());
+                blocks[block][place] = byte;
+            }
+            drop(read(&blocks, 20));
+        }
+    }
+}

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Where snapshots go and what the last one was.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
-    pub(super) directory: Directory,
+    /// None once the store is closed, so that another may have it.
+    pub(super) directory: Mutex<Option<Directory>>,
     /// The index of the last one; held while one is written.
     pub(super) last_index: Mutex<u64>,
     pub(super) last_bytes: AtomicU64,
@@ -24,15 +25,25 @@ impl Inner {
         self.checkpoints.as_ref().map_or(0, |checkpoints| checkpoints.last_bytes.load(Ordering::Relaxed))
     }
 
+    /// Lets go of the directory, when the log was closed.
+    pub(super) fn leave_directory(&self) {
+        if let Some(checkpoints) = &self.checkpoints {
+            *checkpoints.directory.lock() = None;
+        }
+    }
+
     /// Writes a snapshot of the newest state, unless the last one has it; returns its index.
     pub(crate) fn checkpoint(&self) -> Result<u64, CheckpointError> {
         let Some(checkpoints) = &self.checkpoints else { return Err(CheckpointError::MemoryOnly) };
         let mut last_index = checkpoints.last_index.lock();
+        let Some(directory) = checkpoints.directory.lock().clone() else {
+            return Err(CheckpointError::Closing);
+        };
         let root = self.newest.snapshot();
         if root.index() == *last_index {
             return Ok(*last_index);
         }
-        let mut writer = SnapshotWriter::create(&checkpoints.directory, root.index())?;
+        let mut writer = SnapshotWriter::create(&directory, root.index())?;
         write_blocks(&root, |block| {
             // Half a snapshot is worth nothing: a store that is closing does not wait for the rest.
             if self.queue.is_closing() {

@@ -28,6 +28,15 @@ struct ClassOverlay {
     indexes: Vec<BTreeMap<Key, Key>>,
 }
 
+/// The first write of a transaction. Most have no other, and are spared the maps.
+#[derive(Debug)]
+struct First {
+    position: u16,
+    class: Arc<Class>,
+    key: Key,
+    pending: Pending,
+}
+
 #[derive(Debug)]
 struct Undo {
     position: u16,
@@ -38,6 +47,8 @@ struct Undo {
 /// The writes of one transaction.
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
+    /// Only while there is nothing else.
+    first: Option<First>,
     classes: Vec<ClassOverlay>,
     undo: Vec<Undo>,
     keeps_undo: bool,
@@ -45,10 +56,13 @@ pub(crate) struct Overlay {
 
 impl Overlay {
     pub(crate) fn is_empty(&self) -> bool {
-        self.classes.iter().all(|class| class.rows.is_empty())
+        self.first.is_none() && self.classes.iter().all(|class| class.rows.is_empty())
     }
 
     pub(crate) fn get(&self, position: u16, key: &Key) -> Option<&Pending> {
+        if let Some(first) = &self.first {
+            return (first.position == position && first.key == *key).then_some(&first.pending);
+        }
         self.class(position)?.rows.get(key)
     }
 
@@ -58,6 +72,12 @@ impl Overlay {
     }
 
     pub(crate) fn put(&mut self, position: u16, class: &Arc<Class>, key: Key, pending: Pending) {
+        // An object in indexes is looked for in them too.
+        if self.is_untouched() && class.indexes.is_empty() {
+            self.first = Some(First { position, class: Arc::clone(class), key, pending });
+            return;
+        }
+        self.spread();
         let before = self.class_mut(position, class).set(&key, Some(pending));
         if self.keeps_undo {
             self.undo.push(Undo { position, key, before });
@@ -66,8 +86,20 @@ impl Overlay {
 
     /// From now on every write can be undone; returns the mark to go back to.
     pub(crate) fn mark(&mut self) -> usize {
+        self.spread();
         self.keeps_undo = true;
         self.undo.len()
+    }
+
+    fn is_untouched(&self) -> bool {
+        self.first.is_none() && self.classes.is_empty() && !self.keeps_undo
+    }
+
+    /// Moves the first write to the maps.
+    fn spread(&mut self) {
+        if let Some(First { position, class, key, pending }) = self.first.take() {
+            self.class_mut(position, &class).set(&key, Some(pending));
+        }
     }
 
     /// How many writes can be undone.
@@ -92,6 +124,11 @@ impl Overlay {
 
     /// Gives the blind writes something to rely on, once there is a snapshot to take it from.
     pub(crate) fn resolve(&mut self, version: impl Fn(u16, &Key) -> Expect) {
+        if let Some(first) = &mut self.first
+            && first.pending.expect == Expect::Any
+        {
+            first.pending.expect = version(first.position, &first.key);
+        }
         for class in &mut self.classes {
             let position = class.position;
             for (key, pending) in &mut class.rows {
@@ -110,7 +147,14 @@ impl Overlay {
     }
 
     /// What a scan of this class must show instead of the snapshot's rows.
-    pub(crate) fn own(&self, position: u16, access: Access, range: &KeyRange, direction: Direction) -> Own {
+    pub(crate) fn own(
+        &mut self,
+        position: u16,
+        access: Access,
+        range: &KeyRange,
+        direction: Direction,
+    ) -> Own {
+        self.spread();
         let Some(class) = self.class(position) else { return Own::default() };
         let mut own = Own::default();
         if range.is_empty() {
@@ -125,22 +169,27 @@ impl Overlay {
         match access {
             Access::Primary => {
                 class.rows.range::<Key, _>(range.bounds()).for_each(|(key, _)| add(key, key));
+                own.hidden = class.rows.range::<Key, _>(range.bounds()).map(|(key, _)| key.clone()).collect();
             }
             Access::Index(number) => {
                 let entries = class.indexes.get(number).into_iter();
                 let entries = entries.flat_map(|entries| entries.range::<Key, _>(range.bounds()));
                 entries.for_each(|(entry, key)| add(entry, key));
+                // Where the snapshot has them in this index is not known here.
+                own.hidden = class.rows.keys().cloned().collect();
             }
         }
         if direction == Direction::Backward {
             own.entries.make_contiguous().reverse();
         }
-        own.hidden = class.rows.keys().cloned().collect();
         own
     }
 
     /// The writes, for the commit.
     pub(crate) fn into_writes(self) -> Vec<Write> {
+        if let Some(First { position, key, pending: Pending { row, expect }, .. }) = self.first {
+            return vec![Write { class: position, key, row, expect, fresh: false }];
+        }
         let mut writes = Vec::with_capacity(self.classes.iter().map(|class| class.rows.len()).sum());
         for class in self.classes {
             let position = class.position;

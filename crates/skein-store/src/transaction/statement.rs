@@ -106,7 +106,8 @@ impl Transaction {
         self.check_access(position, access)?;
         let view = self.view();
         let own = self.overlay.own(position, access, &range, direction);
-        let covered = self.records().then(|| Covered { ranges: Arc::clone(&self.looked.ranges), slot: None });
+        let records = self.records();
+        let covered = records.then(|| Covered { ranges: Arc::clone(self.looked.ranges()), slot: None });
         let merge = Merge::new(view, usize::from(position), access, range, direction);
         Ok(Scan::merged(Some(merge.with_own(own, covered))))
     }
@@ -265,7 +266,7 @@ impl Transaction {
             let range = KeyRange::prefix(&wanted);
             let count = class.count(Some(number), &range);
             let index = u16::try_from(number).expect("a class has fewer than 65536 indexes");
-            self.looked.ranges.lock().push(RangeRead { class: position, index: Some(index), range, count });
+            self.looked.ranges().lock().push(RangeRead { class: position, index: Some(index), range, count });
         }
     }
 

@@ -35,16 +35,16 @@ fn histories_on_a_real_log_keep_their_level() {
         run(&store, &recorder, isolation, &ElementPerRow, ON_DISK, 1);
         drop(store);
         let store = Store::open(lists::schema(), Options::durable(directory.path())).unwrap();
-        read_all(&store, &recorder, &ElementPerRow);
+        read_all(&store, &recorder, &ElementPerRow, ON_DISK);
         recorder.history().check(level).assert_legal();
     }
 }
 
 /// Reads every list in one transaction.
-fn read_all(store: &Store, recorder: &Recorder, lists: &dyn Lists) {
+fn read_all(store: &Store, recorder: &Recorder, lists: &dyn Lists, load: Load) {
     let mut recording = recorder.begin(1_000);
     let mut transaction = store.begin(Mode::ReadOnly, Isolation::Serializable);
-    for key in all_lists(UNTIL_POWER_FAILS) {
+    for key in all_lists(load) {
         recording.read(key, lists.read(&mut transaction, key).unwrap());
     }
     recording.end(Outcome::Committed);
@@ -73,19 +73,45 @@ fn losses_of_power_leave_the_history_strictly_serializable() {
         let recorder = Recorder::new();
         for round in 0..3 {
             let store = Store::open(lists::schema(), options(&disk)).unwrap();
-            read_all(&store, &recorder, lists);
+            read_all(&store, &recorder, lists, UNTIL_POWER_FAILS);
             disk.cut_power_at(disk.operations() + numbers.below(300));
             run(&store, &recorder, Isolation::Serializable, lists, UNTIL_POWER_FAILS, seed * 10 + round);
             drop(store);
             lose_power(&disk, &mut numbers);
         }
         let store = Store::open(lists::schema(), options(&disk)).unwrap();
-        read_all(&store, &recorder, lists);
+        read_all(&store, &recorder, lists, UNTIL_POWER_FAILS);
         let history = recorder.history();
         assert!(history.transactions.iter().any(|transaction| transaction.outcome == Outcome::Committed));
         let report = history.check(Level::StrictSerializable);
         assert!(report.is_legal(), "seed {seed}: {report}");
     }
+}
+
+#[test]
+fn a_disk_that_is_full_for_a_while_leaves_the_history_strictly_serializable() {
+    let load = Load { threads: 6, transactions: 300 };
+    let disk = FaultyDisk::new();
+    let recorder = Recorder::new();
+    let mut options = options(&disk);
+    // Snapshots would make room again.
+    options.snapshot_after_log_bytes = u64::MAX;
+    let store = Store::open(lists::schema(), options.clone()).unwrap();
+    // What is left of the segments that are there.
+    disk.set_room(disk.used());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            wait_until("the disk is full", DEADLINE, || !store.writable());
+            assert!(!store.stats().alarms.is_empty(), "a full disk is told");
+            disk.set_room(u64::MAX);
+        });
+        run(&store, &recorder, Isolation::Serializable, &ElementPerRow, load, 1);
+    });
+    assert!(store.writable() && store.stats().alarms.is_empty(), "{:?}", store.stats().alarms);
+    drop(store);
+    let store = Store::open(lists::schema(), options).unwrap();
+    read_all(&store, &recorder, &ElementPerRow, load);
+    recorder.history().check(Level::StrictSerializable).assert_legal();
 }
 
 /// Batches a thread has handed over at once.

@@ -3,8 +3,8 @@
 use std::thread;
 
 use skein_store::{CommitError, Isolation, Mode, Outcome, StatementError, Store, Transaction};
-use skein_testkit::Numbers;
 use skein_testkit::history::{self, Recorder, Recording};
+use skein_testkit::{DEADLINE, Numbers, wait_until};
 
 use super::lists::Lists;
 
@@ -82,8 +82,15 @@ impl Client<'_> {
             // Threads meet between their steps even where there are fewer processors than threads.
             thread::yield_now();
         }
-        let outcome = outcome(transaction.commit());
+        let told = transaction.commit();
+        let conflict = matches!(told, Ok(Outcome::Conflict { .. } | Outcome::DuplicateKey { .. }));
+        assert!(!(conflict && mode == Mode::Exclusive), "an exclusive transaction ended as {told:?}");
+        let read_only = matches!(told, Err(CommitError::ReadOnly { .. }));
+        let outcome = outcome(told);
         recording.end(outcome);
+        if read_only {
+            wait_until("the store takes writes again", DEADLINE, || self.store.writable());
+        }
         outcome
     }
 

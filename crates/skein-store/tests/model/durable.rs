@@ -3,15 +3,17 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use skein_store::{Durability, Options, Store};
+use skein_store::{CheckpointError, Durability, Options, Store, SubmitError, Value};
 use skein_testkit::Numbers;
 use skein_wal::disk::FaultyDisk;
 
-use super::classes::schema;
+use super::classes::{ENTRY, schema};
 use super::on_random_operations;
 use super::operations::{Operation, operation};
 use super::run::{Open, Run};
@@ -51,7 +53,7 @@ fn snapshots_beside_writers_change_nothing() {
 fn what_is_synced_later_is_there_when_it_was_closed() {
     on_random_operations(60, |operations| {
         let mut options = options(&FaultyDisk::new());
-        options.durability = Durability::WalAsync { sync_interval: std::time::Duration::from_secs(3600) };
+        options.durability = Durability::WalAsync { sync_interval: Duration::from_secs(3600) };
         check(operations, options);
     });
 }
@@ -81,35 +83,82 @@ fn a_replay_gives_the_same_state_byte_for_byte() {
     });
 }
 
+#[test]
+fn a_closed_store_gives_its_directory_back_and_can_still_be_read() {
+    let disk = FaultyDisk::new();
+    let store = Store::open(schema(), options(&disk)).unwrap();
+    let class = store.schema().classes()[ENTRY].clone();
+    let row = |seq| {
+        class.encode_row(&[Value::from("a"), Value::I32(seq), Value::U8(0), Value::Bytes(Bytes::new())])
+    };
+    let put = |store: &Store, seq| {
+        let mut batch = store.batch();
+        batch.put(class.id, row(seq).unwrap()).unwrap();
+        store.commit(batch)
+    };
+    put(&store, 1).unwrap();
+    store.close();
+    assert!(matches!(put(&store, 2), Err(SubmitError::Stopped { .. })));
+    assert!(matches!(store.checkpoint(), Err(CheckpointError::Closing)));
+    assert_eq!(store.snapshot().len(class.id), 1);
+    let again = Store::open(schema(), options(&disk)).unwrap();
+    put(&again, 3).unwrap();
+    assert_eq!((again.snapshot().len(class.id), store.snapshot().len(class.id)), (2, 1));
+    drop(store);
+    put(&again, 4).unwrap();
+}
+
 /// How often the power fails under one list of operations.
-const LOSSES: u64 = 3;
+const LOSSES: usize = 3;
 
 #[test]
 fn losses_of_power_keep_what_was_answered_and_halve_nothing() {
     let mut runner = TestRunner::deterministic();
     for seed in 0..200 {
         let operations = vec(operation(), 20..150).new_tree(&mut runner).unwrap().current();
-        let mut numbers = Numbers::new(seed);
-        let disk = FaultyDisk::new();
-        let mut options = options(&disk);
-        if numbers.one_in(2) {
-            options.snapshot_after_log_bytes = 300;
-        }
-        let mut run = Run::in_memory(Store::open(schema(), options.clone()).unwrap());
-        run.power_may_fail = true;
-        for part in operations.chunks(operations.len().div_ceil(usize::try_from(LOSSES).unwrap())) {
-            disk.cut_power_at(disk.operations() + numbers.below(part.len() as u64 * 2));
-            part.iter().for_each(|operation| run.step(operation));
+        lose_power_in(&operations, seed, Durability::WalSync);
+    }
+}
+
+#[test]
+fn losses_of_power_bring_back_a_state_that_was_when_syncs_come_later() {
+    let mut runner = TestRunner::deterministic();
+    for seed in 0..200 {
+        let operations = vec(operation(), 20..150).new_tree(&mut runner).unwrap().current();
+        let sync_interval = Duration::from_secs(if seed % 2 == 0 { 3600 } else { 0 });
+        lose_power_in(&operations, seed, Durability::WalAsync { sync_interval });
+    }
+}
+
+/// Runs the operations with several losses of power between and in them.
+fn lose_power_in(operations: &[Operation], seed: u64, durability: Durability) {
+    let mut numbers = Numbers::new(seed);
+    let disk = FaultyDisk::new();
+    let mut options = options(&disk);
+    options.durability = durability;
+    if numbers.one_in(2) {
+        options.snapshot_after_log_bytes = 300;
+    }
+    let mut run = Run::in_memory(Store::open(schema(), options.clone()).unwrap());
+    run.power_may_fail = true;
+    if durability != Durability::WalSync {
+        run.keep_past();
+    }
+    for part in operations.chunks(operations.len().div_ceil(LOSSES)) {
+        disk.cut_power_at(disk.operations() + numbers.below(part.len() as u64 * 2));
+        part.iter().for_each(|operation| run.step(operation));
+        // A snapshot may be under way on a thread of its own: the process ends with the power.
+        disk.cut_power_at(disk.operations());
+        run.die();
+        lose(&disk, &mut numbers);
+        if numbers.one_in(3) {
+            // The power fails again while the store is being brought back.
+            disk.cut_power_at(disk.operations() + numbers.below(6));
+            drop(Store::open(schema(), options.clone()));
             lose(&disk, &mut numbers);
-            if numbers.one_in(3) {
-                // The power fails again while the store is being brought back.
-                disk.cut_power_at(disk.operations() + numbers.below(6));
-                drop(Store::open(schema(), options.clone()));
-                lose(&disk, &mut numbers);
-            }
-            let store = Store::open(schema(), options.clone());
-            run = run.resume(store.unwrap_or_else(|fault| panic!("seed {seed}: {fault}")));
         }
+        let store = Store::open(schema(), options.clone());
+        run = run.resume(store.unwrap_or_else(|fault| panic!("seed {seed}: {fault}")));
     }
 }
 
@@ -129,6 +178,8 @@ fn a_disk_that_fails_now_and_then_loses_nothing_that_was_answered() {
             disk.fail_at_random(seed, 10 + numbers.below(50));
             part.iter().for_each(|operation| run.step(operation));
             stopped += u32::from(run.is_stopped());
+            disk.cut_power_at(disk.operations());
+            run.die();
             lose(&disk, &mut numbers);
             // A start on a disk that fails is refused or goes well; it does no harm.
             drop(Store::open(schema(), options.clone()));

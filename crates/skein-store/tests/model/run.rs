@@ -24,6 +24,8 @@ pub(crate) struct Run {
     open: Option<Open>,
     fresh: i32,
     pub(crate) power_may_fail: bool,
+    /// The states after each commit, where a loss of power may bring an earlier one back.
+    past: Option<Vec<State>>,
     /// Set once the store has stopped; the state may then be this one as well, when a commit got no answer.
     stopped: Option<Option<State>>,
 }
@@ -57,6 +59,7 @@ impl Run {
             open: None,
             fresh: 0,
             power_may_fail: false,
+            past: None,
             stopped: None,
         }
     }
@@ -125,6 +128,9 @@ impl Run {
     fn compare(&mut self) {
         let snapshot = self.store.snapshot();
         compare(&snapshot, &self.state);
+        if let Some(past) = &mut self.past {
+            past.push(self.state.clone());
+        }
         for class in snapshot.schema().classes() {
             for (key, row) in snapshot.rows(class.id) {
                 let fields = class.values(row).unwrap();
@@ -155,6 +161,17 @@ impl Run {
         self.compare();
     }
 
+    /// From now on a loss of power may bring any earlier state back.
+    pub(crate) fn keep_past(&mut self) {
+        self.past = Some(vec![self.state.clone()]);
+    }
+
+    /// Ends the process: nothing of it writes to the disk any more.
+    pub(crate) fn die(&mut self) {
+        self.slots = std::array::from_fn(|_| None);
+        self.store = Store::open(self.store.schema().clone(), Options::memory()).unwrap();
+    }
+
     /// Whether the store has stopped by itself.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.is_some()
@@ -163,7 +180,6 @@ impl Run {
     /// After the power failed and came back: everything that was answered is there, and what was not is there whole or
     /// not at all. Goes on from there.
     pub(crate) fn resume(mut self, store: Store) -> Self {
-        self.slots = std::array::from_fn(|_| None);
         let snapshot = store.snapshot();
         if let Some(Some(mut perhaps)) = self.stopped.take() {
             // The version of what got no answer is the last index of the log.
@@ -171,6 +187,12 @@ impl Run {
             if rows_of(&snapshot, &perhaps) == perhaps.rows() {
                 self.state = perhaps;
             }
+        }
+        if let Some(past) = &mut self.past {
+            // Commits that were not synced may be gone, the last ones first.
+            let earlier = past.drain(..).rev().find(|state| rows_of(&snapshot, state) == state.rows());
+            self.state = earlier.unwrap_or_else(|| self.state.clone());
+            past.push(self.state.clone());
         }
         compare(&snapshot, &self.state);
         self.state.index = snapshot.index();
@@ -233,8 +255,6 @@ impl Run {
         self.slots = std::array::from_fn(|_| None);
         let index = self.store.applied_index();
         self.store.close();
-        // The directory is locked until the last handle is gone.
-        self.store = Store::open(self.store.schema().clone(), Options::memory()).unwrap();
         self.store = open();
         self.follower = Follower::of(&self.store);
         assert_eq!(self.store.applied_index(), index);

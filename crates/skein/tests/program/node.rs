@@ -1,13 +1,13 @@
 //! A running node, and commands of the program that are run to their end.
 
 use std::{
-    io::Write,
-    net::SocketAddr,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
     path::Path,
     process::{Command, Output, Stdio},
 };
 
-use skein_testkit::{Server, TestDirectory};
+use skein_testkit::{DEADLINE, Server, TestDirectory};
 
 /// The program without any setting of the environment it is tested in.
 pub(crate) fn skein() -> Command {
@@ -56,6 +56,23 @@ impl Node {
 
     pub(crate) fn publish(&self, arguments: &[&str]) {
         succeeds(&mut self.client("pub", arguments));
+    }
+
+    /// Sends a request without credentials to the HTTP interface; returns the status and the body of the answer.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(listening(&self.server, "http")).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
     /// Sends SIGHUP and waits until the configuration was read again; returns what was logged about it.

@@ -56,7 +56,7 @@ fn nothing_is_written_to_the_standard_output() {
     let directory = TestDirectory::create("quiet");
     let (out, log) = (directory.path().join("out"), directory.path().join("log"));
     let script = format!(
-        "exec {} --mqtt.listen 127.0.0.1:0 --mqtt.ws_listen off --http.listen off >{} 2>{}",
+        "exec {} --mqtt.listen 127.0.0.1:0 --mqtt.ws_listen off --http.listen off --mqtt.durability memory >{} 2>{}",
         env!("CARGO_BIN_EXE_skein"),
         out.display(),
         log.display()
@@ -75,6 +75,7 @@ fn a_taken_port_is_named_with_what_to_do() {
     let address = taken.local_addr().unwrap().to_string();
     for key in ["--mqtt.listen", "--http.listen"] {
         let mut command = skein();
+        command.args(["--mqtt.durability", "memory"]);
         for off in ["--mqtt.listen", "--mqtt.ws_listen", "--http.listen"] {
             if off != key {
                 command.args([off, "off"]);
@@ -141,7 +142,7 @@ fn flags_go_before_variables_and_those_before_the_file() {
 #[test]
 fn without_a_command_a_node_is_served() {
     let mut command = skein();
-    command.args(["--mqtt.listen", "127.0.0.1:0", "--log.format=json"]);
+    command.args(["--mqtt.listen", "127.0.0.1:0", "--log.format=json", "--mqtt.durability=memory"]);
     command.env("SKEIN_MQTT_WS_LISTEN", "127.0.0.1:0").env("SKEIN_HTTP_LISTEN", "off");
     let mut server = Server::start("skein", &mut command);
     server.wait_for_line("skein: ready");
@@ -158,7 +159,8 @@ fn without_a_command_a_node_is_served() {
 #[test]
 fn the_limit_of_open_files_is_raised() {
     let script = format!(
-        "ulimit -S -n 100; exec {} --mqtt.listen 127.0.0.1:0 --mqtt.ws_listen off --http.listen off",
+        "ulimit -S -n 100; exec {} --mqtt.listen 127.0.0.1:0 --mqtt.ws_listen off --http.listen off \
+         --mqtt.durability memory",
         env!("CARGO_BIN_EXE_skein")
     );
     let server = Server::start("skein", std::process::Command::new("sh").args(["-c", &script]));

@@ -2,9 +2,9 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use skein_testkit::TestDirectory;
+use skein_testkit::{RawClient, TestDirectory};
 
-use crate::node::{Node, run, user};
+use crate::node::{Finished, Node, listening, run, run_with, skein, user};
 
 #[test]
 fn users_that_are_added_can_log_in_after_a_reload() {
@@ -55,4 +55,125 @@ fn what_cannot_be_done_is_said_and_changes_nothing() {
     refused(&["passwd", "bob"], "x", "there is no user \"bob\"");
     refused(&["passwd", "ada"], "", "the password is empty");
     assert_eq!(fs::read_to_string(&file).unwrap(), before);
+}
+
+/// `skein user` for a running node; the password, if any, is its input.
+fn user_at(url: &str, arguments: &[&str], password: &str) -> Finished {
+    let mut command = skein();
+    command.arg("user").args(arguments).args(["--node", url]);
+    run_with(&mut command, format!("{password}\n").as_bytes())
+}
+
+#[test]
+fn users_of_a_running_node_hold_at_once_and_after_it_was_killed() {
+    let arguments = ["--http.listen", "127.0.0.1:0"];
+    let mut node = Node::start(&arguments);
+    let url = format!("http://{}", listening(&node.server, "http"));
+    let login = |node: &Node, name: &str, password: &str| {
+        run(&mut node.client("pub", &["-t", "a", "-n", "-q", "1", "-u", name, "-P", password])).code
+    };
+    for (name, password, scram) in
+        [("ada", "lovelace", None), ("bob", "ross", Some("--scram")), ("eve", "x", None)]
+    {
+        let arguments: Vec<&str> = ["add", name, "--role", "ops"].into_iter().chain(scram).collect();
+        let added = user_at(&url, &arguments, password);
+        assert_eq!(added.code, Some(0), "{}", added.err);
+        assert_eq!(login(&node, name, password), Some(0), "{name}");
+        assert_eq!(login(&node, name, "wrong"), Some(1), "{name}");
+    }
+    let mut ada = RawClient::connect(node.address);
+    ada.send(r#"10 [ "MQTT" 05 c2 0000 00 "ada" "ada" "lovelace" ]"#);
+    ada.expect("20 [ 00 00 * ]");
+    assert_eq!(user_at(&url, &["passwd", "bob"], "dylan").code, Some(0));
+    assert_eq!(user_at(&url, &["remove", "ada"], "").code, Some(0));
+    // A user who is gone is sent away: not authorized.
+    ada.expect("e0 [ 87 * ]");
+    ada.expect_closed();
+
+    node.server.kill();
+    let Node { directory, .. } = node;
+    let node = Node::start_in(directory, &arguments);
+    let url = format!("http://{}", listening(&node.server, "http"));
+    let listed = user_at(&url, &["list"], "");
+    assert_eq!(
+        (listed.code, &*listed.out),
+        (Some(0), "bob\tstore\targon2id\tops\neve\tstore\targon2id\tops\n")
+    );
+    assert_eq!((login(&node, "bob", "dylan"), login(&node, "bob", "ross")), (Some(0), Some(1)));
+    assert_eq!(login(&node, "ada", "lovelace"), Some(1));
+
+    for (arguments, part) in [
+        (&["add", "eve"][..], "user \"eve\" exists"),
+        (&["remove", "ada"], "there is no user \"ada\""),
+        (&["passwd", "ada"], "there is no user \"ada\""),
+        (&["list", "--file", "access.toml"], "give one of them"),
+    ] {
+        let refused = user_at(&url, arguments, "y");
+        assert_eq!((refused.code, &*refused.out), (Some(1), ""), "{arguments:?}");
+        assert!(refused.err.contains(part), "{part}: {}", refused.err);
+    }
+}
+
+#[test]
+fn users_of_the_file_go_before_those_of_the_node() {
+    let directory = TestDirectory::create("user-both");
+    let file = directory.path().join("access.toml");
+    assert_eq!(user(&file, &["add", "root", "--role", "admin"], "toor").code, Some(0));
+    let arguments =
+        ["--http.listen", "127.0.0.1:0", "--access.file", "access.toml", "--access.anonymous", "false"];
+    let node = Node::start_in(directory, &arguments);
+    let url = format!("http://{}", listening(&node.server, "http"));
+    let refused = user_at(&url, &["add", "ada"], "lovelace");
+    assert!(refused.code == Some(1) && refused.err.contains("Log in"), "{}", refused.err);
+    let at = |arguments: &[&str], password: &str| {
+        let mut command = skein();
+        command.arg("user").args(arguments).args(["--node", &url, "--login", "root"]);
+        run_with(command.env("SKEIN_PASSWORD", "toor"), format!("{password}\n").as_bytes())
+    };
+    assert_eq!(at(&["add", "ada"], "lovelace").code, Some(0));
+    let listed = at(&["list"], "");
+    assert_eq!(listed.out, "ada\tstore\targon2id\nroot\tfile\targon2id\tadmin\n");
+    for arguments in [["add", "root"], ["remove", "root"], ["passwd", "root"]] {
+        let refused = at(&arguments, "x");
+        assert_eq!(refused.code, Some(1), "{arguments:?}");
+        assert!(refused.err.contains("is in the access file"), "{}", refused.err);
+    }
+    // The file may get the name later; its user then counts.
+    assert_eq!(user(&node.directory.path().join("access.toml"), &["add", "ada"], "byron").code, Some(0));
+    node.reload();
+    let login = |password: &str| {
+        run(&mut node.client("pub", &["-t", "a", "-n", "-q", "1", "-u", "ada", "-P", password])).code
+    };
+    assert_eq!((login("byron"), login("lovelace")), (Some(0), Some(1)));
+}
+
+#[test]
+fn rules_of_a_running_node_hold_at_once_and_after_it_was_killed() {
+    let arguments = ["--http.listen", "127.0.0.1:0"];
+    let mut node = Node::start(&arguments);
+    let publish =
+        |node: &Node, topic: &str| run(&mut node.client("pub", &["-t", topic, "-m", "x", "-q", "1"])).code;
+    let post = |node: &Node, rule: &str| {
+        let (status, body) = node.ask("POST", "/api/v1/rules", rule);
+        (status, serde_json::from_str::<serde_json::Value>(&body).unwrap())
+    };
+    let (status, last) = post(&node, r##"{"allow":true,"filters":["#"]}"##);
+    assert_eq!((status, last["position"].as_u64()), (201, Some(10)), "{last}");
+    let deny = r##"{"position":5,"allow":false,"filters":["secret/#"]}"##;
+    assert_eq!(post(&node, deny).0, 201);
+    assert_eq!(post(&node, deny).0, 409);
+    assert_eq!(post(&node, r##"{"allow":true,"filters":["a#"]}"##).0, 422);
+    assert_eq!((publish(&node, "open"), publish(&node, "secret/1")), (Some(0), Some(1)));
+
+    node.server.kill();
+    let Node { directory, .. } = node;
+    let node = Node::start_in(directory, &arguments);
+    assert_eq!((publish(&node, "open"), publish(&node, "secret/1")), (Some(0), Some(1)));
+    let (_, rules) = node.ask("GET", "/api/v1/rules", "");
+    assert!(rules.contains(r#""position":5,"allow":false"#) && rules.contains(r#""total":2"#), "{rules}");
+    let (status, body) = node.ask("PUT", "/api/v1/rules/5", r#"{"allow":false,"filters":["other"]}"#);
+    assert_eq!(status, 200, "{body}");
+    assert_eq!((publish(&node, "other"), publish(&node, "secret/1")), (Some(1), Some(0)));
+    assert_eq!(node.ask("DELETE", "/api/v1/rules/5", "").0, 200);
+    assert_eq!(publish(&node, "other"), Some(0));
 }

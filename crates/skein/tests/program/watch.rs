@@ -1,11 +1,6 @@
 //! `skein status` and `skein sessions` against a running node.
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-};
-
-use skein_testkit::{DEADLINE, RawClient, TestDirectory, free_port};
+use skein_testkit::{RawClient, TestDirectory, free_port};
 
 use crate::node::{Node, listening, run, skein, succeeds, user};
 
@@ -77,6 +72,47 @@ fn what_is_retained_and_what_waits_is_shown() {
 }
 
 #[test]
+fn the_bound_on_all_queues_holds_for_what_was_there_before_a_restart() {
+    let arguments = ["--http.listen", "127.0.0.1:0", "--mqtt.node_queue_messages_max", "2"];
+    let mut node = Node::start(&arguments);
+    let connect = |node: &Node| {
+        let mut away = RawClient::connect(node.address);
+        away.send(r#"10 [ "MQTT" 05 00 0000 05 11 00000e10 "away" ]"#);
+        away.expect("20 [ .. 00 * ]");
+        away
+    };
+    let mut away = connect(&node);
+    away.send(r##"82 [ 0001 00 "#" 01 ]"##);
+    away.expect("90 [ 0001 00 01 ]");
+    away.send("e0 00");
+    away.expect_closed();
+    for payload in ["1", "2", "3"] {
+        node.publish(&["-t", "a", "-m", payload, "-q", "1"]);
+    }
+    let dropped = |node: &Node| {
+        let metrics = fetch(node, "/metrics");
+        let series = "skein_deliveries_dropped_total{reason=\"node_queue_full\"} ";
+        metrics.lines().find_map(|line| line.strip_prefix(series)).unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!(dropped(&node), 1);
+    node.server.kill();
+    let Node { directory, .. } = node;
+    let node = Node::start_in(directory, &arguments);
+    node.publish(&["-t", "a", "-m", "4", "-q", "1"]);
+    assert_eq!(dropped(&node), 1);
+    // The client takes what waits, so that there is room again.
+    let mut away = connect(&node);
+    away.expect("3a [ 0001 'a' 0001 00 '1' ]");
+    away.expect("3a [ 0001 'a' 0002 00 '2' ]");
+    away.send("40 [ 0001 ] 40 [ 0002 ] e0 00");
+    away.expect_closed();
+    node.publish(&["-t", "a", "-m", "5", "-q", "1"]);
+    assert_eq!(dropped(&node), 1);
+    let queued = succeeds(skein().args(["queue", "away", "--payload", "--url", &url(&node)])).out;
+    assert!(queued.contains("\"5\"") && !queued.contains("\"4\""), "{queued}");
+}
+
+#[test]
 fn a_retained_message_that_was_removed_stays_away_when_the_node_is_killed() {
     let mut node = Node::start(&["--http.listen", "127.0.0.1:0"]);
     let url = url(&node);
@@ -91,14 +127,10 @@ fn a_retained_message_that_was_removed_stays_away_when_the_node_is_killed() {
     assert!(left.contains("here") && !left.contains("gone"), "{left}");
 }
 
-/// The body of an answer to a request without credentials.
 fn fetch(node: &Node, path: &str) -> String {
-    let mut stream = TcpStream::connect(listening(&node.server, "http")).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    let (status, body) = node.ask("GET", path, "");
+    assert_eq!(status, 200, "{path}: {body}");
+    body
 }
 
 #[test]

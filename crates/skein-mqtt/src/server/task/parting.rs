@@ -20,13 +20,13 @@ pub(super) struct End {
     pub(super) detail: &'static str,
     pub(super) outbox: Outbox,
     /// What has to be on disk before anything is written.
-    pub(super) commit: Option<Commit>,
+    pub(super) commit: Option<Box<Commit>>,
 }
 
 impl From<Closed> for End {
     fn from(closed: Closed) -> Self {
         let Closed { code, detail, outbox, commit } = closed;
-        Self { code, detail, outbox: outbox.unwrap_or_default(), commit }
+        Self { code, detail, outbox: outbox.unwrap_or_default(), commit: commit.map(Box::new) }
     }
 }
 
@@ -37,14 +37,14 @@ impl Connection {
         log_end(self.mqtt.peer(), self.mqtt.client_id().map(|id| id.as_str()), code, detail);
         // A peer that is gone or reads nothing has had its chance when the time is over.
         let patience = if self.shared.is_stopping() { STOPPING_TIMEOUT } else { PARTING_TIMEOUT };
-        for commit in commit.into_iter().chain(self.commit.take().map(|commit| *commit)) {
+        for commit in commit.into_iter().chain(self.commit.take()) {
             let done =
                 poll_fn(|cx| if commit.poll_done(cx.waker()) { Poll::Ready(()) } else { Poll::Pending });
             if tokio::time::timeout(patience, done).await.is_err() {
                 // What is not kept must not be acknowledged. Others still get what waits for it.
                 outbox = Outbox::default();
             }
-            self.shared.plane.leave(commit);
+            self.shared.plane.leave(*commit);
         }
         let _late = tokio::time::timeout(patience, self.say_last(outbox)).await;
     }

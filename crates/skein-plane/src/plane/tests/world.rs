@@ -1,21 +1,24 @@
 //! A plane with a few clients and the simplest account of what should be there: sessions, subscriptions, wills and
 //! retained messages as plain lists.
 
-use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU16, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use skein_types::{Code, Message, Moment, QoS, SubscriptionFilter, Topic};
 
-use super::client::{Live, Memory, TestSocket, client_id, connection, payload};
+use super::{
+    client::{Live, Memory, TestSocket, client_id, connection, payload},
+    durable::Machine,
+};
 use crate::{
-    Acked, Acknowledgement, Batch, EXPIRY_NEVER_SECS, Ending, Handle, Open, Plane, PlaneLimits, Published,
-    QueueLimits, RetainHandling, SessionLimits, SubscribeOptions, Will,
-    access::{Access, AccessList, Anonymous},
+    Acked, Acknowledgement, Batch, Durability, EXPIRY_NEVER_SECS, Ending, Handle, Open, Plane, PlaneLimits,
+    Published, QueueLimits, RetainHandling, SessionLimits, SubscribeOptions, Will,
+    access::{Access, AccessList, Anonymous, Door, Identity},
 };
 
 /// Clients the steps are about; one more watches wills.
 pub(super) const CLIENTS: usize = 4;
-const OBSERVER: usize = CLIENTS;
+pub(super) const OBSERVER: usize = CLIENTS;
 /// This client's connections are written to by their own task only.
 const WITHOUT_SOCKET: usize = 2;
 pub(super) const LIMITS: SessionLimits = SessionLimits {
@@ -26,13 +29,15 @@ pub(super) const LIMITS: SessionLimits = SessionLimits {
 };
 
 /// What the model knows of a session.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Kept {
     pub(super) subscriptions: Vec<(SubscriptionFilter, SubscribeOptions)>,
-    expiry_secs: u32,
-    expires_at: Option<Moment>,
-    will: Option<(u32, u32)>,
-    will_at: Option<Moment>,
+    pub(super) expiry_secs: u32,
+    pub(super) expires_at: Option<Moment>,
+    pub(super) will: Option<(u32, u32)>,
+    pub(super) will_at: Option<Moment>,
+    /// It outlives the node.
+    pub(super) on_disk: bool,
 }
 
 #[derive(Debug)]
@@ -40,6 +45,8 @@ pub(super) struct Client {
     pub(super) live: Option<Live>,
     /// Connections that are over.
     pub(super) past: Vec<Live>,
+    /// How many of those another run of the node had.
+    pub(super) past_runs: usize,
     pub(super) memory: Memory,
     pub(super) kept: Option<Kept>,
 }
@@ -57,6 +64,8 @@ pub(super) struct Publish {
 
 #[derive(Debug)]
 pub(super) struct World {
+    /// Where a plane that keeps things keeps them; dropped first, because a plane that is dropped waits for its disk.
+    pub(super) disk: Option<Machine>,
     pub(super) plane: Plane,
     pub(super) batch: Batch,
     pub(super) now: Moment,
@@ -70,13 +79,26 @@ pub(super) struct World {
     pub(super) acknowledged: u64,
     /// Who finally acknowledged each serial of a shared topic.
     pub(super) acknowledged_serials: Vec<u32>,
+    /// Where the next session is asked to be kept.
+    pub(super) durability: Durability,
+}
+
+impl Client {
+    /// Connections of the present run that are over.
+    pub(super) fn past_of_run(&self) -> &[Live] {
+        &self.past[self.past_runs..]
+    }
 }
 
 impl World {
     pub(super) fn new() -> Self {
-        let access = Arc::new(Access::new(AccessList::open(), Anonymous::Always));
-        let plane = Plane::new(access, PlaneLimits { retained_messages_max: 100 });
-        let client = || Client { live: None, past: Vec::new(), memory: Memory::default(), kept: None };
+        Self::of(empty_plane(), None)
+    }
+
+    pub(super) fn of(plane: Plane, disk: Option<Machine>) -> Self {
+        let durability = if disk.is_some() { Durability::Disk } else { Durability::Memory };
+        let client =
+            || Client { live: None, past: Vec::new(), past_runs: 0, memory: Memory::default(), kept: None };
         let mut world = Self {
             plane,
             batch: Batch::default(),
@@ -87,8 +109,11 @@ impl World {
             retained: BTreeMap::new(),
             acknowledged: 0,
             acknowledged_serials: Vec::new(),
+            disk,
+            durability,
         };
-        world.open(OBSERVER, true, 0, u16::MAX, None);
+        let expiry_secs = if world.disk.is_some() { EXPIRY_NEVER_SECS } else { 0 };
+        world.open(OBSERVER, true, expiry_secs, u16::MAX, None);
         world.give_room(OBSERVER, usize::MAX);
         let options = SubscribeOptions { qos: QoS::ExactlyOnce, ..crate::matcher::tests::PLAIN };
         world.subscribe(OBSERVER, "will/#", options, RetainHandling::Never);
@@ -117,9 +142,9 @@ impl World {
             expiry_secs,
             receive_maximum: NonZeroU16::new(receive_maximum).unwrap(),
             will: will.map(will_of),
-            access: None,
+            access: self.disk.as_ref().map(|_| Arc::new(self.plane.access().bind(identity(number)))),
             limits: Arc::new(LIMITS),
-            durability: crate::Durability::Memory,
+            durability: self.durability,
         };
         let expect_present = self.expect_open(number, clean_start);
         let socket = (number != WITHOUT_SOCKET).then(Arc::<TestSocket>::default);
@@ -132,8 +157,13 @@ impl World {
             client.kept = None;
             client.memory.forget_ids();
         }
+        let was_on_disk = client.kept.as_ref().is_some_and(|kept| kept.on_disk);
         let kept = client.kept.get_or_insert_default();
         kept.expiry_secs = expiry_secs;
+        kept.on_disk = opened.session.is_kept();
+        let asked = self.durability == Durability::Disk && expiry_secs > 0;
+        assert!(kept.on_disk || !asked, "it is not kept on disk");
+        assert!(asked || !kept.on_disk || was_on_disk, "it is kept on disk, and nobody asked for it");
         (kept.expires_at, kept.will_at) = (None, None);
         kept.will = will.map(|(_, delay_secs)| (serial, delay_secs));
         client.live = Some(Live::new(opened.session, opened.epoch, socket));
@@ -160,7 +190,7 @@ impl World {
     }
 
     /// The client reads what has arrived and turns away from its connection.
-    fn part_with_live(&mut self, number: usize) {
+    pub(super) fn part_with_live(&mut self, number: usize) {
         self.read(number);
         let client = &mut self.clients[number];
         client.past.extend(client.live.take());
@@ -300,6 +330,12 @@ impl World {
         self.read(number);
         for _ in 0..count {
             let Some(live) = &mut self.clients[number].live else { return };
+            if self.disk.as_ref().is_some_and(Machine::is_held)
+                && matches!(live.to_acknowledge.front(), Some((_, Acknowledgement::Received { .. }, _)))
+            {
+                // Its release would wait for the disk.
+                return;
+            }
             let Some((id, what, serial)) = live.to_acknowledge.pop_front() else { return };
             let (what, reject) = match what {
                 Acknowledgement::Published { .. } => {
@@ -374,23 +410,37 @@ impl World {
 
     /// Ends the batch; the observer keeps up with everything.
     pub(super) fn finish(&mut self) {
-        self.plane.finish(&mut self.batch, self.now);
-        while self.clients[OBSERVER]
-            .live
-            .as_ref()
-            .is_some_and(|live| live.session.in_flight() > 0 || !live.to_acknowledge.is_empty())
+        self.end_batch();
+        while !self.is_held()
+            && self.clients[OBSERVER]
+                .live
+                .as_ref()
+                .is_some_and(|live| live.session.in_flight() > 0 || !live.to_acknowledge.is_empty())
         {
             self.acknowledge(OBSERVER, usize::MAX, false);
-            self.plane.finish(&mut self.batch, self.now);
+            self.end_batch();
         }
         self.read(OBSERVER);
     }
 
     /// Serials of the wills that were published, as the observer got them.
     pub(super) fn wills_published(&self) -> Vec<u32> {
+        if self.disk.is_some() {
+            let received = self.clients[OBSERVER].memory.exactly_once.iter();
+            return received.map(|(serial, _)| *serial).collect();
+        }
         let live = self.clients[OBSERVER].live.as_ref().unwrap();
         live.received.iter().map(|received| received.serial).collect()
     }
+}
+
+pub(super) fn empty_plane() -> Plane {
+    let access = Arc::new(Access::new(AccessList::open(), Anonymous::Always));
+    Plane::new(access, PlaneLimits { retained_messages_max: 100 })
+}
+
+fn identity(number: usize) -> Identity {
+    Identity::anonymous(client_id(number), IpAddr::from([127, 0, 0, 1]), Door::Mqtt)
 }
 
 fn kept_room(result: Result<(), Code>) -> bool {
