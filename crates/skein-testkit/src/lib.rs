@@ -9,6 +9,7 @@
 mod broker;
 mod certificates;
 mod directory;
+pub mod durable_load;
 pub mod history;
 mod notation;
 mod numbers;

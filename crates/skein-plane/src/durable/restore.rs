@@ -1,5 +1,8 @@
 //! Reading back, at the start of a node, what an earlier run kept.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -10,7 +13,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 use skein_store::{Row, Snapshot};
-use skein_types::{Message, Moment, SessionKey};
+use skein_types::{Message, Moment, QoS, SessionKey};
 
 use super::{
     Durable, RowError, SharedRow,
@@ -206,8 +209,8 @@ impl Plane {
         })
     }
 
-    /// The entry of a queue; none when its message is gone, because everybody else had acknowledged it and this
-    /// client's acknowledgement was the last thing before the end.
+    /// The entry of a queue; none when its message is gone, because everybody had acknowledged it and what this client's
+    /// acknowledgement changed was not on disk yet.
     fn restore_delivery(
         &self,
         row: QueueRow,
@@ -222,6 +225,10 @@ impl Plane {
             Body::Own(message) => (Some(Arc::new(message)), None),
             Body::Shared(id) => match messages.get(id)? {
                 Some((message, shared)) => (Some(message), Some(shared)),
+                // The row of the message is removed with the last reference, and the batch that says so can come to
+                // the disk before that of another session which took the message earlier. At QoS 2 that client waits
+                // for the release.
+                None if options.qos == QoS::ExactlyOnce => (None, None),
                 None => return Ok(None),
             },
         };
