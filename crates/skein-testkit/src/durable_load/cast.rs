@@ -23,6 +23,10 @@ pub(super) enum Habit {
         stay: Range<u64>,
         away: Range<u64>,
     },
+    /// Connects once more while its connection is open, which takes its session over.
+    Moves {
+        every: Range<u64>,
+    },
     /// Ends its subscription and takes it again.
     Changes {
         every: Range<u64>,
@@ -82,10 +86,10 @@ impl Casting<'_> {
                 // Ids of the two directions have nothing to do with each other.
                 self.subscribe(&mut client, "many/+/q2", 2);
             }
-            let habit = if number % 2 == 0 {
-                Habit::Stays
-            } else {
-                Habit::Leaves { stay: 1_000..6_000, away: 50..400 }
+            let habit = match number % 4 {
+                0 | 2 => Habit::Stays,
+                1 => Habit::Leaves { stay: 1_000..6_000, away: 50..400 },
+                _ => moves(),
             };
             self.roles.push(Role { client, habit });
         }
@@ -96,7 +100,11 @@ impl Casting<'_> {
             let mut client = self.client(format!("one-{number}"), number / 2);
             let qos = if number % 4 == 3 { 1 } else { 2 };
             self.subscribe(&mut client, &format!("one/p{number}/+"), qos);
-            let habit = if number % 3 == 0 { Habit::Stays } else { comes_and_goes() };
+            let habit = match number % 6 {
+                0 => Habit::Stays,
+                3 => moves(),
+                _ => comes_and_goes(),
+            };
             self.roles.push(Role { client, habit });
         }
     }
@@ -186,6 +194,10 @@ impl Casting<'_> {
         }
         client.subscriber = Some(Subscriber::new(reader, &client.name, filter, qos, lag as usize));
     }
+}
+
+fn moves() -> Habit {
+    Habit::Moves { every: 100..1_500 }
 }
 
 fn comes_and_goes() -> Habit {

@@ -75,6 +75,8 @@ struct Member {
     client: Client,
     habit: Habit,
     connection: Option<Connection>,
+    /// The connection from which the session is taken over; nobody reads it any more.
+    former: Option<Connection>,
     /// Counts the client's connections: late news of an earlier one are not heard.
     number: u64,
     act_at: u64,
@@ -306,7 +308,7 @@ fn sights(packet: &Packet) -> [Option<Sight>; 2] {
 impl Member {
     fn new(role: Role) -> Self {
         let Role { client, habit } = role;
-        Self { client, habit, connection: None, number: 0, act_at: 0, is_away: false }
+        Self { client, habit, connection: None, former: None, number: 0, act_at: 0, is_away: false }
     }
 
     /// Sets the tick of the next act.
@@ -314,9 +316,10 @@ impl Member {
         self.act_at = match &self.habit {
             Habit::Stays => u64::MAX,
             Habit::Leaves { stay, .. } => tick + random.within(stay.clone()),
-            Habit::Changes { every } | Habit::Renews { every } | Habit::Dies { every } => {
-                tick + random.within(every.clone())
-            }
+            Habit::Moves { every }
+            | Habit::Changes { every }
+            | Habit::Renews { every }
+            | Habit::Dies { every } => tick + random.within(every.clone()),
         };
     }
 
@@ -338,6 +341,12 @@ impl Member {
                 }
                 self.speak(false, random, ledger);
                 self.plan(tick, random);
+            }
+            Habit::Moves { .. } => {
+                self.former = self.connection.take();
+                self.client.disconnected();
+                self.is_away = true;
+                self.act_at = tick;
             }
             Habit::Renews { .. } => {
                 self.client.renews = true;
@@ -382,6 +391,7 @@ impl Member {
 
     fn disconnect(&mut self) {
         self.connection = None;
+        self.former = None;
         self.client.disconnected();
     }
 
