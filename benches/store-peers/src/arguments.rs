@@ -1,17 +1,24 @@
 //! What the program is told: how often, how long, where. It explains what it does not understand.
 
+use crate::measure::Patience;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-const USAGE: &str = "the arguments are --rounds NUMBER, --seconds SECONDS, --only SECTIONS (durable, memory, weight, recovery, \
-                     with commas between), --ways TEXT (inserts only by ways with this in their names), --dir DIRECTORY for the databases, --out DIRECTORY for the report";
+const USAGE: &str = "the arguments are --rounds NUMBER, --seconds SECONDS of a turn, --patience SECONDS (to wait for a \
+                     quiet machine, in all), --only SECTIONS (durable, memory, weight, recovery, with commas between), \
+                     --ways TEXT (inserts only by ways with this in their names), --dir DIRECTORY for the databases, \
+                     --out DIRECTORY for the report";
+
+/// Below it, the clocks are coarser than what they measure.
+const TURN_MIN: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(crate) struct Arguments {
     pub(crate) rounds: usize,
     /// How long one way is measured in one round on the disk; in memory a fifth of it is enough.
     pub(crate) turn: Duration,
+    pub(crate) patience: Patience,
     only: Option<String>,
     ways: Option<String>,
     pub(crate) dir: PathBuf,
@@ -23,6 +30,7 @@ impl Arguments {
         let mut read = Arguments {
             rounds: 5,
             turn: Duration::from_millis(1500),
+            patience: Patience { until: Instant::now() },
             only: None,
             ways: None,
             dir: std::env::temp_dir().join("store-peers"),
@@ -33,9 +41,8 @@ impl Arguments {
             let value = words.next().ok_or_else(|| format!("`{word}` needs a value: {USAGE}"))?;
             match word.as_str() {
                 "--rounds" => read.rounds = number::<usize>(word, value)?.max(1),
-                "--seconds" => {
-                    read.turn = Duration::from_secs_f64(number::<f64>(word, value)?.clamp(0.05, 600.0))
-                }
+                "--seconds" => read.turn = seconds(word, value)?.max(TURN_MIN),
+                "--patience" => read.patience.until += seconds(word, value)?,
                 "--only" => read.only = Some(value.clone()),
                 "--ways" => read.ways = Some(value.clone()),
                 "--dir" => read.dir = PathBuf::from(value),
@@ -54,6 +61,10 @@ impl Arguments {
     pub(crate) fn wants_way(&self, name: &str) -> bool {
         self.ways.as_ref().is_none_or(|part| name.contains(part.as_str()))
     }
+}
+
+fn seconds(word: &str, value: &str) -> Result<Duration, String> {
+    Ok(Duration::from_secs_f64(number::<f64>(word, value)?.clamp(0.0, 86_400.0)))
 }
 
 fn number<T: FromStr>(word: &str, value: &str) -> Result<T, String> {

@@ -1,4 +1,4 @@
-//! Clocks, cores and series of figures. Everything that measures uses it; it knows no database.
+//! Clocks, cores, neighbours and series of figures. Everything that measures uses it; it knows no database.
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
@@ -45,6 +45,89 @@ impl FromIterator<f64> for Series {
     fn from_iter<T: IntoIterator<Item = f64>>(figures: T) -> Series {
         Series(figures.into_iter().collect())
     }
+}
+
+/// What other programs take of the cores while something is measured.
+#[derive(Debug)]
+pub(crate) struct Neighbours {
+    began: Instant,
+    busy: f64,
+    own: f64,
+}
+
+impl Neighbours {
+    pub(crate) fn watch() -> Neighbours {
+        Neighbours { began: Instant::now(), busy: busy_seconds(), own: processor_seconds() }
+    }
+
+    /// Cores that others kept busy since, on the average. The kernel counts in hundredths of a second.
+    pub(crate) fn cores(&self) -> f64 {
+        let others = busy_seconds() - self.busy - (processor_seconds() - self.own);
+        (others / self.began.elapsed().as_secs_f64()).max(0.0)
+    }
+}
+
+/// Seconds in which the cores of the machine were not idle.
+fn busy_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let words = text.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    let ticks: Vec<f64> = words.filter_map(|word| word.parse().ok()).collect();
+    // The fourth and the fifth are idle and waiting for disks; the ninth and tenth are in the first two.
+    let busy = ticks.iter().enumerate().filter(|(place, _)| !matches!(place, 3 | 4 | 8 | 9));
+    busy.map(|(_, ticks)| ticks).sum::<f64>() / 100.0
+}
+
+/// How long to wait for the machine to be quiet, in all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub(crate) until: Instant,
+}
+
+impl Patience {
+    /// Others may take so much of one core.
+    const CORES_MAX: f64 = 0.15;
+    const LOOK: Duration = Duration::from_millis(300);
+
+    /// Calls `measure` when the machine is quiet, and again while what it gave was disturbed. It returns what it measured
+    /// and how many cores others took. When patience is at its end the quietest counts.
+    pub(crate) fn quietly<T>(&self, mut measure: impl FnMut() -> (T, f64)) -> T {
+        let mut best: Option<(T, f64)> = None;
+        loop {
+            self.wait_for_quiet();
+            let (measured, cores) = measure();
+            let calmest = best.as_ref().is_none_or(|(_, calmest)| cores < *calmest);
+            if calmest {
+                best = Some((measured, cores));
+            }
+            if let Some((measured, cores)) =
+                best.take_if(|(_, cores)| *cores <= Self::CORES_MAX || self.ended())
+            {
+                DISTURBED.lock().push(cores);
+                return measured;
+            }
+        }
+    }
+
+    fn ended(&self) -> bool {
+        Instant::now() >= self.until
+    }
+
+    fn wait_for_quiet(&self) {
+        while !self.ended() {
+            let neighbours = Neighbours::watch();
+            wait(Self::LOOK);
+            if neighbours.cores() <= Self::CORES_MAX {
+                return;
+            }
+        }
+    }
+}
+
+/// What others took of the cores in every turn that counts.
+static DISTURBED: parking_lot::Mutex<Series> = parking_lot::const_mutex(Series(Vec::new()));
+
+pub(crate) fn disturbed() -> Series {
+    DISTURBED.lock().clone()
 }
 
 /// What all threads of this process have used.

@@ -8,7 +8,7 @@ mod contenders;
 mod transfers;
 
 use crate::arguments::Arguments;
-use crate::measure::{Series, on_one_core, rate_on_core};
+use crate::measure::{Neighbours, Series, on_one_core, rate_on_core};
 use crate::report::{Column, Limit, Section, Table, Target};
 use contenders::{Locked, Stored};
 use std::time::Duration;
@@ -18,6 +18,15 @@ const SIZES: [u64; 2] = [100_000, 1_000_000];
 /// Turns in memory need no disk to settle.
 fn turn_of(arguments: &Arguments) -> Duration {
     arguments.turn / 5
+}
+
+/// Measures in a quiet moment, if there is patience for one.
+fn watched<T>(arguments: &Arguments, mut measure: impl FnMut() -> T) -> T {
+    arguments.patience.quietly(|| {
+        let neighbours = Neighbours::watch();
+        let measured = measure();
+        (measured, neighbours.cores())
+    })
 }
 
 pub(crate) fn measure(arguments: &Arguments) -> Section {
@@ -92,7 +101,7 @@ fn alone_with(arguments: &Arguments, objects: u64) -> Measured {
         measures.iter().map(|(what, whose, _)| (*what, *whose, Series::default())).collect();
     for round in 0..=arguments.rounds {
         for ((what, whose, work), (_, _, series)) in measures.iter().zip(&mut measured) {
-            let rate = rate_on_core(turn_of(arguments), work);
+            let rate = watched(arguments, || rate_on_core(turn_of(arguments), work));
             // The first round warms up.
             if round > 0 {
                 eprintln!("memory, {objects} objects, round {round}: {whose}: {what}: {rate:.0}/s");

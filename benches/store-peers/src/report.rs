@@ -1,7 +1,7 @@
 //! The report: tables of medians for people, every round for programs.
 
 use crate::arguments::Arguments;
-use crate::measure::Series;
+use crate::measure::{Series, disturbed};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::Path;
@@ -71,8 +71,15 @@ impl Report {
     }
 
     pub(crate) fn write(&self, out: &Path) {
-        let load =
-            format!("Load of the machine (1, 5, 15 minutes): before {}, after {}.", self.load_before, load());
+        let disturbed = disturbed();
+        let load = format!(
+            "Load of the machine (1, 5, 15 minutes): before {}, after {}. In the turns on the disk and in memory other \
+             programs took {:.2} cores in the median, {:.2} at most.",
+            self.load_before,
+            load(),
+            disturbed.median(),
+            disturbed.highest(),
+        );
         let tables: Vec<String> = self.section.tables.iter().map(Table::markdown).collect();
         let targets = targets_markdown(&self.section.targets);
         let text = format!(

@@ -6,6 +6,7 @@ use axum::{Json, extract::rejection::JsonRejection};
 use skein_plane::{AccessChangeError, Batch, Plane};
 
 use crate::{
+    commit::COMMIT_TIMEOUT,
     door::Shared,
     guard::Caller,
     problem::{Kind, Problem},
@@ -20,8 +21,8 @@ impl Shared {
         name: &str,
         change: impl FnOnce(&Plane) -> Result<T, AccessChangeError> + Send + 'static,
     ) -> Result<T, Problem> {
-        // Making a hash costs as much as checking one.
-        let permit = self.password_checks.clone().acquire_owned().await;
+        let turn = tokio::time::timeout(COMMIT_TIMEOUT, self.access_changes.clone().acquire_owned());
+        let Ok(permit) = turn.await else { return Err(no_turn()) };
         let shared = self.clone();
         let changed = tokio::task::spawn_blocking(move || {
             let changed = change(&shared.plane)?;
@@ -30,22 +31,44 @@ impl Shared {
             if let Some(commit) = shared.plane.finish(&mut batch, shared.now()) {
                 shared.plane.leave(commit);
             }
+            // It goes on when its request is gone, so the permit stays with it.
             drop(permit);
             Ok::<_, AccessChangeError>(changed)
         });
-        match changed.await {
-            Ok(Ok(changed)) => {
+        match tokio::time::timeout(COMMIT_TIMEOUT, changed).await {
+            Err(_elapsed) => Err(not_on_disk()),
+            Ok(Ok(Ok(changed))) => {
                 let user = caller.user.as_deref();
                 tracing::info!(what, name, by = %caller.peer, user, "http: access changed by an operator");
                 Ok(changed)
             }
-            Ok(Err(error)) => Err(error.into()),
-            Err(error) => {
+            Ok(Ok(Err(error))) => Err(error.into()),
+            Ok(Err(error)) => {
                 tracing::error!(%error, "http: a change of users or rules failed");
                 Err(Problem::internal())
             }
         }
     }
+}
+
+fn no_turn() -> Problem {
+    Problem::new(
+        Kind::StoreReadOnly,
+        format!(
+            "an earlier change waits for the disk since {} s; nothing was changed",
+            COMMIT_TIMEOUT.as_secs()
+        ),
+        "see /api/v1/status for the store's alarms, then try again",
+    )
+}
+
+/// What is still on its way may hold later: nothing that waits for the disk can be taken back.
+fn not_on_disk() -> Problem {
+    Problem::new(
+        Kind::NotOnDisk,
+        format!("the change was not on disk within {} s; it holds when it is", COMMIT_TIMEOUT.as_secs()),
+        "see /api/v1/status for the store's alarms; a full disk takes changes again when there is room",
+    )
 }
 
 /// The body of a request, or what is wrong with it.

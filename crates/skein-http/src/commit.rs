@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How long an answer waits for the disk. A disk that is full holds changes back until there is room.
-const COMMIT_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const COMMIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl Shared {
     /// Ends a batch and waits until what it promised is on disk.

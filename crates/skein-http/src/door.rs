@@ -25,6 +25,8 @@ const PASSWORD_CHECKS_MAX: usize = 2;
 /// Requests at once that look at every session. One after the other, so that listings never take more than one core
 /// from the doors that carry messages.
 const WALKS_MAX: usize = 1;
+/// Changes of users and rules at once: they come one after the other anyhow, and one may wait for the disk.
+const ACCESS_CHANGES_MAX: usize = 1;
 
 /// Tells the node's time; the same clock that the other doors drive the plane with.
 pub type Clock = Arc<dyn Fn() -> Moment + Send + Sync>;
@@ -115,6 +117,7 @@ pub(crate) struct Shared {
     pub(crate) readiness: Arc<ReadinessSwitch>,
     pub(crate) password_checks: Arc<Semaphore>,
     pub(crate) walks: Arc<Semaphore>,
+    pub(crate) access_changes: Arc<Semaphore>,
     /// One slot per connection that may still be opened.
     pub(crate) slots: Arc<Semaphore>,
     others: Listeners,
@@ -148,6 +151,7 @@ impl HttpDoor {
             readiness,
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX)),
             walks: Arc::new(Semaphore::new(WALKS_MAX)),
+            access_changes: Arc::new(Semaphore::new(ACCESS_CHANGES_MAX)),
             slots,
             others: listeners,
             own: Mutex::default(),

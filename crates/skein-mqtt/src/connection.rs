@@ -237,8 +237,10 @@ impl MqttConnection {
         cx.plane.finish(cx.batch, cx.now)
     }
 
-    /// The commit of the last batch is done: says what waited for it.
-    pub fn committed(&mut self, commit: Commit, cx: &mut Context<'_>) {
+    /// The commit of the last batch is done: says what waited for it. What is sent next may have to be on disk first,
+    /// too: then there is another commit to wait for.
+    #[must_use]
+    pub fn committed(&mut self, commit: Commit, cx: &mut Context<'_>) -> Option<Commit> {
         if let Phase::Open(open) = &mut self.phase {
             cx.out.append(&mut open.withheld);
             // An idle connection holds no buffers.
@@ -247,9 +249,7 @@ impl MqttConnection {
             cx.plane.send_waiting(&open.session, open.epoch, cx.now, &mut cx.batch.effects);
         }
         cx.plane.committed(commit, cx.batch, cx.now);
-        if let Some(commit) = cx.plane.finish(cx.batch, cx.now) {
-            cx.plane.leave(commit);
-        }
+        cx.plane.finish(cx.batch, cx.now)
     }
 
     /// Ends the connection for a reason of the server's or the transport's.

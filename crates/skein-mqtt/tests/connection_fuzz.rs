@@ -16,6 +16,8 @@ use bolero::check;
 use proptest::{collection::vec, prelude::*};
 use skein_mqtt::codec::{Packet, Side, Version};
 
+use skein_plane::Durability;
+
 use self::pair::{Pair, connect_of};
 
 /// How long the target runs on random input in an ordinary test run.
@@ -23,9 +25,11 @@ const TEST_TIME: Duration = Duration::from_millis(1000);
 
 fn run(script: &[u8]) {
     let [first, second, script @ ..] = script else { return };
-    let mut pair = Pair::new([*first, *second]);
-    pair.follow(script);
-    pair.finish();
+    for durability in [Durability::Memory, Durability::Disk] {
+        let mut pair = Pair::new([*first, *second], durability);
+        pair.follow(script);
+        pair.finish();
+    }
 }
 
 #[test]
@@ -72,9 +76,14 @@ fn any_burst() -> impl Strategy<Value = Burst> {
 
 proptest! {
     #[test]
-    fn valid_packets_whole_cut_and_changed(choices in any::<[u8; 2]>(), bursts in vec(any_burst(), 1..12)) {
+    fn valid_packets_whole_cut_and_changed(
+        choices in any::<[u8; 2]>(),
+        kept in any::<bool>(),
+        bursts in vec(any_burst(), 1..12),
+    ) {
+        let durability = if kept { Durability::Disk } else { Durability::Memory };
         let versions = [0, 1].map(|number| connect_of(choices[number], number).version);
-        let mut pair = Pair::new(choices);
+        let mut pair = Pair::new(choices, durability);
         for Burst { number, packets, damage, chunk_bytes, then } in bursts {
             let mut bytes = Vec::new();
             for (old, middle, new) in packets {

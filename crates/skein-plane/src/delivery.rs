@@ -55,6 +55,8 @@ pub(crate) struct Waiting {
     seq: u64,
     /// It may have been sent before the node was restarted.
     again: bool,
+    /// It goes to a new subscription as the last retained message of its topic.
+    retained: bool,
 }
 
 impl Waiting {
@@ -64,7 +66,17 @@ impl Waiting {
         group: Option<Arc<Group>>,
         kept: Kept,
     ) -> Self {
-        Self { message, options, group, kept, seq: 0, again: false }
+        Self { message, options, group, kept, seq: 0, again: false, retained: false }
+    }
+
+    /// The last retained message of its topic for a new subscription.
+    pub(crate) fn of_retained(message: Arc<Message>, options: DeliveryOptions, kept: Kept) -> Self {
+        Self { retained: true, ..Self::new(message, options, None, kept) }
+    }
+
+    /// Whether it goes to a new subscription as the last retained message of its topic.
+    pub(crate) fn is_retained(&self) -> bool {
+        self.retained
     }
 }
 

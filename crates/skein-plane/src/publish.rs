@@ -159,11 +159,12 @@ impl Plane {
             session.flush(self, now, effects);
         }
         // Retained messages for new subscriptions are found while outboxes are filled.
-        if let Some(later) = self.hand_over(&mut effects.journal) {
-            self.leave(later);
-        }
+        let later = self.hand_over(&mut effects.journal);
         self.account(&mut effects.tally);
-        commit
+        match (commit, later) {
+            (Some(commit), Some(later)) => Some(commit.and(later)),
+            (commit, later) => commit.or(later),
+        }
     }
 
     /// Keeps a message as the last of its topic, on disk too, or forgets the one that was.

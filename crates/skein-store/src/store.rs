@@ -90,7 +90,7 @@ impl Store {
             last_bytes: AtomicU64::new(recovered.snapshot_bytes),
         };
         let inner = Arc::new(Inner::new(recovered.root, options, Some(checkpoints)));
-        inner.counters.log_bytes.store(recovered.log.size_bytes(), Ordering::Relaxed);
+        inner.counters.log_is(&recovered.log);
         let thread = LogThread::new(Arc::clone(&inner), recovered.log, recovered.replayed_bytes);
         let spawned = std::thread::Builder::new().name("skein-log".to_owned()).spawn(|| thread.run());
         let log_thread = Mutex::new(Some(spawned.map_err(OpenError::Thread)?));

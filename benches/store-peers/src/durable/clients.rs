@@ -1,7 +1,7 @@
 //! So many clients that insert one record after the other, and what they see.
 
 use super::Way;
-use crate::measure::{processor_seconds, wait};
+use crate::measure::{Neighbours, processor_seconds, wait};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -25,6 +25,8 @@ pub(super) struct Turn {
     pub(super) longest: f64,
     /// Seconds of processor time per million commits.
     pub(super) processor: f64,
+    /// Cores that other programs took meanwhile.
+    pub(super) others: f64,
     /// All records below this number were acknowledged.
     pub(super) taken: u64,
 }
@@ -85,11 +87,12 @@ pub(super) fn turn(way: &dyn Way, clients: usize, first: u64, long: Duration) ->
         let threads: Vec<_> = (0..clients).map(|_| scope.spawn(one)).collect();
         course.ready.wait();
         wait(WARM_UP);
-        let (began, processor) = (Instant::now(), processor_seconds());
+        let (began, processor, neighbours) = (Instant::now(), processor_seconds(), Neighbours::watch());
         course.phase.store(MEASURING, Ordering::Relaxed);
         wait(long);
         let committed = course.committed.load(Ordering::Relaxed) as f64;
         let (seconds, processor) = (began.elapsed().as_secs_f64(), processor_seconds() - processor);
+        let others = neighbours.cores();
         course.phase.store(STOPPING, Ordering::Relaxed);
         let mut nanos: Vec<u64> =
             threads.into_iter().flat_map(|thread| thread.join().expect("clients do not panic")).collect();
@@ -104,6 +107,7 @@ pub(super) fn turn(way: &dyn Way, clients: usize, first: u64, long: Duration) ->
             p99: micros(0.99),
             longest: micros(1.0) / 1e3,
             processor: processor / committed * 1e6,
+            others,
             taken: course.next.load(Ordering::Relaxed),
         }
     })

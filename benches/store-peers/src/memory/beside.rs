@@ -1,7 +1,7 @@
 //! One writer and one reader beside each other, each with a core of its own when the machine has two.
 
 use super::contenders::{Locked, Stored};
-use super::turn_of;
+use super::{turn_of, watched};
 use crate::arguments::Arguments;
 use crate::measure::{Series, rate};
 use crate::report::{Column, Limit, Section, Table, Target};
@@ -50,8 +50,9 @@ pub(super) fn measure(arguments: &Arguments) -> Section {
     for round in 0..=arguments.rounds {
         for (shape, figures) in SHAPES.iter().zip(&mut figures) {
             let (store_writes, store_reads) =
-                pair(long, |number| store.upsert(number), shape.reads, &read_store);
-            let (map_writes, map_reads) = pair(long, |number| map.upsert(number), shape.reads, &read_map);
+                watched(arguments, || pair(long, |number| store.upsert(number), shape.reads, &read_store));
+            let (map_writes, map_reads) =
+                watched(arguments, || pair(long, |number| map.upsert(number), shape.reads, &read_map));
             if round == 0 {
                 continue;
             }

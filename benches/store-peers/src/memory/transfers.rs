@@ -1,6 +1,6 @@
 //! Serializable transfers between accounts by two threads: few accounts collide often, many hardly ever.
 
-use super::turn_of;
+use super::{turn_of, watched};
 use crate::arguments::Arguments;
 use crate::measure::{Series, wait};
 use crate::report::{Column, Section, Table};
@@ -34,8 +34,8 @@ pub(super) fn measure(arguments: &Arguments) -> Section {
     let mut figures: Vec<Figures> = cases.iter().map(|_| Figures::default()).collect();
     for round in 0..=arguments.rounds {
         for ((accounts, threads), figures) in cases.iter().zip(&mut figures) {
-            let (store, attempts) = in_store(*accounts, *threads, turn_of(arguments));
-            let map = in_map(*accounts, *threads, turn_of(arguments));
+            let (store, attempts) = watched(arguments, || in_store(*accounts, *threads, turn_of(arguments)));
+            let map = watched(arguments, || in_map(*accounts, *threads, turn_of(arguments)));
             if round == 0 {
                 continue;
             }

@@ -86,8 +86,15 @@ metrics! {
     STORE_GROUPS = Counter "skein_store_groups_total" [],
         "Writes to the log: each holds all that waited, so commits over groups is how much one sync serves.";
     STORE_SYNCS = Counter "skein_store_syncs_total" [], "Times the log was brought to the disk.";
+    STORE_SYNC_SECONDS = Counter "skein_store_sync_seconds_total" [],
+        "Time that took; over the number of times, what an acknowledgement waits for the disk.";
+    STORE_SYNC_SECONDS_MAX = Gauge "skein_store_sync_seconds_max" [],
+        "Time the longest of them took since the node started.";
     STORE_SNAPSHOTS = Counter "skein_store_snapshots_total" [], "Snapshot files written.";
+    STORE_SNAPSHOT_AGE = Gauge "skein_store_snapshot_age_seconds" [],
+        "Time since the newest snapshot file was written; no sample before the first one since the node started.";
     STORE_LOG_BYTES = Gauge "skein_store_log_bytes" [], "Disk space of the log.";
+    STORE_LOG_SEGMENTS = Gauge "skein_store_log_segments" [], "Files of the log.";
     STORE_WAITING = Gauge "skein_store_waiting_commits" [], "Transactions and batches that wait for the log.";
     STORE_WAITING_BYTES = Gauge "skein_store_waiting_bytes" [], "Bytes those will take in the log, about.";
     LISTENER_CONNECTIONS = Gauge "skein_listener_connections" ["listener", "transport", "address"],

@@ -26,8 +26,13 @@ pub(super) fn store(shared: &Shared, out: &mut Exposition) {
     out.one(&names::STORE_DUPLICATES, stats.duplicates);
     out.one(&names::STORE_GROUPS, stats.groups);
     out.one(&names::STORE_SYNCS, stats.syncs);
+    out.one(&names::STORE_SYNC_SECONDS, stats.sync_time.as_secs_f64());
+    out.one(&names::STORE_SYNC_SECONDS_MAX, stats.sync_time_max.as_secs_f64());
     out.one(&names::STORE_SNAPSHOTS, stats.snapshots);
+    let age = stats.snapshot_age.map(|age| ([], Value::from(age.as_secs_f64())));
+    out.labelled(&names::STORE_SNAPSHOT_AGE, age);
     out.one(&names::STORE_LOG_BYTES, stats.log_bytes);
+    out.one(&names::STORE_LOG_SEGMENTS, stats.log_segments);
     out.one(&names::STORE_WAITING, stats.queued);
     out.one(&names::STORE_WAITING_BYTES, stats.queued_bytes);
 }

@@ -296,17 +296,19 @@ impl Connection {
 
     /// Waits until what the last batch promised is on disk, and says so.
     async fn wait_for_commit(&mut self) -> Result<(), End> {
-        let Some(commit) = self.commit.take() else { return Ok(()) };
-        let done = poll_fn(|cx| if commit.poll_done(cx.waker()) { Poll::Ready(()) } else { Poll::Pending });
-        if let Err(end) = self.wait_for(done).await {
-            self.commit = Some(commit);
-            return Err(end);
+        while let Some(commit) = self.commit.take() {
+            let done =
+                poll_fn(|cx| if commit.poll_done(cx.waker()) { Poll::Ready(()) } else { Poll::Pending });
+            if let Err(end) = self.wait_for(done).await {
+                self.commit = Some(commit);
+                return Err(end);
+            }
+            let now = self.shared.clock.now();
+            self.commit = WORK.with_borrow_mut(|Work { batch, out }| {
+                let mut cx = Context { plane: &self.shared.plane, batch, now, out, random: fill_random };
+                self.mqtt.committed(*commit, &mut cx).map(Box::new)
+            });
         }
-        let now = self.shared.clock.now();
-        WORK.with_borrow_mut(|Work { batch, out }| {
-            let mut cx = Context { plane: &self.shared.plane, batch, now, out, random: fill_random };
-            self.mqtt.committed(*commit, &mut cx);
-        });
         Ok(())
     }
 

@@ -9,17 +9,20 @@ use skein_mqtt::{
     codec::{Ack, Connect, DecodeContext, Packet, Version, Will, decode},
 };
 use skein_plane::{
-    Batch, Handle, Plane, PlaneLimits, QueueLimits, SessionLimits, Socket,
+    Batch, Commit, Durability, Durable, Handle, Plane, PlaneLimits, QueueLimits, SessionLimits, Socket,
+    WallClock,
     access::{Access, AccessList, Anonymous, Authenticated},
 };
+use skein_store::{ClassId, Options, Store, Time};
 use skein_types::{Code, Moment, QoS, Topic, UserName};
 
 /// What a client with a bound takes at most; a CONNACK is smaller.
 const PACKET_BYTES_MAX: u32 = 100;
 
 /// Small enough that scripts reach every bound.
-fn settings() -> Arc<Settings> {
+fn settings(durability: Durability) -> Arc<Settings> {
     Arc::new(Settings {
+        durability,
         packet_bytes_max: 4096,
         publish_rate_messages_per_sec: 50,
         receive_maximum: NonZeroU16::new(3).expect("3 is not 0"),
@@ -74,6 +77,8 @@ struct Door {
     /// How much of it the client has answered.
     answered_bytes: usize,
     closed: bool,
+    /// What its answers wait for; nothing is read meanwhile.
+    commit: Option<Commit>,
 }
 
 /// Both connections and their plane.
@@ -84,6 +89,7 @@ pub(crate) struct Pair {
     out: Vec<u8>,
     now: Moment,
     doors: [Door; 2],
+    durability: Durability,
 }
 
 /// Bits of one byte that choose how a connection starts.
@@ -116,7 +122,7 @@ pub(crate) fn connect_of(choice: u8, number: usize) -> Connect {
 }
 
 impl Door {
-    fn new(choice: u8, number: usize) -> Self {
+    fn new(choice: u8, number: usize, durability: Durability) -> Self {
         let connect = connect_of(choice, number);
         let (socket, handle) = (Arc::<Valve>::default(), Arc::<Handle>::default());
         let writes = (choice & 16 == 0 || choice & 8 != 0).then(|| socket.clone() as Arc<dyn Socket>);
@@ -131,7 +137,7 @@ impl Door {
         ctx.packet_bytes_max = connect.properties.packet_bytes_max.unwrap_or(ctx.packet_bytes_max);
         let mut first = Vec::new();
         Packet::Connect(Box::new(connect)).encode(version, &mut first);
-        let mqtt = MqttConnection::new(settings(), origin);
+        let mqtt = MqttConnection::new(settings(durability), origin);
         Self {
             mqtt,
             socket,
@@ -141,6 +147,7 @@ impl Door {
             sent: Vec::new(),
             answered_bytes: 0,
             closed: false,
+            commit: None,
         }
     }
 
@@ -170,12 +177,18 @@ impl Door {
 }
 
 impl Pair {
-    pub(crate) fn new(choices: [u8; 2]) -> Self {
+    pub(crate) fn new(choices: [u8; 2], durability: Durability) -> Self {
         let access = Arc::new(Access::new(AccessList::open(), Anonymous::Always));
-        let plane = Plane::new(access, PlaneLimits { retained_messages_max: 4 });
-        let doors = [Door::new(choices[0], 0), Door::new(choices[1], 1)];
+        let mut plane = Plane::new(access, PlaneLimits { retained_messages_max: 4 });
+        if durability == Durability::Disk {
+            // It carries everything out at once; who waits for a commit waits until the next step.
+            let store =
+                Store::open(skein_plane::schema(), Options::memory()).expect("nothing can fail in memory");
+            plane = plane.with_durable(Durable::new(store, WallClock::new(Time(0))));
+        }
+        let doors = [0, 1].map(|number| Door::new(choices[number], number, durability));
         let now = Moment::from_millis(1000);
-        let mut pair = Self { plane, batch: Batch::default(), out: Vec::new(), now, doors };
+        let mut pair = Self { plane, batch: Batch::default(), out: Vec::new(), now, doors, durability };
         pair.feed(0, &[]);
         pair.feed(1, &[]);
         pair
@@ -223,6 +236,7 @@ impl Pair {
             return;
         }
         door.rest = Bytes::from([&door.rest[..], bytes].concat());
+        self.committed(number);
         let mut step = self.handle(number, |mqtt, rest, cx| mqtt.receive(rest, cx));
         loop {
             step = match step {
@@ -251,11 +265,12 @@ impl Pair {
         number: usize,
         act: impl FnOnce(&mut MqttConnection, &mut Bytes, &mut Context<'_>) -> Step,
     ) -> Step {
-        let Self { plane, batch, out, now, doors } = self;
-        let Door { mqtt, rest, sent, .. } = &mut doors[number];
+        let Self { plane, batch, out, now, doors, .. } = self;
+        let Door { mqtt, rest, sent, commit, .. } = &mut doors[number];
         let mut cx = Context { plane, batch, now: *now, out, random: |bytes| bytes.fill(7) };
         let step = act(mqtt, rest, &mut cx);
-        assert!(mqtt.flush(&mut cx).is_none(), "nothing is kept on disk here");
+        *commit = mqtt.flush(&mut cx);
+        assert!(commit.is_none() || self.durability == Durability::Disk, "nothing is kept on disk here");
         if !matches!(step, Step::Close(_)) {
             sent.append(out);
         }
@@ -264,8 +279,31 @@ impl Pair {
         step
     }
 
+    /// What the last batch promised is on disk.
+    fn committed(&mut self, number: usize) {
+        let Self { plane, batch, out, now, doors, .. } = self;
+        let Door { mqtt, sent, commit, .. } = &mut doors[number];
+        while let Some(done) = commit.take() {
+            assert!(done.is_done());
+            let mut cx = Context { plane, batch, now: *now, out, random: |bytes| bytes.fill(7) };
+            *commit = mqtt.committed(done, &mut cx);
+            assert!(out.is_empty() || mqtt.session().is_none(), "an answer beside the session's outbox");
+            sent.append(out);
+        }
+        self.settle();
+    }
+
+    /// Nobody waits for the last batch any more.
+    fn leave(&mut self, number: usize) {
+        if let Some(commit) = self.doors[number].commit.take() {
+            self.plane.leave(commit);
+        }
+    }
+
     /// What the server writes last: what waited in the outbox, then what the connection itself has to say.
-    fn ended(&mut self, number: usize, closed: Closed) {
+    fn ended(&mut self, number: usize, mut closed: Closed) {
+        self.leave(number);
+        closed.commit.take().into_iter().for_each(|commit| self.plane.leave(commit));
         let door = &mut self.doors[number];
         if door.closed {
             assert!(
@@ -337,7 +375,7 @@ impl Pair {
     }
 
     fn hang_up(&mut self, number: usize) {
-        let Self { plane, batch, out, now, doors } = self;
+        let Self { plane, batch, out, now, doors, .. } = self;
         let mut cx = Context { plane, batch, now: *now, out, random: |bytes| bytes.fill(7) };
         let closed = doors[number].mqtt.close(Code::ConnectionLost, "the script hung up", &mut cx);
         self.ended(number, closed);
@@ -345,7 +383,8 @@ impl Pair {
 
     /// The client opens another connection; the one before may still be there.
     fn connect_again(&mut self, number: usize, choice: u8) {
-        let mut before = std::mem::replace(&mut self.doors[number], Door::new(choice, number));
+        let mut before =
+            std::mem::replace(&mut self.doors[number], Door::new(choice, number, self.durability));
         self.feed(number, &[]);
         before.sent.append(&mut before.socket.flow.lock().1);
         let parting = before.handle.take_parting().filter(|_| !before.closed);
@@ -357,12 +396,14 @@ impl Pair {
         // It learns only now that it lost its session, or that nobody wanted it.
         let Self { plane, batch, out, now, .. } = self;
         let mut cx = Context { plane, batch, now: *now, out, random: |bytes| bytes.fill(7) };
-        let closed = before.mqtt.close(Code::ConnectionLost, "replaced", &mut cx);
+        let mut closed = before.mqtt.close(Code::ConnectionLost, "replaced", &mut cx);
         assert!(
             !over || (closed.outbox.is_none() && cx.out.is_empty()),
             "more to say after the session was lost: {closed:?} {:02x?}",
             cx.out
         );
+        let left = [before.commit.take(), closed.commit.take()];
+        left.into_iter().flatten().for_each(|commit| plane.leave(commit));
         out.clear();
     }
 
@@ -376,11 +417,22 @@ impl Pair {
             assert!(!session.is_connected());
             self.plane.disconnect(&session, Code::ServerShuttingDown, true, &mut self.batch, self.now);
         }
-        self.plane.finish(&mut self.batch, self.now);
+        if let Some(commit) = self.plane.finish(&mut self.batch, self.now) {
+            self.plane.leave(commit);
+        }
+        self.check_store();
         let figures = self.plane.ledger().figures();
         assert_eq!(figures.pending, 0, "{figures:?}");
         assert_eq!(figures.routed, figures.delivered + figures.expired + figures.dropped_total());
         assert_eq!((self.plane.sessions().len(), self.plane.sessions().connected()), (0, 0));
         assert_eq!(self.plane.matcher().subscriptions(), 0);
+    }
+
+    /// Of sessions that are over nothing is left on disk; of retained messages exactly those that are there.
+    fn check_store(&self) {
+        let Some(durable) = self.plane.durable() else { return };
+        let snapshot = durable.store().snapshot();
+        let rows: Vec<usize> = (1..=6).map(|class| snapshot.len(ClassId(class))).collect();
+        assert_eq!(rows, [0, 0, 0, 0, 0, self.plane.retained().len()]);
     }
 }

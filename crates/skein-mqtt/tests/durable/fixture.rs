@@ -31,12 +31,14 @@ pub(crate) struct Start {
     pub(crate) settings: Settings,
     pub(crate) memory_bytes_max: u64,
     pub(crate) disk: FaultyDisk,
+    /// Whether somebody looks after deadlines and after commits that nobody waits for.
+    pub(crate) ticks: bool,
 }
 
 impl Default for Start {
     fn default() -> Self {
         let settings = Settings { durability: Durability::Disk, ..Settings::default() };
-        Self { settings, memory_bytes_max: u64::MAX, disk: FaultyDisk::new() }
+        Self { settings, memory_bytes_max: u64::MAX, disk: FaultyDisk::new(), ticks: true }
     }
 }
 
@@ -58,7 +60,7 @@ impl Server {
     }
 
     pub(crate) fn start_with(start: Start) -> Self {
-        let Start { settings, memory_bytes_max, disk } = start;
+        let Start { settings, memory_bytes_max, disk, ticks } = start;
         let access = Arc::new(Access::new(AccessList::open(), Anonymous::Always));
         let fatal = Arc::<AtomicUsize>::default();
         let mut options = Options::durable("/store");
@@ -85,7 +87,7 @@ impl Server {
         let address = listener.state().address;
         let accepting = listener.run(shared.clone(), workers.clone());
         thread::spawn(move || runtime.block_on(accepting));
-        let stopped = Arc::<AtomicBool>::default();
+        let stopped = Arc::new(AtomicBool::new(!ticks));
         thread::spawn({
             let (shared, stopped) = (shared.clone(), stopped.clone());
             move || {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use skein_testkit::{DEADLINE, wait_until};
 use skein_wal::disk::{Failure, Operation};
 
-use crate::fixture::{Server, withholds};
+use crate::fixture::{Server, Start, withholds};
 
 #[test]
 fn the_acknowledgement_of_a_message_for_a_kept_session() {
@@ -91,6 +91,22 @@ fn a_retained_message_at_qos_1() {
     let server = Server::start();
     let mut publisher = server.v5("p");
     withholds(&server, &mut publisher, r#"33 [ "t" 0001 00 'x' ]"#, "40 [ 0001 10 ]");
+}
+
+/// Each of them has to be on disk before it is sent; nothing else must happen in between.
+#[test]
+fn retained_messages_at_qos_2_follow_one_another() {
+    let server = Server::start_with(Start { ticks: false, ..Start::default() });
+    let mut publisher = server.v5("p");
+    for number in 1..=9 {
+        publisher.send(&format!(r#"35 [ "t/{number}" 000{number} 00 '{number}' ]"#));
+        publisher.expect(&format!("50 [ 000{number} 10 ]"));
+    }
+    let mut subscriber = server.kept_subscriber("s", "t/+", "02");
+    for number in 1..=9 {
+        // In no order of topics; the id is behind one of three characters.
+        assert_eq!(subscriber.expect("35 [ 0003 * ]")[7..9], [0, number]);
+    }
 }
 
 #[test]

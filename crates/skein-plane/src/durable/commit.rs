@@ -66,6 +66,13 @@ impl Commit {
         Self { flag, sessions, held }
     }
 
+    /// This one and one that was handed over after it, which is therefore not done before it.
+    pub(crate) fn and(self, later: Self) -> Self {
+        let mut sessions = self.sessions;
+        sessions.extend(later.sessions);
+        Self { flag: later.flag, sessions, held: self.held.or(later.held) }
+    }
+
     /// Whether the changes are on disk.
     #[must_use]
     pub fn is_done(&self) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! They stand beside those of the access file ([`crate::access`]): the file's users win, its rules are asked first. Each
 //! change is one transaction and is answered when it is committed; the list that it leads to is put in force before
-//! the next change begins. All calls wait for the disk, so they are made where blocking is allowed; and whoever makes
+//! the next change begins. The change that finds the disk full waits for room, those after it are refused. All calls wait for the disk, so they are made where blocking is allowed; and whoever makes
 //! one calls [`Plane::enforce_access`] afterwards.
 
 mod rows;
@@ -278,6 +278,7 @@ impl Plane {
         mut change: impl FnMut(&mut Stored, super::WallClock) -> Result<R, AccessChangeError>,
     ) -> Result<R, AccessChangeError> {
         let durable = self.durable().ok_or(AccessChangeError::NoStore)?;
+        durable.refuse_when_read_only()?;
         let _one_at_a_time = self.access().changing.lock();
         let done = durable.store.transact(Isolation::Serializable, |transaction| {
             let before = Stored::read(transaction)?;
@@ -305,6 +306,14 @@ impl AccessChangeError {
 }
 
 impl Durable {
+    /// Before the lock is taken: the change that found the disk full holds it until there is room.
+    fn refuse_when_read_only(&self) -> Result<(), CommitError> {
+        if self.store.writable() {
+            return Ok(());
+        }
+        Err(CommitError::ReadOnly { why: self.store.stats().alarms.join("; ") })
+    }
+
     fn stored_access(&self) -> Result<Stored, AccessChangeError> {
         let (mode, isolation) = (skein_store::Mode::ReadOnly, Isolation::RepeatableRead);
         Stored::read(&mut self.store.begin(mode, isolation))

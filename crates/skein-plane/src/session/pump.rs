@@ -12,7 +12,7 @@ use crate::{
     outbox::{Outbox, SHARE_PAYLOAD_BYTES_MIN},
     plane::Plane,
     publish::Effects,
-    session::{State, connection::Connection},
+    session::{RetainedToSend, State, connection::Connection},
     wire::{DeliveryOptions, Encoded, Frame, SubscriptionIds, Wire},
 };
 
@@ -39,6 +39,15 @@ impl State {
                     continue;
                 }
             };
+            if let Some(id) = id
+                && !again
+                && let Some(renewed) = renewed(waiting, plane, now)
+            {
+                self.delivery.give_up(id);
+                effects.tally.expired += 1;
+                self.retained.get_or_insert_default().push_front(renewed);
+                continue;
+            }
             let Waiting { message, options, .. } = waiting;
             let frame = Frame { message, options, id, again, now };
             let sent = push_frame(&mut connection.outbox, &mut *connection.wire, &frame, 0);
@@ -67,7 +76,7 @@ impl State {
             if options.qos != QoS::AtMostOnce {
                 // Through the queue, which is empty here.
                 let kept = if self.kept { Kept::Recorded } else { Kept::No };
-                let seq = self.delivery.enqueue(Waiting::new(message.clone(), options.clone(), None, kept));
+                let seq = self.delivery.enqueue(Waiting::of_retained(message.clone(), options.clone(), kept));
                 if let Some(durable) = plane.durable()
                     && let Some(session) = self.session().filter(|_| self.kept)
                 {
@@ -120,6 +129,25 @@ impl State {
         }
         effects.tally.expired += expired;
     }
+}
+
+/// What a retained message that had to wait for the disk is to be replaced with: meanwhile a newer one of its topic may
+/// have been delivered live at QoS 0, which waits for nothing (guarantee G7).
+fn renewed(waiting: &Waiting, plane: &Plane, now: Moment) -> Option<RetainedToSend> {
+    let Waiting { message, options, .. } = waiting;
+    let is_newest =
+        || plane.retained().get(&message.topic, now).is_some_and(|newest| Arc::ptr_eq(&newest, message));
+    if !waiting.is_retained() || is_newest() {
+        return None;
+    }
+    let options = SubscribeOptions {
+        qos: options.qos,
+        no_local: false,
+        retain_as_published: false,
+        id: options.ids.iter().next(),
+        partly_allowed: false,
+    };
+    Some(RetainedToSend { topics: vec![message.topic.clone()].into_iter(), options })
 }
 
 /// MQTT-3.3.1-9 and following: sent because of a new subscription, so marked as retained.

@@ -74,7 +74,7 @@ impl LogThread {
             }
             if let Some(below) = inner.queue.take_purge() {
                 self.log.purge(below);
-                inner.counters.log_bytes.store(self.log.size_bytes(), Ordering::Relaxed);
+                inner.counters.log_is(&self.log);
             }
             self.snapshot_when_due();
         }
@@ -102,8 +102,9 @@ impl LogThread {
 
     fn sync(&mut self) -> Result<(), String> {
         if self.unsynced_since.take().is_some() {
+            let begun = Instant::now();
             self.log.sync().map_err(|fault| fault.to_string())?;
-            self.inner.counters.syncs.fetch_add(1, Ordering::Relaxed);
+            self.inner.counters.synced(begun);
         }
         Ok(())
     }
@@ -169,7 +170,7 @@ impl LogThread {
         self.appended_bytes += self.entries.len() as u64;
         self.unsynced_since.get_or_insert_with(Instant::now);
         self.inner.counters.groups.fetch_add(1, Ordering::Relaxed);
-        self.inner.counters.log_bytes.store(self.log.size_bytes(), Ordering::Relaxed);
+        self.inner.counters.log_is(&self.log);
         if self.inner.options.durability == Durability::WalSync {
             self.sync()?;
         }

@@ -55,7 +55,7 @@ impl Inner {
         let kept = writer.finish()?;
         *last_index = root.index();
         checkpoints.last_bytes.store(bytes, Ordering::Relaxed);
-        self.counters.snapshots.fetch_add(1, Ordering::Relaxed);
+        self.counters.snapshot_written();
         self.health.snapshot_written();
         self.queue.purge_from(kept.purge_below);
         tracing::info!(index = root.index(), bytes, "wrote a snapshot");

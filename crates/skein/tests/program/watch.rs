@@ -148,6 +148,11 @@ fn the_store_is_in_status_and_metrics_where_there_is_one() {
     assert_eq!(sample(r#"skein_store_rows{class="retained"}"#), 1);
     assert!(sample(r#"skein_store_bytes{class="retained"}"#) > 0 && sample("skein_store_log_bytes") > 0);
     assert!(sample("skein_store_commits_total") >= 1 && sample("skein_store_syncs_total") >= 1);
+    assert_eq!(sample("skein_store_log_segments"), 1);
+    assert!(
+        metrics.contains("\nskein_store_sync_seconds_total 0.")
+            && !metrics.contains("\nskein_store_snapshot_age")
+    );
     assert_eq!(fetch(&node, "/readyz"), r#"{"status":"ready"}"#);
 
     let without = Node::start(&["--http.listen", "127.0.0.1:0", "--mqtt.durability", "memory"]);

@@ -4,6 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use skein_store::{Options, Store, Time};
 use skein_types::{ClientId, Code, Moment, Topic, UserName};
+use skein_wal::disk::FaultyDisk;
 
 use super::*;
 use crate::{
@@ -206,4 +207,63 @@ fn without_a_store_it_is_said_what_to_set() {
         let error = error.unwrap_err();
         assert!(error.to_string().contains("mqtt.durability = \"disk\""), "{error}");
     }
+}
+
+#[test]
+fn changes_made_at_once_all_hold() {
+    let store = store();
+    let plane = plane(&store, None);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let plane = &plane;
+            scope.spawn(move || {
+                for number in 0..5 {
+                    let name = format!("u{thread}-{number}");
+                    let credentials = Credentials::Scram;
+                    plane.add_user(NewUser { credentials, ..user(&name, "x", &[]) }, NOW).unwrap();
+                    plane.add_rule(None, &rule(true, &[&name], &["#"])).unwrap();
+                }
+                plane.remove_user(&format!("u{thread}-0")).unwrap();
+            });
+        }
+    });
+    assert_eq!((plane.stored_users().unwrap().len(), plane.stored_rules().unwrap().len()), (16, 20));
+    let list = plane.access().list();
+    assert_eq!((list.users_count(), list.rules_count()), (16, 20));
+    assert!(list.has_user("u3-4") && !list.has_user("u3-0"));
+}
+
+#[test]
+fn with_a_full_disk_one_change_waits_and_others_are_refused() {
+    let disk = FaultyDisk::new();
+    let mut options = Options::durable("/store");
+    options.disk = Arc::new(disk.clone());
+    options.segment_bytes = 4096;
+    let store = Store::open(crate::schema(), options).unwrap();
+    let plane = plane(&store, None);
+    disk.set_room(0);
+    let roles: Vec<String> =
+        (0..100).map(|number| format!("a role with a long name, number {number}")).collect();
+    std::thread::scope(|scope| {
+        let filling = scope.spawn(|| {
+            // Each takes about a segment, so that the second or third finds no room and waits for it.
+            for number in 0..5 {
+                let name = format!("user {number}");
+                let credentials = Credentials::Scram;
+                plane.add_user(NewUser { credentials, ..user(&name, "x", &roles) }, NOW).unwrap();
+            }
+        });
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while store.writable() {
+            assert!(std::time::Instant::now() < deadline, "the disk never got full");
+            std::thread::yield_now();
+        }
+        let refused = plane.add_user(user("late", "x", &[]), NOW).unwrap_err();
+        assert!(matches!(refused, AccessChangeError::Store(CommitError::ReadOnly { .. })), "{refused:?}");
+        assert!(refused.to_string().contains("no room"), "{refused}");
+        disk.set_room(u64::MAX);
+        filling.join().unwrap();
+        assert_eq!(plane.stored_users().unwrap().len(), 5);
+    });
+    plane.add_user(user("late", "x", &[]), NOW).unwrap();
 }

@@ -16,10 +16,11 @@ use super::{
     Step, any_step, check_all_received, check_at_rest,
     client::{client_id, connection},
     take,
-    world::{CLIENTS, Kept, LIMITS, OBSERVER, World, empty_plane},
+    world::{CLIENTS, Kept, LIMITS, OBSERVER, Publish, World, empty_plane},
 };
 use crate::{
-    Batch, Durability, Durable, EXPIRY_NEVER_SECS, Plane, WallClock, durable::schema, session::Session,
+    Batch, Durability, Durable, EXPIRY_NEVER_SECS, Plane, RetainHandling, SubscribeOptions, WallClock,
+    durable::schema, matcher::tests::PLAIN, session::Session,
 };
 
 /// The wall clock when the first run starts, in seconds.
@@ -447,4 +448,34 @@ fn a_batch_that_opens_a_session_follows_the_one_it_interrupts() {
     });
     world.settle_restored();
     assert_eq!(world.rows(5), 0);
+}
+
+/// A retained message at QoS 2 waits for the disk; a newer one that comes meanwhile at QoS 0 does not.
+#[test]
+fn g7_a_retained_message_that_waits_for_the_disk_is_the_newest_when_it_is_sent() {
+    let mut world = World::durable();
+    let publish = |world: &mut World, qos| {
+        let (topic, retain) = ("r/1", true);
+        world.publish(1, &Publish { topic, qos, retain, padding: 0, empty: false, life_secs: None });
+        world.serial
+    };
+    world.open(1, true, 100, 5, None);
+    world.settle();
+    world.give_room(1, usize::MAX);
+    publish(&mut world, QoS::ExactlyOnce);
+    world.hold();
+    let options = SubscribeOptions { qos: QoS::ExactlyOnce, ..PLAIN };
+    world.subscribe(1, "r/1", options, RetainHandling::Always);
+    world.finish();
+    let newest = publish(&mut world, QoS::AtMostOnce);
+    world.finish();
+    world.let_go();
+    let last = publish(&mut world, QoS::ExactlyOnce);
+    world.settle();
+    world.give_room(1, usize::MAX);
+    world.finish();
+    check_at_rest(&world);
+    let live = world.clients[1].live.as_ref().unwrap();
+    let received: Vec<_> = live.received.iter().map(|received| (received.serial, received.retain)).collect();
+    assert_eq!(received, [(newest, false), (newest, true), (last, false)]);
 }
