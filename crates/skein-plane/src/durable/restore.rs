@@ -180,9 +180,14 @@ impl Plane {
         each(snapshot, QUEUE, "queue", |row| {
             let row = rows::read_queue(row, durable.clock)?;
             let (key, seq) = (row.session, row.seq);
-            match self.restore_delivery(row, &mut messages)? {
-                Some(entry) if sessions.contains_key(&key) => queues.entry(key).or_default().push(entry),
-                _ => {
+            // A row without a session must not be counted among those that refer to its message.
+            let entry = match sessions.contains_key(&key) {
+                true => self.restore_delivery(row, &mut messages)?,
+                false => None,
+            };
+            match entry {
+                Some(entry) => queues.entry(key).or_default().push(entry),
+                None => {
                     batch.effects.journal.remove(QUEUE, rows::queue_key(key, seq));
                     restored.orphans += 1;
                 }
