@@ -205,9 +205,10 @@ impl Plane {
         let mut aftermath = Aftermath::default();
         let opened = {
             let mut shard = sessions.shard(&open.client_id);
-            let mut resumed = None;
+            let (mut resumed, mut was_kept) = (None, false);
             if let Some(present) = shard.get(&open.client_id).cloned() {
                 let mut state = present.lock();
+                was_kept = state.kept;
                 self.unschedule(&present, &state);
                 state.leave(self, open.clean_start, now, &mut aftermath, &mut batch.effects);
                 let expired = state.ended || state.expires_at.is_some_and(|deadline| deadline <= now);
@@ -238,12 +239,14 @@ impl Plane {
             state.expiry_secs = open.expiry_secs;
             self.keep(&session, &mut state, kept, &mut batch.effects.journal);
             let epoch = state.connected(connection, open.receive_maximum);
-            if kept {
+            // A session that is gone from the disk must not come back either once its client was told.
+            let hold = kept || was_kept;
+            if hold {
                 batch.effects.journal.hold(&session, epoch);
             }
             if let Some(Connection { outbox, wire, held, .. }) = &mut state.connection {
                 outbox.push_with(|out| wire.greet(present, out));
-                *held = kept;
+                *held = hold;
             }
             state.pump(self, now, &mut batch.effects);
             if state.wants_flush() {

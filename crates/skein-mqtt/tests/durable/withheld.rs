@@ -80,6 +80,10 @@ fn the_greeting_of_a_session_that_is_kept() {
     withholds(&server, &mut server.raw(), connect, "20 [ 00 00 * ]");
     server.wait_away("c");
     withholds(&server, &mut server.raw(), connect, "20 [ 01 00 * ]");
+    server.wait_away("c");
+    // One that takes the place of a kept session waits too: the old one must not come back.
+    let clean = r#"10 [ "MQTT" 05 02 0000 [ ] "c" ]"#;
+    withholds(&server, &mut server.raw(), clean, "20 [ 00 00 * ]");
     // What does not outlive its connection has nothing to wait for.
     let hold = server.hold();
     server.v5("other").expect_nothing();

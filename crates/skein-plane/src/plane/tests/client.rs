@@ -123,7 +123,7 @@ pub(super) struct Live {
     pub(super) socket: Option<Arc<TestSocket>>,
     /// Bytes read and not parsed.
     unread: Vec<u8>,
-    greeted: bool,
+    pub(super) greeted: bool,
     said_farewell: bool,
     /// What the client has to say about ids.
     pub(super) to_acknowledge: VecDeque<(NonZeroU16, Acknowledgement, u32)>,
@@ -135,7 +135,7 @@ pub(super) struct Live {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     /// QoS 2 ids received and not released.
-    unreleased: BTreeSet<NonZeroU16>,
+    pub(super) unreleased: BTreeSet<NonZeroU16>,
     /// Serials and topics received at QoS 2, after duplicates were put aside.
     pub(super) exactly_once: Vec<(u32, String)>,
 }

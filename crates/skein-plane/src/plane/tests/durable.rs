@@ -13,7 +13,7 @@ use skein_types::{Code, Moment, QoS, SessionKey, Topic};
 use skein_wal::disk::{FaultyDisk, SyncHold};
 
 use super::{
-    Step, any_step, check_all_received, check_at_rest,
+    Step, any_qos, any_step, check_all_received, check_at_rest,
     client::{client_id, connection},
     take,
     world::{CLIENTS, Kept, LIMITS, OBSERVER, Publish, World, empty_plane},
@@ -137,6 +137,17 @@ impl World {
         (0..=CLIENTS).map(|number| session(number).map(|session| Image::of(&session))).collect()
     }
 
+    /// Whether a kept session of the client was replaced, and that is not certain: it waits to be greeted.
+    fn is_replaced(&mut self, number: usize) -> bool {
+        let Some((_, Certain { images, .. })) = self.disk.as_ref().and_then(|machine| machine.hold.as_ref())
+        else {
+            return false;
+        };
+        let Some(Image { number: before, .. }) = &images[number] else { return false };
+        let session = self.plane.sessions().get(&client_id(number));
+        session.is_some_and(|session| session.key() != *before) || self.clients[number].replaced.is_some()
+    }
+
     /// From now on nothing gets certain.
     fn hold(&mut self) {
         if self.is_held() {
@@ -156,6 +167,7 @@ impl World {
     }
 
     fn let_go(&mut self) {
+        self.clients.iter_mut().for_each(|client| client.replaced = None);
         if let Some(machine) = &mut self.disk {
             machine.hold = None;
         }
@@ -191,6 +203,13 @@ impl World {
         let images = match certain {
             None => images,
             Some(Certain { kept, retained, wills_due, images }) => {
+                for client in &mut self.clients {
+                    // It was not told that its session is gone, and its session is there again.
+                    if let Some(before) = client.replaced.take() {
+                        assert!(client.past.last().is_some_and(|live| !live.greeted), "told too early");
+                        client.memory.unreleased = before;
+                    }
+                }
                 self.clients.iter_mut().zip(kept).for_each(|(client, kept)| client.kept = kept);
                 (self.retained, self.wills_due) = (retained, wills_due);
                 images
@@ -303,7 +322,24 @@ impl World {
 #[derive(Clone, Debug)]
 enum DurableStep {
     Plain(Step, Durability),
-    Receive { client: usize, id: u16, release: bool },
+    Receive {
+        client: usize,
+        id: u16,
+        release: bool,
+    },
+    /// A client comes for good and subscribes, so that there is something to keep.
+    Arrive {
+        client: usize,
+        qos: QoS,
+        receive_maximum: u16,
+        take: usize,
+    },
+    /// It publishes what all of those get.
+    Tell {
+        client: usize,
+        qos: QoS,
+        times: usize,
+    },
     Hold,
     LetGo,
     Restart,
@@ -315,6 +351,10 @@ fn any_durable_step() -> impl Strategy<Value = DurableStep> {
         30 => (any_step(), durability).prop_map(|(step, durability)| DurableStep::Plain(step, durability)),
         2 => (0..CLIENTS, 1_u16..5, any::<bool>())
             .prop_map(|(client, id, release)| DurableStep::Receive { client, id, release }),
+        6 => (0..CLIENTS, any_qos(), 1_u16..6, 0_usize..400).prop_map(
+            |(client, qos, receive_maximum, take)| DurableStep::Arrive { client, qos, receive_maximum, take }),
+        6 => (0..CLIENTS, any_qos(), 1_usize..5)
+            .prop_map(|(client, qos, times)| DurableStep::Tell { client, qos, times }),
         1 => Just(DurableStep::Hold),
         1 => Just(DurableStep::LetGo),
         2 => Just(DurableStep::Restart),
@@ -329,10 +369,36 @@ fn take_durable(world: &mut World, step: DurableStep) {
                 // Others may be published twice by a node that is killed in between.
                 *qos = QoS::ExactlyOnce;
             }
+            if let Step::Open { client, .. } = step
+                && world.is_replaced(client)
+            {
+                return;
+            }
             take(world, step);
             world.check_numbers();
         }
         DurableStep::Receive { client, id, release } => world.receive(client, id, release),
+        DurableStep::Arrive { client, .. } if world.is_replaced(client) => {}
+        DurableStep::Arrive { client, qos, receive_maximum, take } => {
+            world.durability = Durability::Disk;
+            world.open(client, false, EXPIRY_NEVER_SECS, receive_maximum, None);
+            world.plane.settle(&mut world.batch, world.now);
+            world.subscribe(client, "d/#", SubscribeOptions { qos, ..PLAIN }, RetainHandling::Never);
+            world.give_room(client, take);
+        }
+        DurableStep::Tell { client, qos, times } => {
+            let (topic, retain) = ("d/1", false);
+            for _ in 0..times {
+                world.publish(
+                    client,
+                    &Publish { topic, qos, retain, padding: 0, empty: false, life_secs: None },
+                );
+            }
+            if !world.is_held() {
+                world.settle();
+                world.check_rows();
+            }
+        }
         DurableStep::Hold => world.hold(),
         DurableStep::LetGo => world.let_go(),
         DurableStep::Restart => world.restart(),

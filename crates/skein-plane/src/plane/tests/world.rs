@@ -1,7 +1,13 @@
 //! A plane with a few clients and the simplest account of what should be there: sessions, subscriptions, wills and
 //! retained messages as plain lists.
 
-use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU16, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    num::NonZeroU16,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use skein_types::{Code, Message, Moment, QoS, SubscriptionFilter, Topic};
@@ -49,6 +55,8 @@ pub(super) struct Client {
     pub(super) past_runs: usize,
     pub(super) memory: Memory,
     pub(super) kept: Option<Kept>,
+    /// QoS 2 ids it had not released when its session was replaced by a new one, until that is certain.
+    pub(super) replaced: Option<BTreeSet<NonZeroU16>>,
 }
 
 /// What a step publishes.
@@ -97,8 +105,14 @@ impl World {
 
     pub(super) fn of(plane: Plane, disk: Option<Machine>) -> Self {
         let durability = if disk.is_some() { Durability::Disk } else { Durability::Memory };
-        let client =
-            || Client { live: None, past: Vec::new(), past_runs: 0, memory: Memory::default(), kept: None };
+        let client = || Client {
+            live: None,
+            past: Vec::new(),
+            past_runs: 0,
+            memory: Memory::default(),
+            kept: None,
+            replaced: None,
+        };
         let mut world = Self {
             plane,
             batch: Batch::default(),
@@ -138,8 +152,12 @@ impl World {
         let connection = connection(number, socket.clone(), Arc::new(Handle::default()), self.now);
         let opened = self.plane.open(open, connection, &mut self.batch, self.now);
         assert_eq!(opened.present, expect_present, "session present");
+        let held = self.is_held();
         let client = &mut self.clients[number];
         if !expect_present {
+            if held && client.kept.as_ref().is_some_and(|kept| kept.on_disk) {
+                client.replaced = Some(client.memory.unreleased.clone());
+            }
             client.kept = None;
             client.memory.forget_ids();
         }
