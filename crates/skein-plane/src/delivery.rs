@@ -411,7 +411,7 @@ impl Delivery {
         loop {
             let head = self.queue.front()?;
             let needs_id = head.options.qos != QoS::AtMostOnce;
-            let lives = !head.message.is_expired(now);
+            let lives = !head.is_over(now);
             if lives && needs_id && !(self.has_room_for(head.seq) && head.may_be_sent()) {
                 return None;
             }
@@ -518,13 +518,13 @@ impl Delivery {
         let before = self.queue.len();
         let (mut bytes, mut expires_at) = (0, Moment::NEVER);
         let freed = &mut self.freed;
-        self.queue.retain_mut(|Waiting { message, seq, kept, .. }| {
-            let keep = !message.is_expired(now);
+        self.queue.retain_mut(|waiting| {
+            let keep = !waiting.is_over(now);
             if keep {
-                bytes += message.size_bytes();
-                expires_at = expires_at.min(message.expires_at.unwrap_or(Moment::NEVER));
+                bytes += waiting.message.size_bytes();
+                expires_at = expires_at.min(waiting.message.expires_at.unwrap_or(Moment::NEVER));
             } else {
-                free(freed, *seq, std::mem::take(kept));
+                free(freed, waiting.seq, std::mem::take(&mut waiting.kept));
             }
             keep
         });
@@ -634,6 +634,13 @@ impl Waiting {
             Kept::Recorded => self.options.qos != QoS::ExactlyOnce,
             Kept::Stored { commit, .. } => commit.as_ref().is_none_or(|commit| commit.is_set()),
         }
+    }
+
+    /// Whether it expired. A QoS 2 message that may have been sent before a restart does not: the client may remember its
+    /// id, under which it would take the next message for a resend and drop it.
+    fn is_over(&self, now: Moment) -> bool {
+        let may_be_known = self.again && self.options.qos == QoS::ExactlyOnce;
+        self.message.is_expired(now) && !may_be_known
     }
 
     fn is_numbered(&self) -> bool {

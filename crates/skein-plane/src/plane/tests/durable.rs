@@ -545,3 +545,52 @@ fn g7_a_retained_message_that_waits_for_the_disk_is_the_newest_when_it_is_sent()
     let received: Vec<_> = live.received.iter().map(|received| (received.serial, received.retain)).collect();
     assert_eq!(received, [(newest, false), (newest, true), (last, false)]);
 }
+
+/// Neither a clean start nor one more right behind it is confirmed before the old session is gone for certain.
+#[test]
+fn a_replaced_session_is_gone_before_anybody_is_greeted() {
+    let mut world = World::durable();
+    world.open(0, true, 100, 5, None);
+    world.hold();
+    for _ in 0..2 {
+        world.open(0, true, 0, 5, None);
+        world.finish();
+        world.give_room(0, usize::MAX);
+        assert!(world.clients[0].live.as_ref().is_some_and(|live| !live.greeted));
+    }
+    world.let_go();
+    world.read(0);
+    assert!(world.clients[0].live.as_ref().is_some_and(|live| live.greeted));
+}
+
+/// The client remembers the id of a QoS 2 message that it was sent before the node was killed: if the message expired
+/// then, the next one under this id would be taken for a resend.
+#[test]
+fn a_qos_2_message_that_may_have_been_sent_does_not_expire() {
+    let mut world = World::durable();
+    let arrive = |world: &mut World| {
+        world.open(1, false, 100, 5, None);
+        world.give_room(1, usize::MAX);
+    };
+    let publish = |world: &mut World, life_secs| {
+        let (topic, qos, retain) = ("d/1", QoS::ExactlyOnce, false);
+        world.publish(1, &Publish { topic, qos, retain, padding: 0, empty: false, life_secs });
+        world.settle();
+        world.read(1);
+        world.serial
+    };
+    arrive(&mut world);
+    world.subscribe(1, "d/1", SubscribeOptions { qos: QoS::ExactlyOnce, ..PLAIN }, RetainHandling::Never);
+    let first = publish(&mut world, Some(1));
+    world.restart();
+    world.pass(2000, true);
+    arrive(&mut world);
+    world.settle();
+    world.acknowledge(1, 2, false);
+    world.settle();
+    world.restart();
+    arrive(&mut world);
+    let second = publish(&mut world, None);
+    let received: Vec<_> = world.clients[1].memory.exactly_once.iter().map(|(serial, _)| *serial).collect();
+    assert_eq!(received, [first, second]);
+}
