@@ -205,10 +205,12 @@ impl Plane {
         let mut aftermath = Aftermath::default();
         let opened = {
             let mut shard = sessions.shard(&open.client_id);
-            let (mut resumed, mut was_kept) = (None, false);
+            let (mut resumed, mut hold) = (None, false);
             if let Some(present) = shard.get(&open.client_id).cloned() {
                 let mut state = present.lock();
-                was_kept = state.kept;
+                // What is gone from the disk must not come back either once the client was told; nor what the connection
+                // before was not told of yet.
+                hold = state.kept || state.connection.as_ref().is_some_and(|connection| connection.held);
                 self.unschedule(&present, &state);
                 state.leave(self, open.clean_start, now, &mut aftermath, &mut batch.effects);
                 let expired = state.ended || state.expires_at.is_some_and(|deadline| deadline <= now);
@@ -239,8 +241,7 @@ impl Plane {
             state.expiry_secs = open.expiry_secs;
             self.keep(&session, &mut state, kept, &mut batch.effects.journal);
             let epoch = state.connected(connection, open.receive_maximum);
-            // A session that is gone from the disk must not come back either once its client was told.
-            let hold = kept || was_kept;
+            hold |= kept;
             if hold {
                 batch.effects.journal.hold(&session, epoch);
             }

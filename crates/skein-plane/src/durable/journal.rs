@@ -359,6 +359,8 @@ impl Journal {
     fn mark_stored(&mut self, flag: Option<&Arc<CommitFlag>>) -> Vec<Arc<Session>> {
         let mut sessions: Vec<Arc<Session>> = Vec::new();
         let mut queued = std::mem::take(&mut self.queued);
+        // Each session is locked once.
+        queued.sort_unstable_by_key(|row| (row.session.key(), row.seq));
         let mut gone = Vec::new();
         for rows in queued.chunk_by(|one, next| Arc::ptr_eq(&one.session, &next.session)) {
             let session = &rows[0].session;
@@ -372,7 +374,7 @@ impl Journal {
                 }
             }
             drop(state);
-            if rows.iter().any(|row| row.waits) && !sessions.iter().any(|known| Arc::ptr_eq(known, session)) {
+            if rows.iter().any(|row| row.waits) {
                 sessions.push(session.clone());
             }
             self.free(session.key(), gone.drain(..));
