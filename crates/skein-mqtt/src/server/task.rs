@@ -234,17 +234,10 @@ impl Connection {
     }
 
     fn received(&mut self, bytes: &mut Bytes) -> Step {
-        let opening = self.mqtt.session().is_none();
-        let step = self.handle_batch(|mqtt, cx| {
+        self.handle_batch(|mqtt, cx| {
             cx.batch.effects.tally.traffic.received_bytes += bytes.len() as u64;
             mqtt.receive(bytes, cx)
-        });
-        if opening && self.mqtt.session().is_some() {
-            // The connect timeout gives way to the keep alive, and the session tells when the server stops.
-            self.set_timer();
-            self.shared.fresh.leave(&self.handle);
-        }
-        step
+        })
     }
 
     /// What a batch left that takes time: a password to check, a rate to keep, subscribers to wait for.
@@ -266,7 +259,6 @@ impl Connection {
                         Step::Read => mqtt.receive(&mut bytes, cx),
                         other => other,
                     });
-                    self.set_timer();
                 }
             }
         }
@@ -327,9 +319,14 @@ impl Connection {
     fn handle_batch(&mut self, handle: impl FnOnce(&mut MqttConnection, &mut Context<'_>) -> Step) -> Step {
         let now = self.shared.clock.now();
         self.last_heard = now;
-        WORK.with_borrow_mut(|Work { batch, out }| {
+        let opening = self.mqtt.session().is_none();
+        let step = WORK.with_borrow_mut(|Work { batch, out }| {
             let mut cx = Context { plane: &self.shared.plane, batch, now, out, random: fill_random };
             let mut step = handle(&mut self.mqtt, &mut cx);
+            if opening && self.mqtt.session().is_some() {
+                // From here on the session tells when the server stops; before the client is told that it has one.
+                self.shared.fresh.leave(&self.handle);
+            }
             self.commit = self.mqtt.flush(&mut cx).map(Box::new);
             self.congested = batch.take_congested();
             // What is left was written outside of a session: a refusal or a step of authentication.
@@ -340,7 +337,12 @@ impl Connection {
                 self.io.write_soon(out);
             }
             step
-        })
+        });
+        if opening {
+            // The connect timeout gives way to the keep alive.
+            self.set_timer();
+        }
+        step
     }
 
     fn close(&mut self, code: Code, detail: &'static str) -> End {

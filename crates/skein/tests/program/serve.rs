@@ -8,7 +8,7 @@ use std::{
 
 use skein_testkit::{RawClient, Server, TestDirectory};
 
-use crate::node::{Node, listening, run, skein, succeeds};
+use crate::node::{Node, listening, run, run_with, skein, succeeds};
 
 #[test]
 fn sigterm_and_sigint_tell_the_clients_and_end_with_success() {
@@ -22,6 +22,22 @@ fn sigterm_and_sigint_tell_the_clients_and_end_with_success() {
         assert_eq!(node.server.wait_for_end().code(), Some(0), "{signal}");
         node.server.wait_for_line("skein: stopped");
     }
+}
+
+/// The check of its password takes place beside the connection's task, which must not take it for a stranger then.
+#[test]
+fn a_client_that_came_in_by_a_password_is_told_too() {
+    let directory = TestDirectory::create("told");
+    let mut add = skein();
+    add.args(["user", "add", "ann", "--file", "access.toml"]).current_dir(directory.path());
+    assert!(run_with(&mut add, b"wonder\n").code == Some(0));
+    let node = Node::start_in(directory, &["--access.file", "access.toml", "--access.anonymous", "false"]);
+    let mut client = RawClient::connect(node.address);
+    client.send(r#"10 [ "MQTT" 05 c2 003c 00 "told" "ann" "wonder" ]"#);
+    client.expect("20 [ 00 00 * ]");
+    node.server.signal("TERM");
+    client.expect("e0 [ 8b * ]");
+    client.expect_closed();
 }
 
 #[test]
