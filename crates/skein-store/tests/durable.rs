@@ -252,6 +252,7 @@ fn a_failed_sync_ends_the_store_and_tells_once() {
     disk.fail_always(Operation::Sync, Failure::Io);
     let refused = put(&store, 0..10).unwrap_err();
     assert!(matches!(refused, SubmitError::Stopped { .. }), "{refused}");
+    assert!(!store.writable(), "whoever is refused finds it so");
     assert!(store.snapshot().is_empty(LEDGER), "what was not answered is not seen");
     for _ in 0..3 {
         let mut transaction = store.begin(Mode::ReadWrite, Isolation::RepeatableRead);

@@ -113,6 +113,7 @@ impl LogThread {
         let grown = group.grown();
         let (commits, blind, answers) = self.assemble(group);
         if let Err(why) = self.write(&commits) {
+            self.inner.health.stopped(&why);
             answers.refuse(&why);
             return Err(why);
         }
@@ -266,8 +267,9 @@ impl Inner {
     /// Refuses everything from now on.
     fn stop(&self, why: &str) {
         let closed = self.queue.is_closing();
-        self.queue.stop(why).refuse(why);
+        // First, so that whoever is refused finds the store not writable.
         self.health.stopped(why);
+        self.queue.stop(why).refuse(why);
         self.feeds.stop();
         if !closed {
             tracing::error!(why, "the store has stopped");
