@@ -10,23 +10,24 @@
 //! are not needed any more are handed out by [`Delivery::take_freed`].
 
 mod inspect;
+mod kept;
 mod node_queue;
+mod window;
 
 use std::{collections::VecDeque, num::NonZeroU16, sync::Arc};
 
 use skein_types::{Message, Moment, QoS};
 
-use crate::{
-    durable::{CommitFlag, SharedRow},
-    matcher::Group,
-    wire::DeliveryOptions,
-};
-
-pub(crate) use self::node_queue::QueueTally;
+use self::kept::free;
 pub use self::{
     inspect::{QueueState, QueuedMessage},
     node_queue::NodeQueue,
 };
+pub(crate) use self::{
+    kept::{Freed, Kept, Rest, Restored},
+    node_queue::QueueTally,
+};
+use crate::{matcher::Group, wire::DeliveryOptions};
 
 /// Ids are 1 to 65 535 and used round and round.
 const ID_COUNT: u16 = u16::MAX;
@@ -78,56 +79,6 @@ impl Waiting {
     pub(crate) fn is_retained(&self) -> bool {
         self.retained
     }
-}
-
-/// Where the stored row of a message in a session stands.
-#[derive(Clone, Debug, Default)]
-pub(crate) enum Kept {
-    /// It has none.
-    #[default]
-    No,
-    /// In a batch that is not handed to the store yet. If the message goes before that, the batch removes the row.
-    Recorded,
-    /// Handed to the store.
-    Stored {
-        /// Set once it is on disk; none when nothing waits for that.
-        commit: Option<Arc<CommitFlag>>,
-        /// The row of the message itself where several sessions refer to it.
-        shared: Option<Arc<SharedRow>>,
-    },
-}
-
-/// A stored row that changes because its message went on.
-#[derive(Debug)]
-pub(crate) struct Freed {
-    /// The message's number.
-    pub seq: u64,
-    /// What is left to remember.
-    pub rest: Rest,
-    /// The row of the message itself, which this session does not refer to any more.
-    pub shared: Option<Arc<SharedRow>>,
-}
-
-/// What is left to remember of a message that went on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rest {
-    /// Nothing: the hand-over is complete or given up.
-    Nothing,
-    /// The client has a QoS 2 message; its release is under way.
-    Released,
-}
-
-/// A message found in the store.
-#[derive(Debug)]
-pub(crate) struct Restored {
-    /// Its number.
-    pub seq: u64,
-    /// None once the client has it and its release is under way.
-    pub waiting: Option<Waiting>,
-    /// The row of the message itself where several sessions refer to it.
-    pub shared: Option<Arc<SharedRow>>,
-    /// It was sent before the restart, for sure.
-    pub sent: bool,
 }
 
 /// Where the hand-over of a message in the window stands.
@@ -250,34 +201,6 @@ impl Delivery {
         self.pop_done();
     }
 
-    /// What the store remembers of a session, in the order of its numbers.
-    pub(crate) fn restored(entries: Vec<Restored>) -> Self {
-        let mut delivery = Self::default();
-        // Messages are sent in order, so everything before one that was sent had been sent too.
-        let sent_before = entries
-            .iter()
-            .rposition(|entry| entry.sent || entry.waiting.is_none())
-            .map_or(0, |last| last + 1);
-        for (index, Restored { seq, waiting, shared, .. }) in entries.into_iter().enumerate() {
-            let kept = Kept::Stored { commit: None, shared };
-            match waiting {
-                Some(waiting) if index >= sent_before => {
-                    delivery.push_back(Waiting { kept, seq, again: true, ..waiting });
-                }
-                waiting => {
-                    delivery.reach(seq);
-                    let phase = match &waiting {
-                        None => Phase::Released,
-                        Some(waiting) => Phase::of(waiting.options.qos),
-                    };
-                    delivery.window.push_back(InFlight { phase, waiting, kept });
-                }
-            }
-            delivery.next_seq = seq + 1;
-        }
-        delivery
-    }
-
     /// Takes a new message at QoS 1 or 2. The caller sends it when told to, with [`Delivery::connected`] before.
     pub(crate) fn offer(
         &mut self,
@@ -309,66 +232,6 @@ impl Delivery {
         let seq = waiting.seq;
         self.push_back(waiting);
         seq
-    }
-
-    /// The batch that recorded message `seq` handed its row to the store; false when the message is gone by now.
-    pub(crate) fn stored(&mut self, seq: u64, kept: Kept) -> bool {
-        if let Some(index) = seq.checked_sub(self.front)
-            && let Some(entry) = usize::try_from(index).ok().and_then(|index| self.window.get_mut(index))
-        {
-            let present = entry.phase != Phase::Done;
-            if present {
-                entry.kept = kept;
-            }
-            return present;
-        }
-        let before = |waiting: &Waiting| waiting.seq < seq || (waiting.seq == seq && !waiting.is_numbered());
-        let after = self.queue.partition_point(before);
-        match self.queue.get_mut(after) {
-            Some(waiting) if waiting.seq == seq && waiting.is_numbered() => {
-                waiting.kept = kept;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// The session is to be kept on disk from now on: hands every message that has no row to `keep`, with its number and
-    /// whether it was sent; none for one that the client has and whose release is under way.
-    pub(crate) fn keep(&mut self, mut keep: impl FnMut(u64, Option<&Waiting>, bool)) {
-        for (entry, seq) in self.window.iter_mut().zip(self.front..) {
-            match entry.phase {
-                Phase::Done => continue,
-                Phase::Released => entry.kept = Kept::Stored { commit: None, shared: None },
-                Phase::Published | Phase::PublishedTwice => entry.kept = Kept::Recorded,
-            }
-            keep(seq, entry.waiting.as_ref(), true);
-        }
-        for waiting in self.queue.iter_mut().filter(|waiting| waiting.is_numbered()) {
-            waiting.kept = Kept::Recorded;
-            keep(waiting.seq, Some(waiting), waiting.again);
-        }
-    }
-
-    /// Whether a batch that is not handed over yet has recorded a message that is still here.
-    pub(crate) fn has_recorded(&self) -> bool {
-        let kept = self.window.iter().map(|entry| &entry.kept);
-        kept.chain(self.queue.iter().map(|waiting| &waiting.kept)).any(|kept| matches!(kept, Kept::Recorded))
-    }
-
-    /// The session is not kept on disk any more: frees every row. Not while it [has](Self::has_recorded) any to come.
-    pub(crate) fn unkeep(&mut self) {
-        for (entry, seq) in self.window.iter_mut().zip(self.front..) {
-            free(&mut self.freed, seq, std::mem::take(&mut entry.kept));
-        }
-        for waiting in &mut self.queue {
-            free(&mut self.freed, waiting.seq, std::mem::take(&mut waiting.kept));
-        }
-    }
-
-    /// Stored rows that changed since the last call.
-    pub(crate) fn take_freed(&mut self) -> impl Iterator<Item = Freed> {
-        std::mem::take(&mut self.freed).into_iter()
     }
 
     fn number(&mut self) -> u64 {
@@ -542,88 +405,6 @@ impl Delivery {
             self.queue = VecDeque::new();
         }
     }
-
-    /// Whether the window takes a new message now.
-    pub(crate) fn has_room(&self) -> bool {
-        self.has_room_for(self.next_seq)
-    }
-
-    fn has_room_for(&self, seq: u64) -> bool {
-        // Everything left from earlier connections goes first, and the circle of ids is not to be closed.
-        usize::from(self.sent) == self.window.len()
-            && self.unacknowledged < self.receive_maximum
-            && (self.window.is_empty() || seq - self.front < u64::from(ID_COUNT))
-    }
-
-    fn admit(&mut self, mut waiting: Waiting) -> NonZeroU16 {
-        self.reach(waiting.seq);
-        self.sent =
-            u16::try_from(self.window.len()).expect("the window is not longer than the circle of ids");
-        let id = self.id_at(self.sent);
-        let (phase, kept) = (Phase::of(waiting.options.qos), std::mem::take(&mut waiting.kept));
-        self.window.push_back(InFlight { phase, waiting: Some(waiting), kept });
-        self.sent += 1;
-        self.unacknowledged += 1;
-        id
-    }
-
-    /// Makes `seq` the number behind the window. The numbers in between were given to messages that expired.
-    fn reach(&mut self, seq: u64) {
-        if self.window.is_empty() {
-            self.front = seq;
-        }
-        while self.front + (self.window.len() as u64) < seq {
-            self.window.push_back(InFlight { phase: Phase::Done, waiting: None, kept: Kept::No });
-        }
-    }
-
-    fn id_at(&self, index: u16) -> NonZeroU16 {
-        let position = (self.front + u64::from(index)) % u64::from(ID_COUNT);
-        let id = u16::try_from(position).unwrap_or_default().saturating_add(1);
-        NonZeroU16::new(id).unwrap_or(NonZeroU16::MIN)
-    }
-
-    fn index_of(&self, id: NonZeroU16) -> usize {
-        let (position, circle) = (u64::from(id.get() - 1), u64::from(ID_COUNT));
-        ((position + circle - self.front % circle) % circle) as usize
-    }
-
-    fn seq_of(&self, id: NonZeroU16) -> u64 {
-        self.front + self.index_of(id) as u64
-    }
-
-    fn entry(&mut self, id: NonZeroU16) -> Option<&mut InFlight> {
-        let index = self.index_of(id);
-        // An id the present connection was not sent cannot be acknowledged by it.
-        if index < usize::from(self.sent) { self.window.get_mut(index) } else { None }
-    }
-
-    fn finish(&mut self, id: NonZeroU16) -> Acked {
-        let Some(entry) = self.entry(id) else { return Acked::Unknown };
-        entry.phase = Phase::Done;
-        entry.waiting = None;
-        let kept = std::mem::take(&mut entry.kept);
-        let seq = self.seq_of(id);
-        free(&mut self.freed, seq, kept);
-        self.unacknowledged -= 1;
-        self.pop_done();
-        Acked::Done
-    }
-
-    /// What the client acknowledged on an earlier connection is not sent again.
-    fn pass_done(&mut self) {
-        while self.window.get(usize::from(self.sent)).is_some_and(|entry| entry.phase == Phase::Done) {
-            self.sent += 1;
-        }
-    }
-
-    fn pop_done(&mut self) {
-        while self.window.front().is_some_and(|entry| entry.phase == Phase::Done) {
-            self.window.pop_front();
-            self.front += 1;
-            self.sent = self.sent.saturating_sub(1);
-        }
-    }
 }
 
 impl Waiting {
@@ -654,14 +435,6 @@ impl Phase {
             QoS::ExactlyOnce => Self::PublishedTwice,
             QoS::AtLeastOnce | QoS::AtMostOnce => Self::Published,
         }
-    }
-}
-
-/// Notes that the row of message `seq` is not needed any more. One that is not handed to the store yet is left to its
-/// batch.
-fn free(freed: &mut Vec<Freed>, seq: u64, kept: Kept) {
-    if let Kept::Stored { shared, .. } = kept {
-        freed.push(Freed { seq, rest: Rest::Nothing, shared });
     }
 }
 

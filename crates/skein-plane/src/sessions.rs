@@ -3,59 +3,26 @@
 //! One session exists per client id, and one connection per session (MQTT-3.1.4-3). Locks are taken in the order
 //! shard, session, matcher; messages are published only when none of them is held.
 
+mod parting;
+mod table;
+
 use std::{
-    collections::{BTreeMap, HashMap},
     num::NonZeroU16,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use foldhash::fast::RandomState;
-use parking_lot::{Mutex, MutexGuard};
 use skein_types::{ClientId, Code, Moment, SessionKey};
 
+use self::parting::Aftermath;
+pub use self::table::Sessions;
 use crate::{
     access::BoundAccess,
     durable::Journal,
-    ledger::DropReason,
-    outbox::{Outbox, Written},
+    outbox::Outbox,
     plane::Plane,
-    publish::{Batch, Effects, Publisher},
-    session::{Connection, EXPIRY_NEVER_SECS, Epoch, Session, SessionLimits, SessionLoad, State, Will},
+    publish::Batch,
+    session::{Connection, EXPIRY_NEVER_SECS, Epoch, Session, SessionLimits, State, Will},
 };
-
-const SHARDS: usize = 64;
-
-pub(crate) type Shard = HashMap<ClientId, Arc<Session>, RandomState>;
-
-/// All sessions of the node, by client id.
-#[derive(Debug)]
-pub struct Sessions {
-    shards: Vec<Mutex<Shard>>,
-    hasher: RandomState,
-    pub(crate) last_key: AtomicU64,
-    connected: AtomicUsize,
-    connected_max: AtomicUsize,
-    connects: AtomicU64,
-    /// When a session whose client is away expires or its will is due.
-    deadlines: Mutex<BTreeMap<(Moment, SessionKey), Weak<Session>>>,
-}
-
-impl Default for Sessions {
-    fn default() -> Self {
-        Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::default(),
-            last_key: AtomicU64::new(0),
-            connected: AtomicUsize::new(0),
-            connected_max: AtomicUsize::new(0),
-            connects: AtomicU64::new(0),
-            deadlines: Mutex::default(),
-        }
-    }
-}
 
 /// What a client asks for when it connects.
 #[derive(Debug)]
@@ -106,95 +73,6 @@ pub enum Ending {
     Graceful,
     /// Anything else: the will is due (MQTT-3.1.2-8).
     WithWill(Code),
-}
-
-/// Work that must wait until no lock is held.
-#[derive(Debug, Default)]
-struct Aftermath {
-    wills: Vec<Will>,
-    ended: Vec<Arc<Session>>,
-}
-
-impl Sessions {
-    /// Clients connected now.
-    #[must_use]
-    pub fn connected(&self) -> usize {
-        self.connected.load(Relaxed)
-    }
-
-    /// Most clients ever connected at once.
-    #[must_use]
-    pub fn connected_max(&self) -> usize {
-        self.connected_max.load(Relaxed)
-    }
-
-    /// Connections that opened a session since the start.
-    #[must_use]
-    pub fn connects(&self) -> u64 {
-        self.connects.load(Relaxed)
-    }
-
-    /// Sessions, with a client or without.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
-    }
-
-    /// Whether there is no session.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The session of `client_id`.
-    #[must_use]
-    pub fn get(&self, client_id: &ClientId) -> Option<Arc<Session>> {
-        self.shard(client_id).get(client_id).cloned()
-    }
-
-    /// All sessions at the moment, in no order.
-    #[must_use]
-    pub fn all(&self) -> Vec<Arc<Session>> {
-        self.shards.iter().flat_map(|shard| shard.lock().values().cloned().collect::<Vec<_>>()).collect()
-    }
-
-    /// What waits for all clients together. It looks at every session, so it is for metrics and not for the message
-    /// path; it holds one shard at a time and only to copy its list.
-    #[must_use]
-    pub fn load(&self) -> SessionLoad {
-        let mut load = SessionLoad::default();
-        let mut sessions = Vec::new();
-        for shard in &self.shards {
-            sessions.extend(shard.lock().values().cloned());
-            load = sessions.drain(..).fold(load, |sum, session: Arc<Session>| sum.and(session.load()));
-        }
-        load
-    }
-
-    /// Entries of the list of deadlines, for the test that it does not grow with connections.
-    #[cfg(test)]
-    pub(crate) fn deadlines_len(&self) -> usize {
-        self.deadlines.lock().len()
-    }
-
-    pub(crate) fn shard(&self, client_id: &ClientId) -> MutexGuard<'_, Shard> {
-        use std::hash::BuildHasher;
-        let index = self.hasher.hash_one(client_id) as usize % SHARDS;
-        self.shards[index].lock()
-    }
-
-    fn forget(&self, session: &Arc<Session>) {
-        let mut shard = self.shard(session.client_id());
-        if shard.get(session.client_id()).is_some_and(|known| Arc::ptr_eq(known, session)) {
-            shard.remove(session.client_id());
-        }
-    }
-
-    fn counted_in(&self) {
-        self.connects.fetch_add(1, Relaxed);
-        let now = self.connected.fetch_add(1, Relaxed) + 1;
-        self.connected_max.fetch_max(now, Relaxed);
-    }
 }
 
 impl Plane {
@@ -433,124 +311,5 @@ impl Plane {
         if let Some(due) = state.due() {
             self.sessions().deadlines.lock().remove(&(due, session.key()));
         }
-    }
-
-    fn finish_parting(&self, aftermath: Aftermath, batch: &mut Batch, now: Moment) {
-        for ended in aftermath.ended {
-            self.dismantle(&ended, batch, now);
-        }
-        for will in aftermath.wills {
-            let mut message = will.message;
-            message.expires_at = will.expiry_secs.map(|secs| now.after_secs(secs));
-            let mut publisher = Publisher::new(message.origin, None);
-            self.take_over(&mut publisher, batch, message, now);
-        }
-        self.settle(batch, now);
-    }
-
-    /// Takes an ended session out of the matcher and accounts for what it still held.
-    fn dismantle(&self, session: &Arc<Session>, batch: &mut Batch, now: Moment) {
-        let (subscriptions, (waiting, held)) = {
-            let mut state = session.lock();
-            let State { kept, subscriptions, inbound, delivery, .. } = &mut *state;
-            let (subscriptions, drained) = (std::mem::take(subscriptions), delivery.drain());
-            delivery.count_queue(&mut batch.effects.tally);
-            if *kept {
-                let filters = subscriptions.to_vec().into_iter().map(|(filter, _)| filter);
-                batch.effects.journal.forget(session.key(), filters, inbound.ids());
-                batch.effects.journal.free(session.key(), delivery.take_freed());
-                batch.effects.journal.session_changed(session);
-            }
-            (subscriptions, drained)
-        };
-        for (filter, _) in subscriptions.to_vec() {
-            self.matcher().unsubscribe(&filter, session.key());
-        }
-        batch.effects.tally.drop_messages(DropReason::SessionEnded, held);
-        for entry in waiting {
-            match &entry.group {
-                // Another member takes it over: this delivery ends and a new one starts.
-                Some(group) if self.redeliver(group, entry.message.clone(), batch, now) => {
-                    batch.effects.tally.drop_messages(DropReason::SessionEnded, 1);
-                }
-                _ => batch.effects.tally.drop_messages(DropReason::SessionEnded, 1),
-            }
-        }
-        session.bind(None);
-    }
-}
-
-impl State {
-    /// The present connection, if any, loses the session to another one. Its will is due unless the new connection
-    /// resumes the session before the will's delay is over (MQTT 5.0 sections 3.1.2.5 and 3.1.3.2.2).
-    fn leave(
-        &mut self,
-        plane: &Plane,
-        clean_start: bool,
-        now: Moment,
-        aftermath: &mut Aftermath,
-        effects: &mut Effects,
-    ) {
-        let was_connected = self.connection.is_some();
-        if let Some(mut connection) = self.connection.take() {
-            connection.say_farewell(Code::SessionTakenOver, effects);
-            connection.release_publishers();
-            plane.sessions().connected.fetch_sub(1, Relaxed);
-            if self.expiry_secs == 0 {
-                // The old connection's session ended with it; what follows is a new one.
-                self.expires_at = Some(Moment::ZERO);
-            }
-        }
-        // The delay may be over and the sweep that publishes the will still to come.
-        let overdue = self.will_at.is_some_and(|deadline| deadline <= now);
-        let due = |will: &Will| {
-            clean_start || overdue || self.ends_with_connection() || (was_connected && will.delay_secs == 0)
-        };
-        if self.will.as_deref().is_some_and(due) {
-            aftermath.wills.extend(self.will.take().map(|will| *will));
-        }
-        self.will = None;
-        self.will_at = None;
-        self.retained = None;
-    }
-
-    /// When something is to be done for a session whose client is away.
-    fn due(&self) -> Option<Moment> {
-        let due = [self.will_at, self.expires_at].into_iter().flatten().min();
-        due.filter(|due| *due != Moment::NEVER)
-    }
-
-    fn ends_with_connection(&self) -> bool {
-        self.expiry_secs == 0
-    }
-
-    fn end(&mut self, aftermath: &mut Aftermath) {
-        self.ended = true;
-        self.will_at = None;
-        aftermath.wills.extend(self.will.take().map(|will| *will));
-    }
-}
-
-impl Connection {
-    /// Writes the reason and everything before it as far as the socket takes it at once, so that the client is told
-    /// before another connection proceeds (MQTT-3.1.4-3), and leaves the rest to the connection's own task.
-    fn say_farewell(&mut self, code: Code, effects: &mut Effects) {
-        let mut outbox = self.last_outbox(effects);
-        outbox.push_with(|out| self.wire.farewell(code, out));
-        if let Some(socket) = &self.socket
-            && matches!(outbox.write_to(&**socket), Written::All)
-        {
-            socket.shutdown();
-        }
-        self.handle.part(code, outbox);
-    }
-
-    /// What was still to be written, its messages accounted for as lost. Nothing when another thread is in the middle
-    /// of writing: whatever follows would not start at the beginning of a frame.
-    fn last_outbox(&mut self, effects: &mut Effects) -> Outbox {
-        let mut outbox = std::mem::take(&mut self.outbox);
-        effects.tally.drop_messages(DropReason::ConnectionLost, outbox.messages());
-        outbox.forget_messages();
-        if self.is_being_written() { Outbox::default() } else { outbox }
     }
 }

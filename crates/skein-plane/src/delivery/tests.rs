@@ -8,8 +8,9 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use skein_types::{Filter, GroupName, Message, Moment, QoS, SessionKey, SubscriptionFilter, Topic};
 
-use super::{Acked, Delivery, Kept, Next, Offer, Phase, QueueLimits, SharedRow, Waiting};
+use super::{Acked, Delivery, Kept, Next, Offer, Phase, QueueLimits, Waiting};
 use crate::{
+    durable::SharedRow,
     matcher::{
         Matcher,
         tests::{PLAIN, session},

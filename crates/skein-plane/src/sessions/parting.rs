@@ -1,0 +1,141 @@
+//! The end of connections and sessions: the last words, the wills, and what an ended session leaves behind.
+
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use skein_types::{Code, Moment};
+
+use crate::{
+    ledger::DropReason,
+    outbox::{Outbox, Written},
+    plane::Plane,
+    publish::{Batch, Effects, Publisher},
+    session::{Connection, Session, State, Will},
+};
+
+/// Work that must wait until no lock is held.
+#[derive(Debug, Default)]
+pub(super) struct Aftermath {
+    pub(super) wills: Vec<Will>,
+    pub(super) ended: Vec<Arc<Session>>,
+}
+
+impl Plane {
+    pub(super) fn finish_parting(&self, aftermath: Aftermath, batch: &mut Batch, now: Moment) {
+        for ended in aftermath.ended {
+            self.dismantle(&ended, batch, now);
+        }
+        for will in aftermath.wills {
+            let mut message = will.message;
+            message.expires_at = will.expiry_secs.map(|secs| now.after_secs(secs));
+            let mut publisher = Publisher::new(message.origin, None);
+            self.take_over(&mut publisher, batch, message, now);
+        }
+        self.settle(batch, now);
+    }
+
+    /// Takes an ended session out of the matcher and accounts for what it still held.
+    fn dismantle(&self, session: &Arc<Session>, batch: &mut Batch, now: Moment) {
+        let (subscriptions, (waiting, held)) = {
+            let mut state = session.lock();
+            let State { kept, subscriptions, inbound, delivery, .. } = &mut *state;
+            let (subscriptions, drained) = (std::mem::take(subscriptions), delivery.drain());
+            delivery.count_queue(&mut batch.effects.tally);
+            if *kept {
+                let filters = subscriptions.to_vec().into_iter().map(|(filter, _)| filter);
+                batch.effects.journal.forget(session.key(), filters, inbound.ids());
+                batch.effects.journal.free(session.key(), delivery.take_freed());
+                batch.effects.journal.session_changed(session);
+            }
+            (subscriptions, drained)
+        };
+        for (filter, _) in subscriptions.to_vec() {
+            self.matcher().unsubscribe(&filter, session.key());
+        }
+        batch.effects.tally.drop_messages(DropReason::SessionEnded, held);
+        for entry in waiting {
+            match &entry.group {
+                // Another member takes it over: this delivery ends and a new one starts.
+                Some(group) if self.redeliver(group, entry.message.clone(), batch, now) => {
+                    batch.effects.tally.drop_messages(DropReason::SessionEnded, 1);
+                }
+                _ => batch.effects.tally.drop_messages(DropReason::SessionEnded, 1),
+            }
+        }
+        session.bind(None);
+    }
+}
+
+impl State {
+    /// The present connection, if any, loses the session to another one. Its will is due unless the new connection
+    /// resumes the session before the will's delay is over (MQTT 5.0 sections 3.1.2.5 and 3.1.3.2.2).
+    pub(super) fn leave(
+        &mut self,
+        plane: &Plane,
+        clean_start: bool,
+        now: Moment,
+        aftermath: &mut Aftermath,
+        effects: &mut Effects,
+    ) {
+        let was_connected = self.connection.is_some();
+        if let Some(mut connection) = self.connection.take() {
+            connection.say_farewell(Code::SessionTakenOver, effects);
+            connection.release_publishers();
+            plane.sessions().connected.fetch_sub(1, Relaxed);
+            if self.expiry_secs == 0 {
+                // The old connection's session ended with it; what follows is a new one.
+                self.expires_at = Some(Moment::ZERO);
+            }
+        }
+        // The delay may be over and the sweep that publishes the will still to come.
+        let overdue = self.will_at.is_some_and(|deadline| deadline <= now);
+        let due = |will: &Will| {
+            clean_start || overdue || self.ends_with_connection() || (was_connected && will.delay_secs == 0)
+        };
+        if self.will.as_deref().is_some_and(due) {
+            aftermath.wills.extend(self.will.take().map(|will| *will));
+        }
+        self.will = None;
+        self.will_at = None;
+        self.retained = None;
+    }
+
+    /// When something is to be done for a session whose client is away.
+    pub(super) fn due(&self) -> Option<Moment> {
+        let due = [self.will_at, self.expires_at].into_iter().flatten().min();
+        due.filter(|due| *due != Moment::NEVER)
+    }
+
+    pub(super) fn ends_with_connection(&self) -> bool {
+        self.expiry_secs == 0
+    }
+
+    pub(super) fn end(&mut self, aftermath: &mut Aftermath) {
+        self.ended = true;
+        self.will_at = None;
+        aftermath.wills.extend(self.will.take().map(|will| *will));
+    }
+}
+
+impl Connection {
+    /// Writes the reason and everything before it as far as the socket takes it at once, so that the client is told
+    /// before another connection proceeds (MQTT-3.1.4-3), and leaves the rest to the connection's own task.
+    pub(super) fn say_farewell(&mut self, code: Code, effects: &mut Effects) {
+        let mut outbox = self.last_outbox(effects);
+        outbox.push_with(|out| self.wire.farewell(code, out));
+        if let Some(socket) = &self.socket
+            && matches!(outbox.write_to(&**socket), Written::All)
+        {
+            socket.shutdown();
+        }
+        self.handle.part(code, outbox);
+    }
+
+    /// What was still to be written, its messages accounted for as lost. Nothing when another thread is in the middle
+    /// of writing: whatever follows would not start at the beginning of a frame.
+    pub(super) fn last_outbox(&mut self, effects: &mut Effects) -> Outbox {
+        let mut outbox = std::mem::take(&mut self.outbox);
+        effects.tally.drop_messages(DropReason::ConnectionLost, outbox.messages());
+        outbox.forget_messages();
+        if self.is_being_written() { Outbox::default() } else { outbox }
+    }
+}
