@@ -53,11 +53,16 @@ impl Stored {
 
     pub(super) fn read(&self, number: u64) {
         let key = (scattered(number) % self.objects).to_key();
+        black_box(self.store.get(self.class.id, &key).expect("it is there"));
+    }
+
+    pub(super) fn read_snapshot(&self, number: u64) {
+        let key = (scattered(number) % self.objects).to_key();
         black_box(self.store.snapshot().get(self.class.id, &key).expect("it is there"));
     }
 
     pub(super) fn find(&self, number: u64) {
-        let found = self.store.snapshot().find::<Account>(&(scattered(number) % self.objects));
+        let found = self.store.find::<Account>(&(scattered(number) % self.objects));
         black_box(found.expect("it is readable").expect("it is there"));
     }
 
