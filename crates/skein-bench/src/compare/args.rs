@@ -50,11 +50,10 @@ pub struct CompareArgs {
 }
 
 /// Known servers with the places where they usually are.
-const USUAL: [(&str, &str); 9] = [
+const USUAL: [(&str, &str); 8] = [
     ("skein", "target/release/skein"),
     ("skein-disk", "target/release/skein"),
     ("flashmq", "/usr/bin/flashmq"),
-    ("flashmq-saved", "/usr/bin/flashmq"),
     ("mosquitto", "/usr/sbin/mosquitto"),
     ("mosquitto-saved", "/usr/sbin/mosquitto"),
     ("nats", "/usr/sbin/nats-server"),

@@ -77,7 +77,6 @@ pub fn built_in(name: &str, program: PathBuf) -> Option<ServerDefinition> {
             ..with_config(&["-c", "{config}"], NATS)
         },
         "flashmq" => with_config(&["--config-file", "{config}"], FLASHMQ),
-        "flashmq-saved" => with_config(&["--config-file", "{config}"], &format!("{FLASHMQ_SAVED}{FLASHMQ}")),
         "rumqttd" => ServerDefinition {
             config_suffix: ".toml".to_owned(),
             // A new subscriber gets only some of ten thousand retained messages, so a run never completes.
@@ -109,12 +108,6 @@ const MOSQUITTO_SAVED: &str = "\
 persistence true
 persistence_location {dir}/
 autosave_interval 1
-";
-
-/// The same of FlashMQ.
-const FLASHMQ_SAVED: &str = "\
-storage_dir {dir}
-save_state_interval 1
 ";
 
 const NATS: &str = "\

@@ -1,6 +1,6 @@
 //! Between the plane's values and the store's rows, field by field in the order of `schema.rs`.
 
-use std::num::NonZeroU32;
+use std::{cell::Cell, num::NonZeroU32};
 
 use bytestring::ByteString;
 use skein_store::{Key, KeyBuilder, Row, RowFault, RowReader, RowWriter, Time};
@@ -15,6 +15,13 @@ use crate::{
     session::Will,
     wire::{DeliveryOptions, SubscriptionIds},
 };
+
+/// What a thread keeps for the message within a queue entry, which is written for every message of a kept session.
+const BODY_BYTES_KEPT: usize = 64 * 1024;
+
+thread_local! {
+    static BODY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// A row that the plane did not write like this.
 #[derive(Debug, thiserror::Error)]
@@ -170,13 +177,19 @@ pub(crate) fn session_row(session: &SessionRow, clock: WallClock) -> Row {
 
 /// An entry with its message in it.
 pub(crate) fn queue_row_with_body(entry: &QueueEntry<'_>, message: &Message, clock: WallClock) -> Row {
-    let body = message_row(0, message, clock);
-    Row::encode(|row| {
+    let mut body = BODY.take();
+    body.clear();
+    write_message(&mut RowWriter::new(&mut body), 0, message, clock);
+    let row = Row::encode(|row| {
         write_entry(row, entry, false);
         row.absent();
         row.present();
         row.bytes(&body);
-    })
+    });
+    if body.capacity() <= BODY_BYTES_KEPT {
+        BODY.set(body);
+    }
+    row
 }
 
 /// An entry that refers to a message in a row of its own.

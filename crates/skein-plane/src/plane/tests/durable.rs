@@ -137,7 +137,9 @@ impl World {
         (0..=CLIENTS).map(|number| session(number).map(|session| Image::of(&session))).collect()
     }
 
-    /// Whether a kept session of the client was replaced, and that is not certain: it waits to be greeted.
+    /// Whether a kept session of the client was replaced, and that is not certain: it waits to be greeted. Or ended by
+    /// the server, which is not certain either: a client that comes now and is gone with the node finds it again
+    /// (docs/adr/0009).
     fn is_replaced(&mut self, number: usize) -> bool {
         let Some((_, Certain { images, .. })) = self.disk.as_ref().and_then(|machine| machine.hold.as_ref())
         else {
@@ -145,7 +147,7 @@ impl World {
         };
         let Some(Image { number: before, .. }) = &images[number] else { return false };
         let session = self.plane.sessions().get(&client_id(number));
-        session.is_some_and(|session| session.key() != *before) || self.clients[number].replaced.is_some()
+        session.is_none_or(|session| session.key() != *before) || self.clients[number].replaced.is_some()
     }
 
     /// From now on nothing gets certain.
