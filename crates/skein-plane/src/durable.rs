@@ -2,7 +2,7 @@
 //!
 //! The plane works in memory and writes down what it must be able to remember. Whatever a batch changes is collected
 //! in its [`Journal`] and handed to the store as one transaction when the batch ends; the answers that promise
-//! something wait for its [`Commit`]. At start [`Plane::restore`] reads everything back.
+//! something wait for its [`Commit`]. At start [`Plane::restore`](crate::Plane::restore) reads everything back.
 //!
 //! Rules that keep it right (docs/adr/0009):
 //! - Rows of sessions have the session's number in their key, and a number is used once: what a late batch writes
@@ -80,7 +80,7 @@ impl WallClock {
 }
 
 impl Durable {
-    /// Keeps durable things in `store`, which has the classes of [`schema`].
+    /// Keeps durable things in `store`, which has the classes of [`schema()`].
     #[must_use]
     pub fn new(store: Store, clock: WallClock) -> Self {
         Self {

@@ -13,7 +13,7 @@ use crate::{
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RetainedArgs {
-    /// Only topics that this filter matches [default: #, which matches all but those that start with $]
+    /// Only topics that this filter matches; by default #, which matches all but those that start with $
     filter: Option<String>,
     #[command(flatten)]
     api: ApiArgs,
