@@ -12,7 +12,7 @@ use std::{
 use skein_plane::DropReason;
 use skein_testkit::{DEADLINE, RawClient, bytes, wait_until};
 
-use crate::fixture::{Server, expect_refusal, settle, subscribe};
+use crate::statements::fixture::{Server, expect_refusal, settle, subscribe};
 
 /// Bytes keep coming, a whole CONNECT never does: the time counts from the connection, not from the last byte.
 #[test]

@@ -4,7 +4,7 @@
 
 use skein_testkit::bytes;
 
-use crate::fixture::{Server, expect_refusal};
+use crate::statements::fixture::{Server, expect_refusal};
 
 /// Each packet, sent on an open connection of MQTT 5, and the reason of the DISCONNECT it brings.
 const REFUSED: &[(&str, &str, &str)] = &[

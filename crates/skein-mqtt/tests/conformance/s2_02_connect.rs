@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use skein_plane::access::{AccessList, Anonymous, new_password_hash};
 use skein_testkit::bytes;
 
-use crate::fixture::{Server, expect_refusal};
+use crate::statements::fixture::{Server, expect_refusal};
 
 #[test]
 fn mqtt_3_1_0_1_the_first_packet_is_a_connect() {

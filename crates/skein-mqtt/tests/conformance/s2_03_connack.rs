@@ -5,14 +5,14 @@ use std::num::NonZeroU16;
 use skein_plane::access::{AccessList, Anonymous};
 use skein_types::QoS;
 
-use crate::fixture::{Present, Server};
+use crate::statements::fixture::{Present, Server};
 
 #[test]
 fn mqtt_3_2_0_1_exactly_one_connack_and_first() {
     let server = Server::start();
     // A session with a message waiting: the CONNACK still comes first (MQTT-3.2.0-2).
     let mut client = server.durable("c", Present::No);
-    crate::fixture::subscribe(&mut client, "a", "01");
+    crate::statements::fixture::subscribe(&mut client, "a", "01");
     server.drop_connection(client, "c");
     server.v5("p").dialogue(
         r#"> 32 [ "a" 0001 00 'x' ]

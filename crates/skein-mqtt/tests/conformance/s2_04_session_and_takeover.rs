@@ -2,7 +2,7 @@
 
 use skein_testkit::{DEADLINE, wait_until};
 
-use crate::fixture::{Present, Server, expect_refusal, settle, subscribe};
+use crate::statements::fixture::{Present, Server, expect_refusal, settle, subscribe};
 
 #[test]
 fn mqtt_3_1_2_4_clean_start_discards() {

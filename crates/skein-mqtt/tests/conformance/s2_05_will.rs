@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use skein_testkit::RawClient;
 use skein_types::Code;
 
-use crate::fixture::{Present, Server, expect_refusal, settle};
+use crate::statements::fixture::{Present, Server, expect_refusal, settle};
 
 /// A client with a will on `w` of QoS 0 whose payload is its own name.
 #[track_caller]
@@ -279,7 +279,7 @@ fn mqtt_3_1_2_15_a_retained_will_is_retained() {
 fn mqtt_3_1_2_the_wills_expiry_starts_with_its_publication() {
     let server = Server::start();
     let mut away = server.durable("away", Present::No);
-    crate::fixture::subscribe(&mut away, "w", "01");
+    crate::statements::fixture::subscribe(&mut away, "w", "01");
     server.drop_connection(away, "away");
     let mut client = server.raw();
     client.send(r#"10 [ "MQTT" 05 0c 0000 [ 11 0000003c ] "c" [ 18 00000001 02 00000064 ] "w" "c" ]"#);
@@ -295,7 +295,7 @@ fn mqtt_3_1_2_the_wills_expiry_starts_with_its_publication() {
 fn a_will_is_subject_to_no_local_and_comes_to_its_own_session() {
     let server = Server::start();
     let mut client = with_will(&server, "c", "11 0000003c", "");
-    crate::fixture::subscribe(&mut client, "w", "01");
+    crate::statements::fixture::subscribe(&mut client, "w", "01");
     server.drop_connection(client, "c");
     let mut client = server.durable("c", Present::Yes);
     // Published at QoS 0 while the client was away: not kept.

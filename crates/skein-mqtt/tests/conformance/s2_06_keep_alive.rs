@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use skein_testkit::{RawClient, wait_until};
 
-use crate::fixture::Server;
+use crate::statements::fixture::Server;
 
 const LIMIT: Duration = Duration::from_millis(1500);
 

@@ -2,7 +2,7 @@
 
 use skein_types::QoS;
 
-use crate::fixture::{Server, expect_refusal, settle, subscribe};
+use crate::statements::fixture::{Server, expect_refusal, settle, subscribe};
 
 #[test]
 fn mqtt_3_3_2_2_topics_have_characters_and_no_wildcards() {
@@ -68,7 +68,7 @@ fn mqtt_3_3_2_8_aliases_out_of_range_are_refused() {
 #[test]
 fn mqtt_3_3_2_7_an_alias_belongs_to_its_connection() {
     let server = Server::start();
-    let mut client = server.durable("c", crate::fixture::Present::No);
+    let mut client = server.durable("c", crate::statements::fixture::Present::No);
     client.send(r#"30 [ "a" [ 23 0001 ] 'x' ]"#);
     settle(&mut client);
     // Nobody else's.
@@ -76,7 +76,7 @@ fn mqtt_3_3_2_7_an_alias_belongs_to_its_connection() {
     other.send(r#"30 [ "" [ 23 0001 ] 'x' ]"#);
     expect_refusal(&mut other, "82");
     // Nor the next connection's of the same session.
-    let mut client = server.durable("c", crate::fixture::Present::Yes);
+    let mut client = server.durable("c", crate::statements::fixture::Present::Yes);
     client.send(r#"30 [ "" [ 23 0001 ] 'x' ]"#);
     expect_refusal(&mut client, "82");
 }

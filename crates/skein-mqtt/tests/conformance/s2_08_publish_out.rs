@@ -2,7 +2,7 @@
 
 use skein_testkit::{DEADLINE, wait_until};
 
-use crate::fixture::{Present, Server, settle, subscribe};
+use crate::statements::fixture::{Present, Server, settle, subscribe};
 
 const PROPERTIES: &str =
     r#"01 01 03 "text/plain" 08 "re/ply" 09 0003 010203 26 "b" "1" 26 "a" "2" 26 "b" "1""#;

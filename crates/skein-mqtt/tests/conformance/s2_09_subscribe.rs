@@ -1,6 +1,6 @@
 //! 2.9 SUBSCRIBE and UNSUBSCRIBE: which are refused, what is answered, what changes.
 
-use crate::fixture::{Server, expect_refusal, settle, subscribe};
+use crate::statements::fixture::{Server, expect_refusal, settle, subscribe};
 
 #[test]
 fn mqtt_3_8_3_2_malformed_subscribes_close() {

@@ -1,6 +1,6 @@
 //! 2.10 Options of a subscription: no local, retain as published, retain handling, identifier.
 
-use crate::fixture::{Present, Server, settle, subscribe};
+use crate::statements::fixture::{Present, Server, settle, subscribe};
 
 #[test]
 fn mqtt_3_8_3_3_no_local_never_echoes() {

@@ -1,6 +1,6 @@
 //! 2.11 Retained messages: kept, replaced, deleted, and when they are sent.
 
-use crate::fixture::{Present, Server, settle, subscribe};
+use crate::statements::fixture::{Present, Server, settle, subscribe};
 
 #[test]
 fn mqtt_3_3_1_5_the_last_one_is_kept_with_its_qos() {

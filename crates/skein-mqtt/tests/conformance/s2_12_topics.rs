@@ -1,6 +1,6 @@
 //! 2.12 Topics and filters: which match, over real subscriptions; validity is the codec's matter.
 
-use crate::fixture::{Server, expect_refusal, settle, subscribe};
+use crate::statements::fixture::{Server, expect_refusal, settle, subscribe};
 
 #[test]
 fn mqtt_4_7_1_filters_match_as_the_standard_says() {

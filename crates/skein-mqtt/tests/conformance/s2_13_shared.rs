@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use skein_testkit::RawClient;
 
-use crate::fixture::{Present, Server, expect_refusal, settle, subscribe};
+use crate::statements::fixture::{Present, Server, expect_refusal, settle, subscribe};
 
 #[test]
 fn mqtt_4_8_2_1_share_names_are_checked() {

@@ -2,7 +2,7 @@
 
 use skein_testkit::RawClient;
 
-use crate::fixture::{Present, Server, settle, subscribe};
+use crate::statements::fixture::{Present, Server, settle, subscribe};
 
 /// MQTT-4.3.2-1 to -3: one id in use for one message, until its PUBACK; never sent again on the same connection.
 #[test]
@@ -257,11 +257,11 @@ fn mqtt_3_4_2_acknowledgements_with_foreign_reasons_are_refused() {
     ] {
         let mut client = server.v5("c");
         client.send(packet);
-        crate::fixture::expect_refusal(&mut client, "82");
+        crate::statements::fixture::expect_refusal(&mut client, "82");
     }
     for packet in ["40 [ 0000 ]", "62 [ 0000 ]", "40 [ 00 ]"] {
         let mut client = server.v5("c");
         client.send(packet);
-        crate::fixture::expect_refusal(&mut client, "81");
+        crate::statements::fixture::expect_refusal(&mut client, "81");
     }
 }

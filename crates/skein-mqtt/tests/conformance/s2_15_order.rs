@@ -2,7 +2,7 @@
 
 use skein_testkit::bytes;
 
-use crate::fixture::{Present, Server, subscribe};
+use crate::statements::fixture::{Present, Server, subscribe};
 
 const COUNT: u16 = 2000;
 

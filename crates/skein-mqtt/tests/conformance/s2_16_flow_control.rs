@@ -8,7 +8,7 @@ use std::{
 
 use skein_testkit::{DEADLINE, bytes, wait_until};
 
-use crate::fixture::{Server, expect_refusal, settle, subscribe};
+use crate::statements::fixture::{Server, expect_refusal, settle, subscribe};
 
 /// MQTT-3.3.4-9 and MQTT-4.9.0-2.
 #[test]

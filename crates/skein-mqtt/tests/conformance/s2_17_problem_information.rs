@@ -1,6 +1,6 @@
 //! 2.17 Reason strings: only for who wants them, and only where there is room.
 
-use crate::fixture::Server;
+use crate::statements::fixture::Server;
 
 #[test]
 fn mqtt_3_1_2_29_without_problem_information_there_are_no_reason_strings() {

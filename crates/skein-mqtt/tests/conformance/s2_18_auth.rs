@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use skein_plane::access::{AccessList, Anonymous, new_scram_keys};
 use skein_testkit::RawClient;
 
-use crate::fixture::{Server, expect_refusal};
+use crate::statements::fixture::{Server, expect_refusal};
 
 const METHOD: &str = r#"15 "SCRAM-SHA-256""#;
 const FIRST: &str = "n,,n=ann,r=clientnonce";

@@ -3,7 +3,7 @@
 use skein_testkit::bytes;
 use skein_types::{Code, QoS};
 
-use crate::fixture::{Present, Server, expect_refusal, settle, subscribe};
+use crate::statements::fixture::{Present, Server, expect_refusal, settle, subscribe};
 
 /// Reasons that come from outside of the connection. MQTT-3.14.2-2: none carries a session expiry; each packet is
 /// exact.

@@ -1,6 +1,6 @@
 //! 2.20 Request and response: both sides of section 4.10 over the server.
 
-use crate::fixture::{Server, subscribe};
+use crate::statements::fixture::{Server, subscribe};
 
 #[test]
 fn mqtt_4_10_a_request_is_answered_through_its_response_topic() {

@@ -1,6 +1,6 @@
 //! 2.22 What MQTT 3.1 and 3.1.1 have of their own.
 
-use crate::fixture::{Server, settle};
+use crate::statements::fixture::{Server, settle};
 
 #[test]
 fn mqtt_3_1_a_whole_session_of_mqisdp() {
