@@ -241,6 +241,26 @@ fn a_full_disk_makes_the_store_read_only_until_there_is_room() {
 }
 
 #[test]
+fn a_failed_sync_is_told_also_when_the_store_is_closed_at_that_moment() {
+    let disk = FaultyDisk::new();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let mut options = options(&disk);
+    let tells = Arc::clone(&told);
+    options.on_fatal = Some(Arc::new(move |why: &str| tells.lock().push(why.to_owned())));
+    let store = Store::open(bank::schema(), options).unwrap();
+    disk.fail_always(Operation::Sync, Failure::Io);
+    let mut batch = store.batch();
+    batch.put(LEDGER, ledger_row(&store, 1, 1)).unwrap();
+    let closes = store.clone();
+    // The answer comes before the log thread ends, so that the store is being closed when it does.
+    store.submit(batch, move |refused| {
+        assert!(matches!(refused, Err(SubmitError::Stopped { .. })), "{refused:?}");
+        closes.close();
+    });
+    until("the failure was told", || told.lock().len() == 1);
+}
+
+#[test]
 fn a_failed_sync_ends_the_store_and_tells_once() {
     let disk = FaultyDisk::new();
     let told = Arc::new(Mutex::new(Vec::new()));
@@ -262,7 +282,8 @@ fn a_failed_sync_ends_the_store_and_tells_once() {
     assert_eq!(balance(&store, 1), Some(10));
     assert!(!store.writable());
     drop(store);
-    assert_eq!(told.lock().len(), 1, "{:?}", told.lock());
+    let told = told.lock().clone();
+    assert_eq!(told.len(), 1, "{told:?}");
     disk.crash(|_| false);
     disk.heal();
     assert_eq!(balance(&open(&disk), 1), Some(10));

@@ -34,6 +34,14 @@ pub(crate) struct LogThread {
     snapshot: Option<JoinHandle<()>>,
 }
 
+/// Why the thread ends in the middle of its work.
+enum End {
+    /// Nobody knows what is on the disk: that is told, also when the store is being closed just then.
+    Failed(String),
+    /// The store was closed while the disk was full.
+    Closed(&'static str),
+}
+
 /// What is to be answered when the group is done.
 struct Answers {
     batches: Vec<Done>,
@@ -69,8 +77,10 @@ impl LogThread {
                 Next::Due => self.sync(),
                 Next::Closed => break,
             };
-            if let Err(why) = went_well {
-                return self.inner.stop(&why);
+            match went_well {
+                Ok(()) => {}
+                Err(End::Failed(why)) => return self.inner.fail(&why),
+                Err(End::Closed(why)) => return self.inner.stop(why),
             }
             if let Some(below) = inner.queue.take_purge() {
                 self.log.purge(below);
@@ -100,22 +110,23 @@ impl LogThread {
         }
     }
 
-    fn sync(&mut self) -> Result<(), String> {
+    fn sync(&mut self) -> Result<(), End> {
         if self.unsynced_since.take().is_some() {
             let begun = Instant::now();
-            self.log.sync().map_err(|fault| fault.to_string())?;
+            self.log.sync().map_err(|fault| End::Failed(fault.to_string()))?;
             self.inner.counters.synced(begun);
         }
         Ok(())
     }
 
-    fn group(&mut self, group: Group) -> Result<(), String> {
+    fn group(&mut self, group: Group) -> Result<(), End> {
         let grown = group.grown();
         let (commits, blind, answers) = self.assemble(group);
-        if let Err(why) = self.write(&commits) {
-            self.inner.health.stopped(&why);
-            answers.refuse(&why);
-            return Err(why);
+        if let Err(end) = self.write(&commits) {
+            // First, so that whoever is refused finds the store not writable.
+            self.inner.health.stopped(end.why());
+            answers.refuse(end.why());
+            return Err(end);
         }
         let (indexes, verdicts) = self.inner.carry_out(commits);
         self.inner.queue.end_group(grown);
@@ -157,7 +168,7 @@ impl LogThread {
     }
 
     /// Writes the commits as one frame and, in the synchronous mode, syncs.
-    fn write(&mut self, commits: &[Commit]) -> Result<(), String> {
+    fn write(&mut self, commits: &[Commit]) -> Result<(), End> {
         if commits.is_empty() {
             return Ok(());
         }
@@ -179,7 +190,7 @@ impl LogThread {
     }
 
     /// Appends the frame, waiting for room as long as it takes.
-    fn append(&mut self) -> Result<(), String> {
+    fn append(&mut self) -> Result<(), End> {
         let mut waited = false;
         loop {
             let next = self.log.next_index();
@@ -191,12 +202,12 @@ impl LogThread {
             match fault {
                 AppendFault::Full { .. } => self.inner.health.full(&fault.to_string()),
                 AppendFault::TooLarge { .. } | AppendFault::OutOfOrder { .. } | AppendFault::Broken(_) => {
-                    return Err(fault.to_string());
+                    return Err(End::Failed(fault.to_string()));
                 }
             }
             waited = true;
             if self.inner.queue.pause(Instant::now() + ROOM_RETRY_INTERVAL) {
-                return Err("it was closed while the disk was full".to_owned());
+                return Err(End::Closed("it was closed while the disk was full"));
             }
         }
         if waited {
@@ -206,7 +217,7 @@ impl LogThread {
     }
 
     /// With a steady stream of groups the thread is never woken for a sync that is due.
-    fn sync_when_late(&mut self) -> Result<(), String> {
+    fn sync_when_late(&mut self) -> Result<(), End> {
         if self.due().is_some_and(|due| due <= Instant::now()) { self.sync() } else { Ok(()) }
     }
 
@@ -225,6 +236,15 @@ impl LogThread {
         match spawned {
             Ok(handle) => self.snapshot = Some(handle),
             Err(error) => self.inner.health.snapshot_failed(&error.to_string()),
+        }
+    }
+}
+
+impl End {
+    fn why(&self) -> &str {
+        match self {
+            End::Failed(why) => why,
+            End::Closed(why) => why,
         }
     }
 }
@@ -266,16 +286,18 @@ impl Inner {
 
     /// Refuses everything from now on.
     fn stop(&self, why: &str) {
-        let closed = self.queue.is_closing();
         // First, so that whoever is refused finds the store not writable.
         self.health.stopped(why);
         self.queue.stop(why).refuse(why);
         self.feeds.stop();
-        if !closed {
-            tracing::error!(why, "the store has stopped");
-            if let Some(on_fatal) = &self.options.on_fatal {
-                on_fatal(why);
-            }
+    }
+
+    /// The same, and tells whoever opened the store.
+    fn fail(&self, why: &str) {
+        self.stop(why);
+        tracing::error!(why, "the store has stopped");
+        if let Some(on_fatal) = &self.options.on_fatal {
+            on_fatal(why);
         }
     }
 }
