@@ -73,17 +73,34 @@ fn number(status: &str, key: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        process::{Command, Stdio},
+    };
+
     use super::*;
 
+    /// In a process of its own: in this one other tests give memory back meanwhile.
     #[test]
     fn sees_memory_grow() {
-        let pid = std::process::id();
-        let before = memory(pid);
-        let block = vec![1_u8; 64 << 20];
-        let after = memory(pid);
+        let grow = "read go; text=$(head -c 67108864 /dev/zero | tr '\\0' x); echo grown; read end";
+        let mut shell = Command::new("sh")
+            .args(["-c", grow])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("there is a shell");
+        let mut to_shell = shell.stdin.take().expect("it is piped");
+        let from_shell = shell.stdout.take().expect("it is piped");
+        let before = memory(shell.id());
+        to_shell.write_all(b"go\n").expect("the shell reads");
+        let mut line = String::new();
+        BufReader::new(from_shell).read_line(&mut line).expect("the shell answers");
+        let after = memory(shell.id());
+        drop(to_shell);
+        shell.wait().expect("the shell ends");
         assert!(after.anonymous_bytes >= before.anonymous_bytes + (60 << 20), "{before:?} {after:?}");
         assert!(after.resident_bytes >= after.anonymous_bytes);
-        drop(block);
     }
 
     #[test]
