@@ -9,12 +9,16 @@ use serde_json::Value;
 use crate::workspace::Workspace;
 
 /// A crate and the crates of the workspace that it may depend on, top to bottom.
-const TABLE: [(&str, &[&str]); 12] = [
+const TABLE: [(&str, &[&str]); 13] = [
     ("skein", &["skein-node", "skein-bench", "skein-store"]),
-    ("skein-node", &["skein-mqtt", "skein-http", "skein-plane", "skein-store", "skein-types"]),
+    (
+        "skein-node",
+        &["skein-mqtt", "skein-http", "skein-plane", "skein-cluster", "skein-store", "skein-types"],
+    ),
     ("skein-mqtt", &["skein-plane", "skein-types"]),
     ("skein-http", &["skein-plane", "skein-types"]),
-    ("skein-plane", &["skein-store", "skein-types"]),
+    ("skein-plane", &["skein-cluster", "skein-store", "skein-types"]),
+    ("skein-cluster", &["skein-types"]),
     ("skein-store", &["skein-store-derive", "skein-wal"]),
     ("skein-store-derive", &[]),
     ("skein-wal", &[]),

@@ -11,7 +11,7 @@ use crate::{GroupName, TOPIC_BYTES_MAX, Topic, level};
 pub struct Filter(Arc<str>);
 
 /// What a SUBSCRIBE names: a filter, and the shared group it is asked for through (MQTT 5.0 section 4.8.2).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriptionFilter {
     /// The group of `$share/group/filter`, or none for an ordinary subscription.
     pub group: Option<GroupName>,

@@ -70,3 +70,39 @@ impl fmt::Display for SessionKey {
         write!(f, "s{}", self.0)
     }
 }
+
+/// Number of a node, unlike that of every other node of its cluster; 0 stands for no node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u16);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Which life of a node: higher each time it starts anew. Two lives of a node share nothing but the id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Incarnation(pub u64);
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Which of two changes made on different nodes is the newer one: the higher counter, and for equal counters the higher
+/// node. Each node counts above every stamp it has heard of (a Lamport clock), so that no clocks are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp {
+    /// The count.
+    pub counter: u64,
+    /// Where it was made.
+    pub node: NodeId,
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.counter, self.node)
+    }
+}

@@ -16,7 +16,7 @@ mod topic;
 
 pub use code::Code;
 pub use filter::{Filter, FilterError, SubscriptionFilter};
-pub use ids::{ClientId, GroupName, SessionKey, UserName};
+pub use ids::{ClientId, GroupName, Incarnation, NodeId, SessionKey, Stamp, UserName};
 pub use limits::{MESSAGE_ID_MAX, TOPIC_BYTES_MAX};
 pub use message::{Message, Properties, QoS};
 pub use moment::Moment;

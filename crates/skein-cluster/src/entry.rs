@@ -1,0 +1,60 @@
+//! What a node says of itself: the entries of its soft state.
+
+use skein_types::{ClientId, Message, Stamp, SubscriptionFilter};
+
+/// What an entry is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// It has subscribers of this filter, or members of this group.
+    Route(SubscriptionFilter),
+    /// It has, or is about to have, the connection of this client.
+    Client(ClientId),
+    /// The will of its connected client.
+    Will(ClientId),
+    /// How busy it is.
+    Load,
+}
+
+/// What is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// How many members a group has there; 1 for a filter without group, however many subscribe.
+    Members(u32),
+    /// The claim of a client id; the higher one wins (docs/adr/0010).
+    Claim(Stamp),
+    /// The will.
+    Will(Box<RemoteWill>),
+    /// The load.
+    Load(Load),
+}
+
+/// A will, for whoever has to publish it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteWill {
+    /// The message; without expiry, which begins when it is published.
+    pub message: Message,
+    /// Seconds of its life from then on.
+    pub expiry_secs: Option<u32>,
+    /// Seconds to wait for the client to return.
+    pub delay_secs: u32,
+}
+
+/// How busy a node is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Connected clients.
+    pub clients: u32,
+    /// Sessions, with a client or without.
+    pub sessions: u32,
+    /// Messages taken over in the last second.
+    pub messages_per_sec: u32,
+}
+
+/// One change of a node's soft state; no value: the entry is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What it is about.
+    pub key: Key,
+    /// What is said from now on.
+    pub value: Option<Value>,
+}
