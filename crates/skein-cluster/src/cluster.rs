@@ -12,7 +12,7 @@ use std::{
 
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
-use skein_types::{Moment, NodeId, Stamp};
+use skein_types::{Incarnation, Moment, NodeId, Stamp};
 
 use crate::{NodeInfo, NodeState, NodeStatus, OwnState, Peer, Peers, Waits};
 
@@ -21,7 +21,7 @@ type Notify = Arc<dyn Fn() + Send + Sync>;
 
 /// One node's side of the cluster.
 pub struct Cluster {
-    me: NodeInfo,
+    me: ArcSwap<NodeInfo>,
     peers: ArcSwap<Peers>,
     own: OwnState,
     counter: AtomicU64,
@@ -37,7 +37,7 @@ impl Cluster {
         let status = NodeStatus { info: me.clone(), state: NodeState::Up, since: Moment::ZERO };
         Arc::new(Self {
             nodes: Mutex::new(BTreeMap::from([(me.id, status)])),
-            me,
+            me: ArcSwap::from_pointee(me),
             peers: ArcSwap::default(),
             own: OwnState::default(),
             counter: AtomicU64::new(0),
@@ -45,10 +45,21 @@ impl Cluster {
         })
     }
 
-    /// This node.
+    /// This node as it is now; its incarnation is a new one after its peers have given it up.
     #[must_use]
-    pub fn me(&self) -> &NodeInfo {
-        &self.me
+    pub fn me(&self) -> Arc<NodeInfo> {
+        self.me.load_full()
+    }
+
+    /// This node's number.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.me.load().id
+    }
+
+    /// Begins another life: whoever comes from a pause or a partition and was given up meanwhile is another node to its peers.
+    pub fn renew(&self, incarnation: Incarnation) {
+        self.me.rcu(|me| NodeInfo { incarnation, ..NodeInfo::clone(me) });
     }
 
     /// The peers that are up.
@@ -105,7 +116,7 @@ impl Cluster {
     /// A stamp above all that were made or heard of here.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
-        Stamp { counter: self.counter.fetch_add(1, Relaxed) + 1, node: self.me.id }
+        Stamp { counter: self.counter.fetch_add(1, Relaxed) + 1, node: self.id() }
     }
 
     /// Takes note of another node's stamp.
@@ -127,6 +138,6 @@ impl Cluster {
 
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cluster").field("me", &self.me).finish_non_exhaustive()
+        f.debug_struct("Cluster").field("me", &self.me.load()).finish_non_exhaustive()
     }
 }

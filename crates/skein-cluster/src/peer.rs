@@ -31,6 +31,8 @@ pub struct Peer {
     out: Mutex<Outgoing>,
     handled: AtomicU64,
     confirmed: AtomicU64,
+    /// The number of the last kept run that came from it.
+    received: AtomicU64,
     down: AtomicBool,
     waiting: Mutex<Vec<Waker>>,
     figures: Figures,
@@ -115,6 +117,7 @@ impl Peer {
             out: Mutex::default(),
             handled: AtomicU64::new(0),
             confirmed: AtomicU64::new(0),
+            received: AtomicU64::new(0),
             down: AtomicBool::new(false),
             waiting: Mutex::default(),
             figures: Figures::default(),
@@ -276,6 +279,18 @@ impl Peer {
         }
         release_publishers(&mut out);
         Some((next.number, next.run))
+    }
+
+    /// The number of the last kept run that came from it: a new link goes on behind it.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received.load(Acquire)
+    }
+
+    /// A kept run came; false when it had come before, over an earlier link.
+    #[must_use]
+    pub fn is_new(&self, number: u64) -> bool {
+        self.received.fetch_max(number, Release) < number
     }
 
     /// What the plane says to the peer's, oldest first.
