@@ -4,13 +4,12 @@
 //! transactions wait for room in it; batches are let in, because their producers bound themselves by what is unanswered,
 //! and are counted. While an exclusive transaction has its turn, only its own commit is taken.
 
+use super::round::{CommitAnswer, Round};
 use crate::commit::{Commit, Write};
-use crate::engine::Verdict;
 use crate::error::{CommitError, SubmitError};
 use crate::store::{Done, Turn};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// What may wait before transactions have to wait for room.
@@ -19,44 +18,9 @@ const QUEUE_BYTES_MAX: u64 = 64 << 20;
 const GROUP_BYTES_MAX: u64 = 8 << 20;
 const GROUP_WRITES_MAX: usize = 8192;
 
-pub(crate) type CommitAnswer = Result<(u64, Verdict), CommitError>;
-
-/// Where a committing thread waits for its answer.
-#[derive(Debug, Default)]
-pub(crate) struct Waiter {
-    answer: Mutex<Option<CommitAnswer>>,
-    answered: Condvar,
-}
-
-impl Waiter {
-    pub(crate) fn answer(&self, answer: CommitAnswer) {
-        *self.answer.lock() = Some(answer);
-        self.answered.notify_one();
-    }
-
-    fn wait(&self) -> CommitAnswer {
-        let mut answer = self.answer.lock();
-        loop {
-            if let Some(answer) = answer.take() {
-                return answer;
-            }
-            self.answered.wait(&mut answer);
-        }
-    }
-}
-
 pub(crate) struct WaitingBatch {
     pub(crate) writes: Vec<Write>,
     pub(crate) done: Done,
-    bytes: u64,
-    grown: u64,
-}
-
-#[derive(Debug)]
-pub(crate) struct WaitingCommit {
-    pub(crate) commit: Commit,
-    pub(crate) waiter: Arc<Waiter>,
-    turn: u64,
     bytes: u64,
     grown: u64,
 }
@@ -65,7 +29,7 @@ pub(crate) struct WaitingCommit {
 #[derive(Default)]
 pub(crate) struct Group {
     pub(crate) batches: Vec<WaitingBatch>,
-    pub(crate) commits: Vec<WaitingCommit>,
+    pub(crate) rounds: Vec<Round>,
     pub(crate) writes: usize,
     grown: u64,
     bytes: u64,
@@ -73,11 +37,11 @@ pub(crate) struct Group {
 
 impl Group {
     pub(crate) fn is_empty(&self) -> bool {
-        self.batches.is_empty() && self.commits.is_empty()
+        self.batches.is_empty() && self.rounds.is_empty()
     }
 
     fn has_room(&self) -> bool {
-        self.is_empty() || (self.writes < GROUP_WRITES_MAX && self.bytes < GROUP_BYTES_MAX)
+        self.is_empty() || has_room(self.writes, self.bytes)
     }
 }
 
@@ -93,7 +57,7 @@ pub(crate) enum Next {
 #[derive(Default)]
 struct Waiting {
     batches: VecDeque<WaitingBatch>,
-    commits: VecDeque<WaitingCommit>,
+    rounds: VecDeque<Round>,
     bytes: u64,
     /// What the puts that wait, or are being written, may add to memory.
     grown: u64,
@@ -117,6 +81,10 @@ impl std::fmt::Debug for Queue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Queue").finish_non_exhaustive()
     }
+}
+
+fn has_room(writes: usize, bytes: u64) -> bool {
+    writes < GROUP_WRITES_MAX && bytes < GROUP_BYTES_MAX
 }
 
 /// What writes take in the log, about.
@@ -144,7 +112,6 @@ impl Queue {
     /// Hands a commit over and waits for its verdict.
     pub(crate) fn commit(&self, commit: Commit, turn: u64, grown: u64) -> CommitAnswer {
         let bytes = log_bytes(&commit.writes);
-        let waiter = Arc::new(Waiter::default());
         let mut waiting = self.waiting.lock();
         while waiting.bytes > QUEUE_BYTES_MAX && waiting.refuses().is_none() {
             self.ended.wait(&mut waiting);
@@ -154,13 +121,12 @@ impl Queue {
         }
         waiting.bytes += bytes;
         waiting.grown += grown;
-        let own = Arc::clone(&waiter);
-        waiting.commits.push_back(WaitingCommit { commit, waiter: own, turn, bytes, grown });
+        let ticket = waiting.round(turn).join(commit, bytes, grown);
         if !waiting.in_group {
             self.work.notify_one();
         }
         drop(waiting);
-        waiter.wait()
+        ticket.wait()
     }
 
     /// What waiting puts may add to memory.
@@ -171,7 +137,8 @@ impl Queue {
     /// How many commits and batches wait, and their bytes.
     pub(crate) fn depth(&self) -> (usize, u64) {
         let waiting = self.waiting.lock();
-        (waiting.batches.len() + waiting.commits.len(), waiting.bytes)
+        let commits: usize = waiting.rounds.iter().map(|round| round.commits.len()).sum();
+        (waiting.batches.len() + commits, waiting.bytes)
     }
 
     /// Waits for something to do, not longer than to `due`. For the log thread.
@@ -258,7 +225,7 @@ impl Queue {
         waiting.in_group = false;
         let mut group = Group::default();
         group.batches.extend(waiting.batches.drain(..));
-        group.commits.extend(waiting.commits.drain(..));
+        group.rounds.extend(waiting.rounds.drain(..));
         self.ended.notify_all();
         group
     }
@@ -269,6 +236,15 @@ impl Waiting {
         self.stopped.clone().or_else(|| self.closing.then(|| "it was closed".to_owned()))
     }
 
+    /// The round that a commit made under `turn` joins: the last one, if it has room and waits for the same turn.
+    fn round(&mut self, turn: u64) -> &mut Round {
+        let joins = |last: &Round| last.turn == turn && has_room(last.writes, last.bytes);
+        if !self.rounds.back().is_some_and(joins) {
+            self.rounds.push_back(Round::new(turn));
+        }
+        self.rounds.back_mut().expect("one was added where there was none")
+    }
+
     fn take_group(&mut self, turn: &Turn) -> Group {
         let mut group = Group::default();
         while group.has_room() && !turn.bars(0) {
@@ -277,10 +253,10 @@ impl Waiting {
             group.batches.push(batch);
         }
         while group.has_room() {
-            let Some(place) = self.commits.iter().position(|waiting| !turn.bars(waiting.turn)) else { break };
-            let Some(commit) = self.commits.remove(place) else { break };
-            group.count(commit.commit.writes.len(), commit.bytes, commit.grown);
-            group.commits.push(commit);
+            let Some(place) = self.rounds.iter().position(|round| !turn.bars(round.turn)) else { break };
+            let Some(round) = self.rounds.remove(place) else { break };
+            group.count(round.writes, round.bytes, round.grown);
+            group.rounds.push(round);
         }
         self.bytes = self.bytes.saturating_sub(group.bytes);
         group

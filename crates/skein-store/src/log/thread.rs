@@ -5,11 +5,12 @@
 //! refused, because nobody knows what is on the disk.
 
 use super::net::Net;
-use super::queue::{Group, Next, WaitingCommit};
+use super::queue::{Group, Next};
+use super::round;
 use crate::commit::encoding::encode_commit;
 use crate::commit::{Commit, Write};
 use crate::engine::Verdict;
-use crate::error::{CommitError, SubmitError};
+use crate::error::SubmitError;
 use crate::store::{AbortOnPanic, Done, Durability, Inner};
 use skein_wal::{AppendFault, Entries, Log};
 use std::sync::Arc;
@@ -45,7 +46,8 @@ enum End {
 /// What is to be answered when the group is done.
 struct Answers {
     batches: Vec<Done>,
-    commits: Vec<Arc<super::queue::Waiter>>,
+    /// Each with how many commits it has.
+    rounds: Vec<(Arc<round::Answers>, usize)>,
 }
 
 impl LogThread {
@@ -130,25 +132,24 @@ impl LogThread {
         }
         let (indexes, verdicts) = self.inner.carry_out(commits);
         self.inner.queue.end_group(grown);
-        let (batch_index, verdicts) = if blind {
-            (indexes.start, verdicts.get(1..).unwrap_or_default())
-        } else {
-            (self.inner.newest.answered(), verdicts.as_slice())
-        };
+        let batch_index = if blind { indexes.start } else { self.inner.newest.answered() };
         for done in answers.batches {
             done(Ok(batch_index));
         }
-        let first = indexes.start + u64::from(blind);
-        for ((waiter, verdict), index) in answers.commits.iter().zip(verdicts).zip(first..) {
-            waiter.answer(Ok((index, verdict.clone())));
+        let mut first = indexes.start + u64::from(blind);
+        let mut verdicts = verdicts.into_iter().skip(usize::from(blind));
+        for (round, commits) in answers.rounds {
+            round.ended(first, verdicts.by_ref().take(commits).collect());
+            first += commits as u64;
         }
         self.sync_when_late()
     }
 
     /// The commits of a group, the blind batches first as one, and whether there is such a one.
     fn assemble(&mut self, group: Group) -> (Vec<Commit>, bool, Answers) {
-        let mut commits = Vec::with_capacity(group.commits.len() + 1);
-        let mut answers = Answers { batches: Vec::new(), commits: Vec::with_capacity(group.commits.len()) };
+        let count: usize = group.rounds.iter().map(|round| round.commits.len()).sum();
+        let mut commits = Vec::with_capacity(count + 1);
+        let mut answers = Answers { batches: Vec::new(), rounds: Vec::with_capacity(group.rounds.len()) };
         let mut batches: Vec<Vec<Write>> = Vec::with_capacity(group.batches.len());
         for batch in group.batches {
             batches.push(batch.writes);
@@ -160,9 +161,9 @@ impl LogThread {
         if blind {
             commits.push(Commit { writes, ..Commit::default() });
         }
-        for WaitingCommit { commit, waiter, .. } in group.commits {
-            commits.push(commit);
-            answers.commits.push(waiter);
+        for mut round in group.rounds {
+            answers.rounds.push((round.answers, round.commits.len()));
+            commits.append(&mut round.commits);
         }
         (commits, blind, answers)
     }
@@ -251,12 +252,11 @@ impl End {
 
 impl Answers {
     fn refuse(self, why: &str) {
-        let why = why.to_owned();
         for done in self.batches {
-            done(Err(SubmitError::Stopped { why: why.clone() }));
+            done(Err(SubmitError::Stopped { why: why.to_owned() }));
         }
-        for waiter in self.commits {
-            waiter.answer(Err(CommitError::Stopped { why: why.clone() }));
+        for (round, _) in self.rounds {
+            round.refuse(why);
         }
     }
 }
@@ -265,8 +265,8 @@ impl Group {
     /// Answers everything in it with the reason the store stopped.
     pub(crate) fn refuse(self, why: &str) {
         let batches = self.batches.into_iter().map(|batch| batch.done).collect();
-        let commits = self.commits.into_iter().map(|commit| commit.waiter).collect();
-        Answers { batches, commits }.refuse(why);
+        let rounds = self.rounds.into_iter().map(|round| (round.answers, round.commits.len())).collect();
+        Answers { batches, rounds }.refuse(why);
     }
 }
 

@@ -15,9 +15,9 @@ use std::{
 use crate::{bytes::in_memory, directory::Directory, disk::File, fault::Fault};
 
 /// Zeroes are written in pieces, so that preparing can be given up between them.
-const PIECE_BYTES: u64 = 1 << 20;
+const PIECE_BYTES: u64 = 256 << 10;
 /// Zeroes are synced in steps, so that a commit's sync meanwhile queues behind one step and not behind a segment.
-const SYNC_STEP_BYTES: u64 = 4 << 20;
+const SYNC_STEP_BYTES: u64 = 256 << 10;
 
 /// What is in a segment before its frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
