@@ -58,7 +58,7 @@ impl Mosquitto {
             qos,
             length: Length::Messages(4000),
             warmup: Duration::ZERO,
-            server_pid: Some(self.child.id()),
+            server_pids: vec![self.child.id()],
             quiet: Duration::from_secs(20),
             ..Config::new(workload, self.address)
         }
