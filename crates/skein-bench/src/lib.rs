@@ -5,6 +5,15 @@
 //! and shares no code with them, so that it is also a check on them. The `skein` program embeds
 //! [`BenchArgs`]; tests call [`run`]; [`compare()`] sets several servers side by side.
 //!
+//! # Clusters
+//!
+//! With several `--host` the workloads cross, visible and takeover look at what nodes promise together; with one
+//! they run against that one. Everything is seen by one thread, so an order of events is an order of cause, and two
+//! connections are read in the order in which the kernel got their bytes. An older connection that was closed
+//! before the CONNACK was sent can still be heard of behind it, when the two take different ways: that is
+//! `closed_behind`, and only one that is open when it is looked for is a violation. The figures are strict on one
+//! machine; over a network the difference of two ways counts into them.
+//!
 //! # Windows
 //!
 //! A publisher has at most `--window` messages on their way: published and not delivered, counted until the last
