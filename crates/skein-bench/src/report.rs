@@ -175,14 +175,16 @@ impl Cpu {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rows: Vec<(&'static str, String)> = Vec::new();
-        let shape = format!("{} to {}", self.publishers, self.subscribers);
-        rows.push((
-            "workload",
-            format!(
-                "{} {shape}, QoS {}, {} bytes, window {}",
-                self.workload, self.qos, self.payload_bytes, self.window
-            ),
-        ));
+        let mut workload = self.workload.clone();
+        if self.publishers + self.subscribers > 0 {
+            // Writing to a String cannot fail.
+            let _ = write!(
+                workload,
+                " {} to {}, QoS {}, {} bytes, window {}",
+                self.publishers, self.subscribers, self.qos, self.payload_bytes, self.window
+            );
+        }
+        rows.push(("workload", workload));
         rows.push(("connections", format!("{} ({:.0}/s)", self.connections, self.connects_per_second)));
         if self.expected > 0 {
             self.message_rows(&mut rows);
