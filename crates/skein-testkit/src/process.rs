@@ -79,9 +79,10 @@ mod tests {
     fn sees_memory_grow() {
         let pid = std::process::id();
         let before = memory(pid);
-        let block = vec![1_u8; 64 << 20];
+        // Other tests of this program give memory back meanwhile: half of the block is theirs to hide.
+        let block = vec![1_u8; 128 << 20];
         let after = memory(pid);
-        assert!(after.anonymous_bytes >= before.anonymous_bytes + (60 << 20), "{before:?} {after:?}");
+        assert!(after.anonymous_bytes >= before.anonymous_bytes + (64 << 20), "{before:?} {after:?}");
         assert!(after.resident_bytes >= after.anonymous_bytes);
         drop(block);
     }
