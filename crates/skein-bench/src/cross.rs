@@ -95,7 +95,11 @@ impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, reports) in [("one node", &self.single), ("cross", &self.cross)] {
             for report in reports {
-                write!(f, "{name:<14} {:.0}/s, {}", report.messages_per_second, report.latency_ms)?;
+                write!(
+                    f,
+                    "{name:<14} {:.0}/s, latency ms {}",
+                    report.messages_per_second, report.latency_ms
+                )?;
                 if let Some(server) = &report.server {
                     write!(f, ", {:.2} CPU s per million", server.cpu.cpu_seconds_per_million)?;
                 }
