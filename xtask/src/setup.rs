@@ -15,11 +15,13 @@ use crate::run::{find, run};
 use crate::workspace::Workspace;
 
 /// A program the tests start, and the Debian package it is in.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 9] = [
     ("mosquitto", "mosquitto"),
     ("mosquitto_passwd", "mosquitto"),
     ("mosquitto_pub", "mosquitto-clients"),
     ("nats-server", "nats-server"),
+    ("ip", "iproute2"),
+    ("tc", "iproute2"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("python3", "python3"),

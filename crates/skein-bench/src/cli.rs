@@ -5,6 +5,7 @@
 
 use std::{
     ffi::OsString,
+    fmt::Display,
     io::{self, Write},
     net::{SocketAddr, ToSocketAddrs},
     process::ExitCode,
@@ -12,8 +13,13 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
 
-use crate::{BenchError, CompareArgs, Config, Length, Protocol, Qos, Report, Workload, progress};
+use crate::{BenchError, CompareArgs, Config, Length, Protocol, Qos, Workload, progress};
+
+mod shape;
+
+use shape::Shape;
 
 /// The arguments of `skein bench`.
 #[derive(Args, Clone, Debug)]
@@ -25,7 +31,7 @@ pub struct BenchArgs {
 #[derive(Subcommand, Clone, Debug)]
 enum Door {
     /// Load an MQTT server.
-    Mqtt(MqttArgs),
+    Mqtt(Box<MqttArgs>),
     /// Start several servers in turn, load each and compare them.
     Compare(Box<CompareArgs>),
 }
@@ -36,74 +42,11 @@ struct MqttArgs {
     shape: Shape,
 }
 
-#[derive(Subcommand, Clone, Debug)]
-enum Shape {
-    /// N publishers, each to its own subscriber.
-    Pairs {
-        #[arg(long, default_value_t = 100)]
-        pairs: usize,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// One publisher to N subscribers.
-    Fanout {
-        #[arg(long, default_value_t = 1000)]
-        subscribers: usize,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// N publishers to one subscriber.
-    Fanin {
-        #[arg(long, default_value_t = 100)]
-        publishers: usize,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// N publishers to one shared group.
-    Shared {
-        #[arg(long, default_value_t = 100)]
-        publishers: usize,
-        /// Subscribers in the group.
-        #[arg(long, default_value_t = 4)]
-        members: usize,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Connections that subscribe and stay silent.
-    Idle {
-        #[arg(long, default_value_t = 20_000)]
-        connections: usize,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Retained messages delivered to new wildcard subscribers.
-    Retained {
-        /// Retained messages, each on its own topic.
-        #[arg(long, default_value_t = 10_000)]
-        retained: u64,
-        /// New subscribers, one after the other.
-        #[arg(long, default_value_t = 10)]
-        subscribers: usize,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Pairs at a fixed total rate; each message's latency counts from the time it was due.
-    Paced {
-        #[arg(long, default_value_t = 100)]
-        pairs: usize,
-        /// Messages per second over all pairs.
-        #[arg(long, default_value_t = 5000)]
-        rate: u64,
-        #[command(flatten)]
-        common: Common,
-    },
-}
-
 #[derive(Args, Clone, Debug)]
 struct Common {
-    /// Address of the server.
+    /// Address of the server; cross, visible and takeover take one for each node of a cluster.
     #[arg(long, default_value = "127.0.0.1:1883", value_name = "HOST:PORT")]
-    host: String,
+    host: Vec<String>,
     /// Quality of service of publications and subscriptions.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
     qos: u8,
@@ -130,9 +73,9 @@ struct Common {
     user: Option<String>,
     #[arg(long)]
     password: Option<String>,
-    /// Process id of the server: measures its processor time and memory.
+    /// Process id of the server, or one for each node: measures processor time and memory, all together.
     #[arg(long)]
-    pid: Option<u32>,
+    pid: Vec<u32>,
     /// Open sessions that outlive their connections, so that the server has to keep what waits for them.
     #[arg(long)]
     durable: bool,
@@ -165,15 +108,18 @@ impl BenchArgs {
             Door::Mqtt(mqtt) => mqtt,
             Door::Compare(compare) => return compare.execute(),
         };
-        let (workload, common) = mqtt.shape.into_parts();
+        let (workload, common, ratio) = mqtt.shape.into_parts();
         let json = common.json;
-        match common.into_config(workload).and_then(|config| crate::run(&config)) {
-            Ok(report) => print(&report, json),
-            Err(error) => {
-                complain(&error.to_string());
-                ExitCode::FAILURE
+        let outcome = common.into_config(workload).and_then(|config| match ratio {
+            Some(rounds) => {
+                crate::cross_ratio(&config, rounds).map(|ratio| print(&ratio, ratio.is_faulty(), json))
             }
-        }
+            None => crate::run(&config).map(|report| print(&report, report.is_faulty(), json)),
+        });
+        outcome.unwrap_or_else(|error| {
+            complain(&error.to_string());
+            ExitCode::FAILURE
+        })
     }
 }
 
@@ -196,27 +142,11 @@ pub fn main_from_args(args: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-impl Shape {
-    fn into_parts(self) -> (Workload, Common) {
-        match self {
-            Self::Pairs { pairs, common } => (Workload::Pairs { pairs }, common),
-            Self::Fanout { subscribers, common } => (Workload::Fanout { subscribers }, common),
-            Self::Fanin { publishers, common } => (Workload::Fanin { publishers }, common),
-            Self::Shared { publishers, members, common } => {
-                (Workload::Shared { publishers, members }, common)
-            }
-            Self::Idle { connections, common } => (Workload::Idle { connections }, common),
-            Self::Retained { retained: messages, subscribers, common } => {
-                (Workload::Retained { messages, subscribers }, common)
-            }
-            Self::Paced { pairs, rate, common } => (Workload::Paced { pairs, rate }, common),
-        }
-    }
-}
-
 impl Common {
     fn into_config(self, workload: Workload) -> Result<Config, BenchError> {
-        let address = resolve(&self.host)?;
+        let mut addresses =
+            self.host.iter().map(|host| resolve(host)).collect::<Result<Vec<_>, _>>()?.into_iter();
+        let address = addresses.next().map_or_else(|| resolve("127.0.0.1:1883"), Ok)?;
         let length = match self.messages {
             Some(total) => Length::Messages(total),
             None => Length::Time(duration("--seconds", self.seconds)?),
@@ -230,7 +160,8 @@ impl Common {
             window: (self.window > 0).then_some(self.window),
             user: self.user,
             password: self.password,
-            server_pid: self.pid,
+            server_pids: self.pid,
+            more_addresses: addresses.collect(),
             durable: self.durable,
             client_id_prefix: self.client_id_prefix,
             quiet: duration("--quiet", self.quiet)?,
@@ -257,7 +188,7 @@ fn resolve(host: &str) -> Result<SocketAddr, BenchError> {
     addresses.next().ok_or_else(|| wrong("the name has no address".to_owned()))
 }
 
-fn print(report: &Report, json: bool) -> ExitCode {
+fn print(report: &(impl Serialize + Display), is_faulty: bool, json: bool) -> ExitCode {
     let text = if json {
         serde_json::to_string(report).map(|text| text + "\n").unwrap_or_else(|error| error.to_string())
     } else {
@@ -266,10 +197,8 @@ fn print(report: &Report, json: bool) -> ExitCode {
     if io::stdout().write_all(text.as_bytes()).is_err() {
         return ExitCode::FAILURE;
     }
-    if report.is_faulty() {
-        complain(
-            "bench: the server lost, duplicated, reordered or changed messages; the counts are in the report",
-        );
+    if is_faulty {
+        complain("bench: the server broke its promises; the counts are in the report");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS

@@ -11,7 +11,7 @@ mod encode;
 pub(crate) use decode::{CodecError, ConnAck, Decoded, Packet, Publish, decode, reason_text};
 pub(crate) use encode::{
     Ack, ConnectFields, PublishFields, PublishTemplate, write_ack, write_connect, write_disconnect,
-    write_pingreq, write_publish, write_subscribe,
+    write_pingreq, write_publish, write_subscribe, write_unsubscribe,
 };
 
 /// The two versions of the protocol the generator speaks.

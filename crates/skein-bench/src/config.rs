@@ -12,6 +12,9 @@ pub const PAYLOAD_BYTES_MIN: usize = 16;
 /// Bytes of a payload a run may use: one packet stays far below the protocol's limit.
 pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Connections one client id of a storm has at most: two attempts, each with the connection it made before.
+const STORM_CONNECTIONS_MAX: usize = 4;
+
 /// The shape of the traffic.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Workload {
@@ -56,6 +59,36 @@ pub enum Workload {
         /// Messages per second over all pairs.
         rate: u64,
     },
+    /// Pairs whose publishers and subscribers are on different nodes of a cluster.
+    Cross {
+        /// How many pairs.
+        pairs: usize,
+        /// How many of the nodes, from the first, have the publishers; the others have the subscribers.
+        publisher_nodes: usize,
+    },
+    /// A fresh subscription on one node, and at once after its acknowledgement a publication on another.
+    Visible {
+        /// How many times.
+        times: u64,
+        /// How many at the same time, each on two connections of its own.
+        parallel: usize,
+    },
+    /// A client connects to one node while the same client id is connected to another.
+    Takeover {
+        /// How many times.
+        times: u64,
+        /// How many client ids at the same time.
+        parallel: usize,
+        /// What the choice of the nodes comes from.
+        seed: u64,
+    },
+    /// Many client ids, each connecting again and again to any node, two attempts at a time.
+    Storm {
+        /// How many client ids.
+        clients: usize,
+        /// What the choice of the nodes comes from.
+        seed: u64,
+    },
 }
 
 impl Workload {
@@ -69,6 +102,10 @@ impl Workload {
             Self::Idle { .. } => "idle",
             Self::Retained { .. } => "retained",
             Self::Paced { .. } => "paced",
+            Self::Cross { .. } => "cross",
+            Self::Visible { .. } => "visible",
+            Self::Takeover { .. } => "takeover",
+            Self::Storm { .. } => "storm",
         }
     }
 
@@ -86,7 +123,11 @@ impl Workload {
 
     fn connections(&self) -> usize {
         match *self {
-            Self::Pairs { pairs } | Self::Paced { pairs, .. } => pairs.saturating_mul(2),
+            Self::Pairs { pairs } | Self::Paced { pairs, .. } | Self::Cross { pairs, .. } => {
+                pairs.saturating_mul(2)
+            }
+            Self::Visible { parallel, .. } | Self::Takeover { parallel, .. } => parallel.saturating_mul(2),
+            Self::Storm { clients, .. } => clients.saturating_mul(STORM_CONNECTIONS_MAX),
             Self::Fanout { subscribers: others }
             | Self::Fanin { publishers: others }
             | Self::Retained { subscribers: others, .. } => others.saturating_add(1),
@@ -110,8 +151,10 @@ pub enum Length {
 pub struct Config {
     /// The traffic.
     pub workload: Workload,
-    /// The server.
+    /// The server, or the first node of a cluster.
     pub address: SocketAddr,
+    /// The further nodes of a cluster, for the workloads that use several.
+    pub more_addresses: Vec<SocketAddr>,
     /// The protocol version.
     pub protocol: Protocol,
     /// Quality of service of publications and subscriptions.
@@ -131,8 +174,8 @@ pub struct Config {
     pub password: Option<String>,
     /// Whether sessions outlive their connections, so that the server has to keep what waits for them.
     pub durable: bool,
-    /// Process id of the server, for its processor time and memory.
-    pub server_pid: Option<u32>,
+    /// Process ids of the server or of all nodes, for their processor time and memory together.
+    pub server_pids: Vec<u32>,
     /// Start of every client id and topic. `None` makes one that no other run has.
     pub client_id_prefix: Option<String>,
     /// A run that sees no delivery for this long ends, and what is missing counts as lost.
@@ -149,6 +192,7 @@ impl Config {
         Self {
             workload,
             address,
+            more_addresses: Vec::new(),
             protocol: Protocol::V3,
             qos: Qos::AtMostOnce,
             payload_bytes: PAYLOAD_BYTES_MIN,
@@ -158,7 +202,7 @@ impl Config {
             user: None,
             password: None,
             durable: false,
-            server_pid: None,
+            server_pids: Vec::new(),
             client_id_prefix: None,
             quiet: Duration::from_secs(5),
             keep_alive_seconds: 3600,
@@ -169,6 +213,17 @@ impl Config {
     /// The window this run uses.
     pub fn window(&self) -> u64 {
         self.window.unwrap_or_else(|| self.workload.window_default())
+    }
+
+    /// How many nodes the run may connect to.
+    pub(crate) fn nodes(&self) -> usize {
+        self.more_addresses.len() + 1
+    }
+
+    /// The address of a node; the first one is number 0.
+    pub(crate) fn node_address(&self, node: usize) -> SocketAddr {
+        let more = node.checked_sub(1).and_then(|node| self.more_addresses.get(node));
+        more.copied().unwrap_or(self.address)
     }
 
     /// Finds the first setting that cannot work.
@@ -191,6 +246,7 @@ impl Config {
         if let Workload::Paced { rate: 0, .. } = self.workload {
             return Err(setting("--rate", 0, "messages per second must be at least 1".to_owned()));
         }
+        self.check_nodes()?;
         if self.length == Length::Messages(0) || self.length == Length::Time(Duration::ZERO) {
             return Err(setting("--messages/--seconds", 0, "a run must have some length".to_owned()));
         }
@@ -210,6 +266,30 @@ impl Config {
             | Workload::Idle { connections: size } => [size, size],
             Workload::Shared { publishers, members } => [publishers, members],
             Workload::Retained { messages, subscribers } => [usize::from(messages > 0), subscribers],
+            Workload::Cross { pairs, publisher_nodes } => [pairs, publisher_nodes],
+            Workload::Visible { times, parallel } | Workload::Takeover { times, parallel, .. } => {
+                [usize::from(times > 0), parallel]
+            }
+            Workload::Storm { clients, .. } => [clients, clients],
+        }
+    }
+
+    fn check_nodes(&self) -> Result<(), BenchError> {
+        let nodes = self.nodes();
+        match self.workload {
+            Workload::Cross { publisher_nodes, .. } if nodes > 1 && publisher_nodes >= nodes => {
+                let reason = format!("of {nodes} hosts at least one must be left for the subscribers");
+                Err(setting("--publisher-hosts", publisher_nodes, reason))
+            }
+            Workload::Cross { .. }
+            | Workload::Visible { .. }
+            | Workload::Takeover { .. }
+            | Workload::Storm { .. } => Ok(()),
+            _ if nodes > 1 => {
+                let reason = "this workload loads one host; cross, visible and takeover use several";
+                Err(setting("number of --host", nodes, reason.to_owned()))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
 
 mod opening;
 
-pub(crate) use opening::{Opened, Spec};
+pub(crate) use opening::{Opened, Spec, connect};
 
 use opening::Step;
 
@@ -27,7 +27,7 @@ use opening::Step;
 const READ_BYTES: usize = 128 * 1024;
 const EVENTS_PER_TURN: usize = 1024;
 /// How long an answer to CONNECT or SUBSCRIBE may take after the last progress of any connection.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a workload does with the packets of its connections.
 pub(crate) trait Handler {
@@ -39,6 +39,9 @@ pub(crate) trait Handler {
         now_ns: u64,
         out: &mut Vec<u8>,
     ) -> Result<(), Fault>;
+
+    /// The server granted a subscription on `connection`.
+    fn subscribed(&mut self, _connection: usize, _now_ns: u64) {}
 
     /// Everything in the outgoing bytes of `connection` was written after the socket had been full.
     fn writable(&mut self, connection: usize);
@@ -209,7 +212,11 @@ impl<'a> Driver<'a> {
     ) -> Result<(), BenchError> {
         match packet {
             Packet::ConnAck(connack) => self.connack(index, &connack),
-            Packet::SubAck { reason, .. } => self.suback(index, reason),
+            Packet::SubAck { reason, .. } => {
+                self.suback(index, reason)?;
+                handler.subscribed(index, now_ns);
+                Ok(())
+            }
             Packet::Disconnect { reason } => Err(self.fault(index, Fault::Disconnected { reason })),
             other => {
                 let out = &mut self.connections[index].out;

@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod ledger;
+mod nodes;
 mod pace;
 mod publisher;
 mod traffic;

@@ -20,6 +20,7 @@ pub(crate) fn run(config: &Config, connections: usize) -> Result<Report, BenchEr
     let prefix = crate::run_prefix(config);
     let specs = (0..connections).map(|index| Spec {
         client_id: format!("{prefix}-{index}"),
+        node: 0,
         filter: Some(format!("{prefix}/{index}")),
         publishes: false,
     });

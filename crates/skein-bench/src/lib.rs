@@ -5,6 +5,15 @@
 //! and shares no code with them, so that it is also a check on them. The `skein` program embeds
 //! [`BenchArgs`]; tests call [`run`]; [`compare()`] sets several servers side by side.
 //!
+//! # Clusters
+//!
+//! With several `--host` the workloads cross, visible and takeover look at what nodes promise together; with one
+//! they run against that one. Everything is seen by one thread, so an order of events is an order of cause, and two
+//! connections are read in the order in which the kernel got their bytes. An older connection that was closed
+//! before the CONNACK was sent can still be heard of behind it, when the two take different ways: that is
+//! `closed_behind`, and only one that is open when it is looked for is a violation. The figures are strict on one
+//! machine; over a network the difference of two ways counts into them.
+//!
 //! # Windows
 //!
 //! A publisher has at most `--window` messages on their way: published and not delivered, counted until the last
@@ -30,13 +39,24 @@
 //! | `server.rss_bytes_per_connection`, `.pss_…`, `.private_…` | growth per connection |
 //! | `generator.cpu_seconds`, `generator.cpu_seconds_per_million` | time of this program |
 //!
-//! `server` is null without `--pid`. For the workload idle the delivery fields are 0; for retained the latency
-//! counts from SUBSCRIBE.
+//! | `visible.times`, `.misses`, `.late` | subscriptions tried; messages not there at the quiet deadline; of them, came after it |
+//! | `visible.suback_ms` | SUBSCRIBE to SUBACK |
+//! | `takeover.times`, `.violations`, `.closed_behind` | takeovers; older connection open at the CONNACK; closed then, but behind it |
+//! | `takeover.never_closed`, `.wrong_reason`, `.closed_late_ms_max` | older connection open at the quiet deadline; not told 0x8E (MQTT 5); worst violation |
+//! | `storm.clients`, `.connects`, `.turned_away` | client ids; accepted connects; attempts without CONNACK |
+//! | `storm.alive_once`, `.alive_twice`, `.dead` | client ids with one, several, no connection that answers at the end |
+//!
+//! With `cross --ratio` the object has `messages_per_second` and `cpu_per_message`, the ratios of the medians, and
+//! the reports of all runs under `single` and `cross`.
+//!
+//! `server` is all nodes together, and null without `--pid`. For the workload idle the delivery fields are 0; for retained and
+//! visible the latency counts from SUBSCRIBE, for takeover and storm from CONNECT to CONNACK.
 
 mod cli;
 mod codec;
 mod compare;
 mod config;
+mod cross;
 mod driver;
 mod error;
 mod flow;
@@ -46,10 +66,13 @@ mod idle;
 mod measure;
 mod process;
 mod progress;
+mod random;
 mod relay;
 mod report;
 mod retained;
 mod sequence;
+mod takeover;
+mod visible;
 
 pub use cli::{BenchArgs, main_from_args};
 pub use codec::{Protocol, Qos};
@@ -57,9 +80,10 @@ pub use compare::{
     Case, Cell, CompareArgs, Comparison, Figures, Outcome, Row, ServerDefinition, built_in, compare,
 };
 pub use config::{Config, Length, PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN, Workload};
+pub use cross::{Ratio, cross_ratio};
 pub use error::BenchError;
 pub use relay::Relay;
-pub use report::{Cpu, Latency, Report, ServerUse};
+pub use report::{Cpu, Latency, Report, ServerUse, Storm, Takeover, Visible};
 
 /// Runs one workload to its end.
 ///
@@ -71,11 +95,15 @@ pub fn run(config: &Config) -> Result<Report, BenchError> {
     let result = match config.workload {
         Workload::Idle { connections } => idle::run(config, connections),
         Workload::Retained { messages, subscribers } => retained::run(config, messages, subscribers),
+        Workload::Visible { times, parallel } => visible::run(config, times, parallel),
+        Workload::Takeover { times, parallel, seed } => takeover::run(config, times, parallel, seed),
+        Workload::Storm { clients, seed } => takeover::run_storm(config, clients, seed),
         Workload::Pairs { .. }
         | Workload::Fanout { .. }
         | Workload::Fanin { .. }
         | Workload::Shared { .. }
-        | Workload::Paced { .. } => flow::run(config),
+        | Workload::Paced { .. }
+        | Workload::Cross { .. } => flow::run(config),
     };
     if config.progress {
         progress::clear();

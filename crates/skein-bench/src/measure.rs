@@ -10,7 +10,8 @@ use crate::{
 pub(crate) struct Meter {
     own: Process,
     own_start: f64,
-    server: Option<Process>,
+    /// All nodes of the server; none when no process id was given.
+    servers: Vec<Process>,
     server_start: f64,
     memory_before: Memory,
 }
@@ -18,16 +19,14 @@ pub(crate) struct Meter {
 impl Meter {
     /// Notes the server's memory; made before the first connection is opened.
     pub(crate) fn new(config: &Config) -> Result<Self, BenchError> {
-        let server = config.server_pid.map(Process::with_pid);
-        let memory_before = server.as_ref().map(Process::memory).transpose()?.unwrap_or_default();
-        Ok(Self { own: Process::own(), own_start: 0.0, server, server_start: 0.0, memory_before })
+        let servers: Vec<_> = config.server_pids.iter().copied().map(Process::with_pid).collect();
+        let memory_before = memory(&servers)?;
+        Ok(Self { own: Process::own(), own_start: 0.0, servers, server_start: 0.0, memory_before })
     }
 
     pub(crate) fn start(&mut self) -> Result<(), BenchError> {
         self.own_start = self.own.cpu_seconds()?;
-        if let Some(server) = &self.server {
-            self.server_start = server.cpu_seconds()?;
-        }
+        self.server_start = cpu_seconds(&self.servers)?;
         Ok(())
     }
 
@@ -38,9 +37,11 @@ impl Meter {
         connections: usize,
     ) -> Result<(), BenchError> {
         report.generator = Cpu::new(self.own.cpu_seconds()? - self.own_start, delivered);
-        let Some(server) = &self.server else { return Ok(()) };
-        let cpu = Cpu::new(server.cpu_seconds()? - self.server_start, delivered);
-        let (before, after) = (self.memory_before, server.memory()?);
+        if self.servers.is_empty() {
+            return Ok(());
+        }
+        let cpu = Cpu::new(cpu_seconds(&self.servers)? - self.server_start, delivered);
+        let (before, after) = (self.memory_before, memory(&self.servers)?);
         let growth = |before: u64, after: u64| (after as f64 - before as f64) / connections.max(1) as f64;
         report.server = Some(ServerUse {
             cpu,
@@ -52,4 +53,15 @@ impl Meter {
         });
         Ok(())
     }
+}
+
+fn cpu_seconds(servers: &[Process]) -> Result<f64, BenchError> {
+    servers.iter().map(Process::cpu_seconds).sum()
+}
+
+fn memory(servers: &[Process]) -> Result<Memory, BenchError> {
+    servers.iter().try_fold(Memory::default(), |sum, server| {
+        let one = server.memory()?;
+        Ok(Memory { rss: sum.rss + one.rss, pss: sum.pss + one.pss, private: sum.private + one.private })
+    })
 }

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Config, Protocol, histogram::Histogram};
 
+mod cluster;
+
+pub use cluster::{Storm, Takeover, Visible};
+
 /// The figures of one run. All counts are of the whole run; rates, latencies and processor times are of the
 /// measured part.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -59,6 +63,15 @@ pub struct Report {
     pub server: Option<ServerUse>,
     /// The generator's own processor time.
     pub generator: Cpu,
+    /// What the workload visible found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visible: Option<Visible>,
+    /// What the workload takeover found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takeover: Option<Takeover>,
+    /// What the workload storm found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storm: Option<Storm>,
 }
 
 /// Quantiles in milliseconds.
@@ -119,8 +132,14 @@ impl Report {
         self.messages_per_second = if seconds > 0.0 { delivered as f64 / seconds } else { 0.0 };
     }
 
-    /// Whether the server broke a promise: with QoS 0 loss is allowed, all else never.
+    /// Whether the server broke a promise: with QoS 0 loss is allowed, except behind a SUBACK; all else never.
     pub fn is_faulty(&self) -> bool {
+        let of_cluster = self.visible.is_some_and(|visible| visible.is_faulty())
+            || self.takeover.is_some_and(|takeover| takeover.is_faulty())
+            || self.storm.is_some_and(|storm| storm.is_faulty());
+        if of_cluster {
+            return true;
+        }
         let lost = self.qos > 0 && self.lost + self.unacknowledged > 0;
         lost || self.duplicated + self.reordered + self.corrupted > 0
     }
@@ -138,6 +157,13 @@ impl Latency {
     }
 }
 
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { p50, p99, p999, max } = self;
+        write!(f, "p50 {p50:.3}  p99 {p99:.3}  p99.9 {p999:.3}  max {max:.3}")
+    }
+}
+
 impl Cpu {
     pub(crate) fn new(cpu_seconds: f64, delivered: u64) -> Self {
         let per_million = if delivered > 0 { cpu_seconds * 1e6 / delivered as f64 } else { 0.0 };
@@ -148,19 +174,22 @@ impl Cpu {
 /// The table for people.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rows: Vec<(&str, String)> = Vec::new();
-        let shape = format!("{} to {}", self.publishers, self.subscribers);
-        rows.push((
-            "workload",
-            format!(
-                "{} {shape}, QoS {}, {} bytes, window {}",
-                self.workload, self.qos, self.payload_bytes, self.window
-            ),
-        ));
+        let mut rows: Vec<(&'static str, String)> = Vec::new();
+        let mut workload = self.workload.clone();
+        if self.publishers + self.subscribers > 0 {
+            // Writing to a String cannot fail.
+            let _ = write!(
+                workload,
+                " {} to {}, QoS {}, {} bytes, window {}",
+                self.publishers, self.subscribers, self.qos, self.payload_bytes, self.window
+            );
+        }
+        rows.push(("workload", workload));
         rows.push(("connections", format!("{} ({:.0}/s)", self.connections, self.connects_per_second)));
         if self.expected > 0 {
             self.message_rows(&mut rows);
         }
+        self.cluster_rows(&mut rows);
         if let Some(server) = &self.server {
             let per_million = server.cpu.cpu_seconds_per_million;
             rows.push((
@@ -181,11 +210,25 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    fn message_rows(&self, rows: &mut Vec<(&str, String)>) {
+    fn cluster_rows(&self, rows: &mut Vec<(&'static str, String)>) {
+        if self.takeover.is_some() || self.storm.is_some() {
+            rows.push(("CONNACK ms", self.latency_ms.to_string()));
+        }
+        if let Some(visible) = &self.visible {
+            visible.rows(rows);
+        }
+        if let Some(takeover) = &self.takeover {
+            takeover.rows(rows);
+        }
+        if let Some(storm) = &self.storm {
+            storm.rows(rows);
+        }
+    }
+
+    fn message_rows(&self, rows: &mut Vec<(&'static str, String)>) {
         let (count, seconds) = (self.measured_delivered, self.measured_seconds);
         rows.push(("delivered", format!("{:.0}/s ({count} in {seconds:.2} s)", self.messages_per_second)));
-        let Latency { p50, p99, p999, max } = self.latency_ms;
-        rows.push(("latency ms", format!("p50 {p50:.3}  p99 {p99:.3}  p99.9 {p999:.3}  max {max:.3}")));
+        rows.push(("latency ms", self.latency_ms.to_string()));
         let mut text = format!("{} sent, {} of {} delivered", self.sent, self.delivered, self.expected);
         let findings = [
             (self.lost, "lost"),

@@ -104,9 +104,11 @@ impl<'a> Store<'a> {
 
     /// The publisher is connection 0; the subscribers subscribe later.
     fn specs(&self, subscribers: usize) -> Vec<Spec> {
-        let publisher = Spec { client_id: format!("{}-pub0", self.prefix), filter: None, publishes: true };
+        let publisher =
+            Spec { client_id: format!("{}-pub0", self.prefix), node: 0, filter: None, publishes: true };
         let others = (0..subscribers).map(|index| Spec {
             client_id: format!("{}-sub{index}", self.prefix),
+            node: 0,
             filter: None,
             publishes: false,
         });

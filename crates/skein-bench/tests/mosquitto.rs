@@ -58,7 +58,7 @@ impl Mosquitto {
             qos,
             length: Length::Messages(4000),
             warmup: Duration::ZERO,
-            server_pid: Some(self.child.id()),
+            server_pids: vec![self.child.id()],
             quiet: Duration::from_secs(20),
             ..Config::new(workload, self.address)
         }
@@ -170,6 +170,29 @@ fn idle_connections_are_counted_and_weighed() {
     let memory = report.server.expect("the server's process id was given");
     assert!(memory.rss_bytes_after >= memory.rss_bytes_before, "{report}");
     assert!(memory.rss_bytes_per_connection < 100_000.0, "{report}");
+}
+
+#[test]
+fn what_looks_at_clusters_finds_one_node_in_order() {
+    let server = Mosquitto::start("cluster", "");
+    for qos in [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce] {
+        let config = Config {
+            more_addresses: vec![server.address],
+            ..server.config(Workload::Visible { times: 500, parallel: 4 }, qos)
+        };
+        let report = run(&config).expect("a run");
+        let found = report.visible.expect("the workload fills it");
+        assert_eq!((found.times, found.misses, report.unacknowledged), (500, 0, 0), "{report}");
+        assert!(!report.is_faulty(), "{report}");
+    }
+    let takeover = Workload::Takeover { times: 200, parallel: 4, seed: 1 };
+    let report = run(&server.config(takeover.clone(), Qos::AtMostOnce)).expect("a run");
+    let found = report.takeover.expect("the workload fills it");
+    assert_eq!((found.times, found.violations, found.never_closed), (200, 0, 0), "{report}");
+    // Mosquitto 2.0 closes the older of two clean sessions without a word.
+    let config = Config { protocol: Protocol::V5, ..server.config(takeover, Qos::AtMostOnce) };
+    let report = run(&config).expect("a run");
+    assert_eq!(report.takeover.map(|found| (found.times, found.wrong_reason)), Some((200, 200)), "{report}");
 }
 
 #[test]

@@ -4,13 +4,14 @@
 //! connections (32768 and up on Linux): a port of that range can be taken by any client of any test
 //! between the moment it is found free and the moment the server binds it.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const FIRST: u32 = 10_240;
 const COUNT: u32 = 22_000;
 
-/// A TCP port on 127.0.0.1 that nothing listens on, not handed out before by this process.
+/// A port on 127.0.0.1 that nothing listens on, neither for streams nor for datagrams, not handed out before by
+/// this process.
 #[track_caller]
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -20,7 +21,8 @@ pub fn free_port() -> u16 {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         let port = FIRST + start.wrapping_add(step) % COUNT;
         let port = u16::try_from(port).expect("the range ends below 65536");
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        let place = (Ipv4Addr::LOCALHOST, port);
+        if TcpListener::bind(place).is_ok() && UdpSocket::bind(place).is_ok() {
             return port;
         }
     }
@@ -42,5 +44,6 @@ mod tests {
         let (one, other) = (free_port(), free_port());
         assert_ne!(one, other);
         TcpListener::bind((Ipv4Addr::LOCALHOST, one)).unwrap();
+        UdpSocket::bind((Ipv4Addr::LOCALHOST, other)).unwrap();
     }
 }

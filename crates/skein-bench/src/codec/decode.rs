@@ -41,13 +41,32 @@ pub(crate) enum Decoded<'a> {
 pub(crate) enum Packet<'a> {
     ConnAck(ConnAck),
     Publish(Publish<'a>),
-    PubAck { packet_id: u16, reason: u8 },
-    PubRec { packet_id: u16, reason: u8 },
-    PubRel { packet_id: u16 },
-    PubComp { packet_id: u16 },
-    SubAck { packet_id: u16, reason: u8 },
+    PubAck {
+        packet_id: u16,
+        reason: u8,
+    },
+    PubRec {
+        packet_id: u16,
+        reason: u8,
+    },
+    PubRel {
+        packet_id: u16,
+    },
+    PubComp {
+        packet_id: u16,
+    },
+    SubAck {
+        packet_id: u16,
+        reason: u8,
+    },
+    /// Without its reason codes: a subscription that is not there any more is all that is asked for.
+    UnsubAck {
+        packet_id: u16,
+    },
     PingResp,
-    Disconnect { reason: u8 },
+    Disconnect {
+        reason: u8,
+    },
 }
 
 /// The answer to CONNECT with the limits a generator must keep.
@@ -114,7 +133,7 @@ fn decode_other(first: u8, body: &[u8], protocol: Protocol) -> Result<Packet<'_>
     let short = CodecError::Short { packet_type };
     match packet_type {
         2 => Ok(Packet::ConnAck(decode_connack(body, protocol)?)),
-        4..=7 | 9 => {
+        4..=7 | 9 | 11 => {
             let (packet_id, rest) = take_u16(body).ok_or(short)?;
             if packet_id == 0 {
                 return Err(CodecError::PacketIdZero { packet_type });
@@ -131,6 +150,7 @@ fn decode_other(first: u8, body: &[u8], protocol: Protocol) -> Result<Packet<'_>
                 4 => Packet::PubAck { packet_id, reason },
                 5 => Packet::PubRec { packet_id, reason },
                 6 => Packet::PubRel { packet_id },
+                11 => Packet::UnsubAck { packet_id },
                 _ => Packet::PubComp { packet_id },
             })
         }

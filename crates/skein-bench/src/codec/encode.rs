@@ -69,6 +69,16 @@ pub(crate) fn write_subscribe(out: &mut Vec<u8>, protocol: Protocol, packet_id: 
     write_packet(out, 0x82, &body);
 }
 
+pub(crate) fn write_unsubscribe(out: &mut Vec<u8>, protocol: Protocol, packet_id: u16, filter: &str) {
+    let mut body = Vec::with_capacity(64);
+    body.extend_from_slice(&packet_id.to_be_bytes());
+    if protocol == Protocol::V5 {
+        body.push(0);
+    }
+    write_text(&mut body, filter);
+    write_packet(out, 0xA2, &body);
+}
+
 /// Writes an acknowledgement in its shortest form, which both versions read as success.
 pub(crate) fn write_ack(out: &mut Vec<u8>, ack: Ack, packet_id: u16) {
     let first = match ack {

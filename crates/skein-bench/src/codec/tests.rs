@@ -2,7 +2,7 @@
 
 use super::{
     Ack, CodecError, ConnectFields, Decoded, Packet, Protocol, Publish, PublishFields, PublishTemplate, Qos,
-    decode, write_ack, write_connect, write_publish, write_subscribe,
+    decode, write_ack, write_connect, write_publish, write_subscribe, write_unsubscribe,
 };
 
 fn packet(bytes: &[u8], protocol: Protocol) -> Packet<'_> {
@@ -43,6 +43,12 @@ fn subscribe_and_acks_match_the_standard() {
     out.clear();
     write_subscribe(&mut out, Protocol::V5, 7, "a/#", Qos::ExactlyOnce);
     assert_eq!(out, b"\x82\x09\0\x07\0\0\x03a/#\x02");
+    out.clear();
+    write_unsubscribe(&mut out, Protocol::V3, 7, "a/#");
+    assert_eq!(out, b"\xA2\x07\0\x07\0\x03a/#");
+    out.clear();
+    write_unsubscribe(&mut out, Protocol::V5, 7, "a/#");
+    assert_eq!(out, b"\xA2\x08\0\x07\0\0\x03a/#");
     out.clear();
     write_ack(&mut out, Ack::PubRel, 0x0102);
     assert_eq!(out, [0x62, 2, 1, 2]);
@@ -101,6 +107,8 @@ fn acks_read_their_reason_in_either_form() {
     assert_eq!(packet(&[0x40, 3, 0, 9, 0x97], Protocol::V5), Packet::PubAck { packet_id: 9, reason: 0x97 });
     assert_eq!(packet(&[0x90, 3, 0, 1, 0x80], Protocol::V3), Packet::SubAck { packet_id: 1, reason: 0x80 });
     assert_eq!(packet(&[0x90, 4, 0, 1, 0, 2], Protocol::V5), Packet::SubAck { packet_id: 1, reason: 2 });
+    assert_eq!(packet(&[0xB0, 2, 0, 7], Protocol::V3), Packet::UnsubAck { packet_id: 7 });
+    assert_eq!(packet(&[0xB0, 4, 0, 7, 0, 0x11], Protocol::V5), Packet::UnsubAck { packet_id: 7 });
     assert_eq!(packet(&[0xE0, 0], Protocol::V5), Packet::Disconnect { reason: 0 });
 }
 

@@ -29,6 +29,8 @@ const CONNECTIONS_PER_SOURCE: usize = 10_000;
 #[derive(Debug)]
 pub(crate) struct Spec {
     pub(crate) client_id: String,
+    /// The node it connects to.
+    pub(crate) node: usize,
     pub(crate) filter: Option<String>,
     /// Whether the connection publishes; others give their write buffer back after use.
     pub(crate) publishes: bool,
@@ -125,7 +127,7 @@ impl Driver<'_> {
     }
 
     fn start_connection(&mut self, index: usize) -> Result<(), BenchError> {
-        let address = self.config.address;
+        let address = self.config.node_address(self.specs[index].node);
         let mut stream = connect(address, index)
             .map_err(|source| self.cannot_connect(index, "opening a socket", source))?;
         self.poll
@@ -285,7 +287,7 @@ impl Driver<'_> {
         };
         BenchError::Connect {
             connection: self.specs[index].client_id.clone(),
-            address: self.config.address,
+            address: self.config.node_address(self.specs[index].node),
             step,
             source,
             advice,
@@ -294,7 +296,7 @@ impl Driver<'_> {
 }
 
 /// Starts a connection. Past the ports of one address, further loopback addresses are the source.
-fn connect(address: SocketAddr, index: usize) -> io::Result<TcpStream> {
+pub(crate) fn connect(address: SocketAddr, index: usize) -> io::Result<TcpStream> {
     let source = index / CONNECTIONS_PER_SOURCE;
     let (IpAddr::V4(target), Ok(last @ 1..=254)) = (address.ip(), u8::try_from(source + 1)) else {
         return TcpStream::connect(address);

@@ -3,6 +3,7 @@
 use super::{
     is_acknowledged,
     ledger::Ledger,
+    nodes::Nodes,
     publisher::{Publisher, split},
 };
 use crate::{
@@ -32,6 +33,7 @@ pub(super) struct Traffic {
     listed: Vec<usize>,
     next_paced: usize,
     payload: Vec<u8>,
+    nodes: Nodes,
     pub(super) latency: Histogram,
     pub(super) last_arrival_ns: u64,
     delivered: u64,
@@ -69,6 +71,7 @@ impl Traffic {
             listed: Vec::new(),
             next_paced: 0,
             payload,
+            nodes: Nodes::new(config),
             latency: Histogram::new(),
             last_arrival_ns: 0,
             delivered: 0,
@@ -85,11 +88,13 @@ impl Traffic {
     pub(super) fn specs(&self) -> Vec<Spec> {
         let publishers = (0..self.publishers.len()).map(|index| Spec {
             client_id: format!("{}-pub{index}", self.prefix),
+            node: self.nodes.of_publisher(index),
             filter: None,
             publishes: true,
         });
         let subscribers = self.filters.iter().enumerate().map(|(index, filter)| Spec {
             client_id: format!("{}-sub{index}", self.prefix),
+            node: self.nodes.of_subscriber(index),
             filter: Some(filter.clone()),
             publishes: false,
         });
@@ -324,8 +329,12 @@ impl Shape {
             },
             Workload::Pairs { pairs: count }
             | Workload::Paced { pairs: count, .. }
+            | Workload::Cross { pairs: count, .. }
             | Workload::Idle { connections: count }
-            | Workload::Retained { subscribers: count, .. } => Self {
+            | Workload::Retained { subscribers: count, .. }
+            | Workload::Visible { parallel: count, .. }
+            | Workload::Takeover { parallel: count, .. }
+            | Workload::Storm { clients: count, .. } => Self {
                 topics: topics(count),
                 filters: topics(count),
                 fan: 1,

@@ -3,6 +3,7 @@
 //! Every test starts the real binary with addresses of its own and waits for what it writes.
 #![expect(clippy::unwrap_used, reason = "a failed expectation ends the test that stated it")]
 
+mod bench;
 mod compat;
 mod node;
 mod pub_sub;
