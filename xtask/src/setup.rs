@@ -15,7 +15,12 @@ use crate::run::{find, run};
 use crate::workspace::Workspace;
 
 /// A program the tests start, and the Debian package it is in.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 15] = [
+    ("dnsmasq", "dnsmasq-base"),
+    ("initdb", "postgresql"),
+    ("mariadb", "mariadb-client"),
+    ("mariadb-install-db", "mariadb-server"),
+    ("mariadbd", "mariadb-server"),
     ("mosquitto", "mosquitto"),
     ("mosquitto_passwd", "mosquitto"),
     ("mosquitto_pub", "mosquitto-clients"),
@@ -24,6 +29,7 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("tc", "iproute2"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("psql", "postgresql"),
     ("python3", "python3"),
 ];
 
@@ -41,7 +47,7 @@ pub(crate) fn setup(workspace: &Workspace) -> Result<()> {
 }
 
 fn debian(workspace: &Workspace) -> Result<()> {
-    let missing = missing_packages(|program| find(program).is_some(), has_pip(workspace));
+    let missing = missing_packages(is_there, has_pip(workspace));
     for (program, package) in PROGRAMS {
         if !missing.contains(&package) {
             println!("  {program}: there");
@@ -71,10 +77,23 @@ fn debian(workspace: &Workspace) -> Result<()> {
              `cargo xtask dev` wants that port: sudo systemctl disable --now mosquitto"
         );
     }
-    match missing_packages(|program| find(program).is_some(), has_pip(workspace)).as_slice() {
+    if missing.iter().any(|package| ["mariadb-server", "postgresql"].contains(package)) {
+        println!(
+            "  note: Debian may have started databases as services. The tests start their own, with their own \
+             data, and need none of them: sudo systemctl disable --now mariadb postgresql"
+        );
+    }
+    match missing_packages(is_there, has_pip(workspace)).as_slice() {
         [] => Ok(()),
         left => bail!("apt-get succeeded and yet {} did not bring its programs", left.join(", ")),
     }
+}
+
+/// Debian keeps the programs of PostgreSQL's server in a directory for each version, off the PATH.
+fn is_there(program: &str) -> bool {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    find(program).is_some()
+        || versions.map(|version| version.path()).any(|path| path.join("bin").join(program).is_file())
 }
 
 /// The packages to install, each once.
