@@ -1,4 +1,5 @@
-//! `cargo xtask dev`: the README's first command. Builds a node and becomes it, on loopback only.
+//! `cargo xtask dev`: the README's first command. Builds the program and becomes `skein dev`: nodes on loopback that find
+//! each other.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -10,46 +11,46 @@ use crate::run::{find, run, shown};
 use crate::workspace::Workspace;
 
 const DIRECTORY: &str = "target/dev";
+const NODES_DEFAULT: u16 = 3;
+/// As many as `skein dev` takes.
+const NODES_MAX: u16 = 20;
 
 pub(crate) fn dev(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    check_node_count(arguments)?;
+    let count = node_count(arguments)?;
     run(workspace.cargo().args(["build", "-p", "skein"]))?;
     fs::create_dir_all(workspace.path(DIRECTORY)).with_context(|| format!("cannot create {DIRECTORY}"))?;
     let has_tls = make_certificate(workspace)?;
 
     let mut command = workspace.command("target/debug/skein");
-    command.args(serve_arguments(has_tls));
-    println!("{}", what_to_try(has_tls));
+    command.args(dev_arguments(count, has_tls));
     println!("$ {}", shown(&command));
-    // The node takes this process's place: Ctrl-C and signals reach it and nothing else.
+    // The program takes this process's place: Ctrl-C and signals reach it, and it ends its nodes.
     Err(command.exec()).context("cannot start target/debug/skein")
 }
 
-fn check_node_count(arguments: &[String]) -> Result<()> {
+fn node_count(arguments: &[String]) -> Result<u16> {
     match arguments {
-        [] => Ok(()),
+        [] => Ok(NODES_DEFAULT),
         [count] => match count.parse::<u16>() {
-            Ok(1) => Ok(()),
-            Ok(0) | Err(_) => bail!("`dev` takes a number of nodes, got {count:?}. Try `cargo xtask dev`."),
-            Ok(more) => bail!(
-                "cannot run {more} nodes: nodes do not find each other yet, the cluster is still to be built. \
-                 Run one with `cargo xtask dev`."
-            ),
+            Ok(count @ 1..=NODES_MAX) => Ok(count),
+            Ok(_) | Err(_) => {
+                bail!(
+                    "`dev` takes a number of nodes from 1 to {NODES_MAX}, got {count:?}. Try `cargo xtask dev 3`."
+                )
+            }
         },
         _ => bail!("`dev` takes one number of nodes, got {arguments:?}"),
     }
 }
 
-fn serve_arguments(has_tls: bool) -> Vec<String> {
-    let mut arguments = vec!["serve"];
-    arguments.extend(["--mqtt.listen", "127.0.0.1:1883", "--mqtt.ws_listen", "127.0.0.1:1882"]);
-    arguments.extend(["--http.listen", "127.0.0.1:8080", "--access.anonymous", "true"]);
-    arguments.extend(["--data.dir", "target/dev/data"]);
+fn dev_arguments(count: u16, has_tls: bool) -> Vec<String> {
+    let mut arguments = vec!["dev".to_owned(), count.to_string()];
+    let mut add = |more: &[&str]| arguments.extend(more.iter().map(|text| (*text).to_owned()));
+    add(&["--dir", DIRECTORY]);
     if has_tls {
-        arguments.extend(["--mqtt.tls_listen", "127.0.0.1:8883"]);
-        arguments.extend(["--tls.cert", "target/dev/server.pem", "--tls.key", "target/dev/server.key"]);
+        add(&["--cert", "target/dev/server.pem", "--key", "target/dev/server.key"]);
     }
-    arguments.into_iter().map(str::to_owned).collect()
+    arguments
 }
 
 /// Makes a certificate for localhost once; without the openssl program there is no TLS listener.
@@ -70,29 +71,6 @@ fn make_certificate(workspace: &Workspace) -> Result<bool> {
     Ok(true)
 }
 
-fn what_to_try(has_tls: bool) -> String {
-    let mut text = "
-One node, reachable from this machine only, open to anyone on it. In other terminals:
-
-  mosquitto_sub -h 127.0.0.1 -t 'demo/#' -v
-  mosquitto_pub -h 127.0.0.1 -t demo/hello -m 'hello from Mosquitto' -q 1 -r
-"
-    .to_owned();
-    if has_tls {
-        text.push_str(
-            "  mosquitto_pub -h localhost -p 8883 --cafile target/dev/server.pem -t demo/tls -m 'over TLS'\n",
-        );
-    }
-    text.push_str(
-        "  curl http://127.0.0.1:8080/api/v1/status
-  curl http://127.0.0.1:8080/metrics
-
-A browser's mqtt.js connects to ws://127.0.0.1:1882/mqtt. Ctrl-C stops the node.
-",
-    );
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,28 +80,18 @@ mod tests {
     }
 
     #[test]
-    fn one_node_is_all_there_is() {
-        assert!(check_node_count(&[]).is_ok());
-        assert!(check_node_count(&words("1")).is_ok());
-        let refused = check_node_count(&words("3")).unwrap_err().to_string();
-        assert!(refused.contains("cluster is still to be built"), "{refused}");
-        assert!(check_node_count(&words("none")).is_err());
-        assert!(check_node_count(&words("1 2")).is_err());
+    fn three_nodes_unless_told_otherwise() {
+        assert_eq!(node_count(&[]).unwrap(), 3);
+        assert_eq!(node_count(&words("1")).unwrap(), 1);
+        for wrong in ["0", "21", "none", "1 2"] {
+            assert!(node_count(&words(wrong)).is_err(), "{wrong}");
+        }
     }
 
     #[test]
-    fn every_door_is_on_loopback() {
-        let arguments = serve_arguments(true);
-        let mut listeners = 0;
-        for pair in arguments.windows(2) {
-            if let [flag, address] = pair
-                && flag.ends_with("listen")
-            {
-                assert!(address.starts_with("127.0.0.1:"), "{flag} {address}");
-                listeners += 1;
-            }
-        }
-        assert_eq!(listeners, 4);
-        assert!(!serve_arguments(false).iter().any(|argument| argument.contains("tls")));
+    fn a_certificate_is_handed_on_where_there_is_one() {
+        assert_eq!(dev_arguments(3, false), words("dev 3 --dir target/dev"));
+        let with = "dev 1 --dir target/dev --cert target/dev/server.pem --key target/dev/server.key";
+        assert_eq!(dev_arguments(1, true), words(with));
     }
 }

@@ -19,6 +19,7 @@ pub(crate) fn fuzz(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let mut command = workspace.cargo();
     // Optimised: the time goes into cases. Tests without properties are quick beside them.
     command.args(["test", "--release", "-p", "skein-types", "-p", "skein-plane", "-p", "skein-mqtt"]);
+    command.args(["-p", "skein-cluster"]);
     command.args(["--lib", "--tests"]);
     command.env("PROPTEST_CASES", (factor * CASES_USUAL).to_string());
     command.env("BOLERO_RANDOM_TEST_TIME_MS", (u64::from(factor) * 1000).to_string());

@@ -24,7 +24,7 @@ use crate::workspace::Workspace;
 const HELP: &str = "\
 cargo xtask <command>
 
-  dev            build and run one node on loopback, and say what to try
+  dev [N]        build and run N nodes (3) on loopback, and say what to try
   test [ARGS]    install what the tests need, then run all of them (ARGS go to `cargo test`)
   setup          only install what the tests need; what is there already is left alone
 

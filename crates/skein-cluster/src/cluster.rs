@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -25,6 +25,7 @@ pub struct Cluster {
     peers: ArcSwap<Peers>,
     own: OwnState,
     counter: AtomicU64,
+    joined: AtomicBool,
     notify: Mutex<Option<Notify>>,
     /// Every node heard of since the start, this one too.
     nodes: Mutex<BTreeMap<NodeId, NodeStatus>>,
@@ -41,6 +42,7 @@ impl Cluster {
             peers: ArcSwap::default(),
             own: OwnState::default(),
             counter: AtomicU64::new(0),
+            joined: AtomicBool::new(false),
             notify: Mutex::default(),
         })
     }
@@ -122,6 +124,16 @@ impl Cluster {
     /// Takes note of another node's stamp.
     pub fn heard(&self, stamp: Stamp) {
         self.counter.fetch_max(stamp.counter, Relaxed);
+    }
+
+    /// Whether every node of which this one was told when it came is known or gone: before that its doors stay shut.
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        self.joined.load(Relaxed)
+    }
+
+    pub(crate) fn set_joined(&self) {
+        self.joined.store(true, Relaxed);
     }
 
     /// Puts a peer in; one of the same id goes. From here on it is sent messages and waited for.

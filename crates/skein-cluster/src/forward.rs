@@ -1,11 +1,12 @@
 //! Messages on their way to another node: a run of one topic, encoded once for all peers it goes to.
 //!
-//! Layout, integers little-endian: flags (u8: QoS in bits 0-1, retain 2, has version 3, has group 4), topic (u16 length,
-//! bytes), version (u64 counter, u16 node) if any, group (filter: u16 length, bytes; name: u16 length, bytes; ticket: u64) if
-//! any, then for each message: what it has (u8: expiry 0, properties 1), remaining life in milliseconds (u64) if any,
-//! properties if any, payload (u32 length, bytes). Bytes from a peer never panic.
+//! Layout, integers little-endian, lengths in seven bits a byte (the lowest first, the highest bit says that more follow):
+//! flags (u8: QoS in bits 0-1, retain 2, has version 3, has group 4), topic (length, bytes), version (u64 counter, u16 node)
+//! if any, group (filter: length, bytes; name: length, bytes; ticket: u64) if any, then for each message: what it has (u8:
+//! expiry 0, properties 1), remaining life in milliseconds (u64) if any, properties if any, payload (length, bytes). Bits
+//! that mean nothing are refused, so that a run has one form only. Bytes from a peer never panic.
 
-mod fields;
+pub(crate) mod fields;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use skein_types::{ByteString, Filter, GroupName, Message, Moment, NodeId, QoS, Stamp, Topic};
@@ -102,8 +103,7 @@ impl RunEncoder {
         if let Some(properties) = &message.properties {
             fields::put_properties(&mut self.out, properties);
         }
-        self.out.put_u32_le(u32::try_from(message.payload.len()).unwrap_or(u32::MAX));
-        self.out.extend_from_slice(&message.payload);
+        fields::put_bytes(&mut self.out, &message.payload);
     }
 
     /// The run.
@@ -121,6 +121,9 @@ impl ForwardedRun {
     pub fn decode(bytes: Bytes, now: Moment) -> Result<Self, RunError> {
         let mut reader = Reader::new(bytes);
         let flags = reader.u8()?;
+        if flags >= HAS_GROUP << 1 {
+            return Err(RunError("its flags are not known"));
+        }
         let qos = QoS::from_u8(flags & 3).ok_or(RunError("its quality of service is 3"))?;
         let topic = Topic::new(reader.text()?).map_err(|_invalid| RunError("its topic is not valid"))?;
         let version = match flags & HAS_VERSION {
@@ -131,10 +134,13 @@ impl ForwardedRun {
         let mut messages = Vec::new();
         while !reader.is_empty() {
             let has = reader.u8()?;
+            if has > HAS_EXPIRY | HAS_PROPERTIES {
+                return Err(RunError("a message has what is not known"));
+            }
             let life = if has & HAS_EXPIRY == 0 { None } else { Some(reader.u64()?) };
             let properties =
                 if has & HAS_PROPERTIES == 0 { None } else { Some(Box::new(reader.properties()?)) };
-            let payload = reader.bytes_u32()?;
+            let payload = reader.bytes()?;
             let expires_at = life.map(|millis| now.after(std::time::Duration::from_millis(millis)));
             let retain = flags & RETAIN != 0;
             messages.push(Message {

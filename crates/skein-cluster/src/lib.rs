@@ -1,28 +1,40 @@
 //! The cluster: how nodes find each other, what they know of each other, and how messages cross between them.
 //!
 //! Start with [`Cluster`] in `cluster.rs`, what the plane uses, and [`Host`] in `host.rs`, what the cluster asks of the plane.
-//! docs/adr/0010 has the whole design. Everything but `shell/` is without IO, clock and randomness, so that a simulation can
-//! run whole clusters of it. It never depends on the plane or a door.
+//! docs/adr/0010 has the whole design. Everything is without IO, clock and randomness, so that a simulation can run whole
+//! clusters of it, but `shell/`, what `discovery/search.rs` runs, and `Script::new`, which reads the machine's clock and has a
+//! twin that is given one. It never depends on the plane or a door.
 #![warn(missing_docs)]
 
 mod cluster;
+mod core;
+pub mod discovery;
 mod entry;
 mod forward;
+mod gossip;
 mod host;
 mod identity;
+pub mod link;
 mod notify;
 mod own;
 mod peer;
 mod settings;
+pub mod shell;
+mod soft;
+pub mod strategy;
 mod waits;
 
+pub use crate::core::{Action, CloseReason, Core, CoreFigures, Event, JoinRefused, LinkId};
 pub use cluster::Cluster;
 pub use entry::{Change, Key, Load, RemoteWill, Value};
 pub use forward::{EncodedRun, ForwardedRun, GroupTarget, RunEncoder, RunError};
+pub use gossip::{DATAGRAM_BYTES_MAX, GossipAction, GossipError, Membership, Seal, SealError, Standing};
 pub use host::{Completion, Gone, Handled, Host, Inbound, Lane};
 pub use identity::{NodeInfo, NodeState};
 pub use notify::{NodeStatus, Notification};
 pub use own::OwnState;
-pub use peer::{Peer, PeerFigures, Peers, Sent, Told};
+pub use peer::{Peer, PeerFigures, Peers, Room, Sent, Taken, Told};
 pub use settings::{DiscoverySettings, GossipSettings, LinkSettings, Secret, Settings};
+pub use soft::Digest;
+pub use strategy::{Broadcast, Interest, Outgoing, Strategy, Targets, View};
 pub use waits::Waits;

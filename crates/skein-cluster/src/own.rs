@@ -10,10 +10,15 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::{Change, Key, Value};
+use crate::{
+    Change, Digest, Key, Value,
+    soft::{Fingerprint, fingerprint},
+};
 
-/// Changes that are kept for peers that have not heard them; who is further behind gets a full copy.
+/// Changes that are kept for peers that have not heard them, and their bytes (wills can be large); who is further behind gets
+/// a full copy.
 const LOG_CHANGES_MAX: usize = 65_536;
+const LOG_BYTES_MAX: usize = 16 << 20;
 
 /// This node's soft state.
 #[derive(Debug, Default)]
@@ -23,11 +28,14 @@ pub struct OwnState {
 
 #[derive(Debug, Default)]
 struct Inner {
-    entries: BTreeMap<Key, Value>,
+    entries: BTreeMap<Key, (Value, Fingerprint)>,
+    /// The sum of the hashes of all entries.
+    sum: u64,
     /// The number of the last change; 0 before the first.
     number: u64,
-    /// The last changes, oldest first; the last one has `number`.
-    log: VecDeque<Change>,
+    /// The last changes and their size, oldest first; the last one has `number`.
+    log: VecDeque<(Change, usize)>,
+    log_bytes: usize,
 }
 
 impl OwnState {
@@ -35,19 +43,19 @@ impl OwnState {
     /// confirmed that number, it is in effect there.
     pub fn set(&self, key: Key, value: Option<Value>) -> u64 {
         let mut inner = self.inner.lock();
-        let before = inner.entries.get(&key);
-        if before == value.as_ref() {
+        if inner.entries.get(&key).map(|(value, _)| value) == value.as_ref() {
             return inner.number;
         }
-        match value.clone() {
-            Some(value) => _ = inner.entries.insert(key.clone(), value),
-            None => _ = inner.entries.remove(&key),
-        }
+        let fingerprint = value.as_ref().map(|value| fingerprint(&key, value));
+        let before = match value.clone().zip(fingerprint) {
+            Some(entry) => inner.entries.insert(key.clone(), entry),
+            None => inner.entries.remove(&key),
+        };
+        let added = fingerprint.map_or(0, |fingerprint| fingerprint.hash);
+        let removed = before.map_or(0, |(_, fingerprint)| fingerprint.hash);
+        inner.sum = inner.sum.wrapping_add(added).wrapping_sub(removed);
         inner.number += 1;
-        inner.log.push_back(Change { key, value });
-        if inner.log.len() > LOG_CHANGES_MAX {
-            inner.log.pop_front();
-        }
+        inner.log(Change { key, value }, fingerprint.map_or(0, |fingerprint| fingerprint.bytes));
         inner.number
     }
 
@@ -57,29 +65,63 @@ impl OwnState {
         self.inner.lock().number
     }
 
-    /// At most `count` changes behind `number`, in order; none when they are not kept any more.
+    /// All of it in short.
     #[must_use]
-    pub fn changes_after(&self, number: u64, count: usize) -> Option<Vec<Change>> {
+    pub fn digest(&self) -> Digest {
+        self.inner.lock().digest()
+    }
+
+    /// Changes behind `number`, in order, at most `count` and about `bytes_max`; with the digest if they are all there are.
+    /// None when they are not kept any more.
+    #[must_use]
+    pub fn changes_after(
+        &self,
+        number: u64,
+        count: usize,
+        bytes_max: usize,
+    ) -> Option<(Vec<Change>, Option<Digest>)> {
         let inner = self.inner.lock();
         let behind = usize::try_from(inner.number.checked_sub(number)?).ok()?;
         let from = inner.log.len().checked_sub(behind)?;
-        Some(inner.log.iter().skip(from).take(count).cloned().collect())
+        let mut bytes = 0;
+        let fits = |(_, size): &&(Change, usize)| {
+            let fits = bytes < bytes_max;
+            bytes += size;
+            fits
+        };
+        let changes: Vec<_> = inner.log.range(from..).take(count).take_while(fits).collect();
+        let digest = (changes.len() == behind).then(|| inner.digest());
+        Some((changes.into_iter().map(|(change, _)| change.clone()).collect(), digest))
     }
 
-    /// At most `count` entries behind `after` in order, for a full copy, with the number they are as of. Entries that change
-    /// while a copy is under way are in the changes behind the number of its first part.
+    /// Entries behind `after` in order, at most `count` and about `bytes_max`, for a full copy; the number they are as of; and
+    /// whether no entries are left. Entries that change while a copy is under way are in the changes behind the number of its
+    /// first part.
     #[must_use]
-    pub fn entries_after(&self, after: Option<&Key>, count: usize) -> (u64, Vec<(Key, Value)>) {
+    pub fn entries_after(
+        &self,
+        after: Option<&Key>,
+        count: usize,
+        bytes_max: usize,
+    ) -> (u64, Vec<(Key, Value)>, bool) {
         let inner = self.inner.lock();
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let entries = inner.entries.range((from, Bound::Unbounded)).take(count);
-        (inner.number, entries.map(|(key, value)| (key.clone(), value.clone())).collect())
+        let mut rest = inner.entries.range((from, Bound::Unbounded)).peekable();
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        while entries.len() < count
+            && bytes < bytes_max
+            && let Some((key, (value, fingerprint))) = rest.next()
+        {
+            bytes += fingerprint.bytes;
+            entries.push((key.clone(), value.clone()));
+        }
+        (inner.number, entries, rest.peek().is_none())
     }
 
     /// What is said about `key`.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<Value> {
-        self.inner.lock().entries.get(key).cloned()
+        self.inner.lock().entries.get(key).map(|(value, _)| value.clone())
     }
 
     /// How many entries there are.
@@ -92,5 +134,20 @@ impl OwnState {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl Inner {
+    fn digest(&self) -> Digest {
+        Digest { number: self.number, count: self.entries.len() as u64, sum: self.sum }
+    }
+
+    fn log(&mut self, change: Change, bytes: usize) {
+        self.log.push_back((change, bytes));
+        self.log_bytes += bytes;
+        while self.log.len() > LOG_CHANGES_MAX || self.log_bytes > LOG_BYTES_MAX {
+            let Some((_, bytes)) = self.log.pop_front() else { break };
+            self.log_bytes -= bytes;
+        }
     }
 }

@@ -4,13 +4,15 @@
 //! until the peer has handled them, so that a link that is made anew goes on where the old one ended. A peer lives as long as
 //! one incarnation of its node; when that is gone, so is everything kept for it.
 
+mod outbox;
+mod peers;
+
 use std::{
-    collections::VecDeque,
     sync::{
         Arc,
         atomic::{
             AtomicBool, AtomicU64,
-            Ordering::{Acquire, Relaxed, Release},
+            Ordering::{AcqRel, Acquire, Relaxed, Release},
         },
     },
     task::Waker,
@@ -20,45 +22,31 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use skein_types::NodeId;
 
-use crate::{EncodedRun, Lane, NodeInfo};
+use self::outbox::Outbox;
+pub use self::peers::Peers;
+use crate::{EncodedRun, Lane, NodeInfo, link::FRAME_BYTES_MAX};
 
 /// Bytes waiting for a link. Above three quarters publishers slow down; above this QoS 0 is dropped.
 const OUTBOX_BYTES_MAX: usize = 16 << 20;
+/// Bytes told to the peer that wait. Above this the link is cut: whoever is told must begin anew.
+const TOLD_BYTES_MAX: usize = 64 << 20;
+/// A run beside which its number still fits into a frame.
+const RUN_BYTES_MAX: usize = FRAME_BYTES_MAX - 64;
 
 /// A peer.
 pub struct Peer {
     info: NodeInfo,
-    out: Mutex<Outgoing>,
+    out: Mutex<Outbox>,
     handled: AtomicU64,
     confirmed: AtomicU64,
-    /// The number of the last kept run that came from it.
+    /// The number of the last kept run that came from it, and of the last one that is kept here as promised.
+    came: AtomicU64,
     received: AtomicU64,
     down: AtomicBool,
+    /// Whether more than [`TOLD_BYTES_MAX`] waited.
+    overrun: AtomicBool,
     waiting: Mutex<Vec<Waker>>,
     figures: Figures,
-}
-
-#[derive(Debug, Default)]
-struct Outgoing {
-    /// Who writes to the link; none while there is no link.
-    link: Option<Waker>,
-    /// Not taken by the link yet, oldest first.
-    queue: VecDeque<Numbered>,
-    queued_bytes: usize,
-    /// Taken, and not handled by the peer yet, oldest first; its runs are kept ones.
-    taken: VecDeque<Numbered>,
-    taken_bytes: usize,
-    last_number: u64,
-    told: VecDeque<Told>,
-    /// Publishers that wait for room.
-    waiting: Vec<Waker>,
-}
-
-/// A run and, if it is kept, its number.
-#[derive(Clone, Debug)]
-struct Numbered {
-    number: Option<u64>,
-    run: EncodedRun,
 }
 
 /// What a plane says to another one.
@@ -79,7 +67,7 @@ pub enum Sent {
     Kept(u64),
     /// It is on its way.
     Unkept,
-    /// There is no link, or no room: it was dropped and counted.
+    /// There is no link, no room, or it is larger than links carry: it was dropped and counted.
     Dropped,
     /// The peer is gone.
     Down,
@@ -117,8 +105,10 @@ impl Peer {
             out: Mutex::default(),
             handled: AtomicU64::new(0),
             confirmed: AtomicU64::new(0),
+            came: AtomicU64::new(0),
             received: AtomicU64::new(0),
             down: AtomicBool::new(false),
+            overrun: AtomicBool::new(false),
             waiting: Mutex::default(),
             figures: Figures::default(),
         })
@@ -138,35 +128,40 @@ impl Peer {
 
     /// Sends a run of messages; they are on the link after [`Peer::flush`].
     pub fn send(&self, run: &EncodedRun) -> Sent {
+        let messages = u64::from(run.messages);
+        let mut out = self.out.lock();
+        // Looked at under the lock, so that nothing is kept behind the one who clears it.
         if self.is_down() {
             return Sent::Down;
         }
-        let messages = u64::from(run.messages);
-        let mut out = self.out.lock();
-        let sent = if run.kept {
-            out.last_number += 1;
-            Sent::Kept(out.last_number)
-        } else if out.link.is_none() || out.queued_bytes > OUTBOX_BYTES_MAX {
-            self.figures.dropped_messages.fetch_add(messages, Relaxed);
+        let unwanted = !run.kept && (!out.is_linked() || out.queued_bytes() > OUTBOX_BYTES_MAX);
+        if unwanted || run.bytes.len() > RUN_BYTES_MAX {
+            drop(out);
+            self.note_lost(messages);
             return Sent::Dropped;
-        } else {
-            Sent::Unkept
-        };
+        }
+        let number = out.push(run);
+        drop(out);
         self.figures.sent_messages.fetch_add(messages, Relaxed);
-        out.queued_bytes += run.bytes.len();
-        let number = if let Sent::Kept(number) = sent { Some(number) } else { None };
-        out.queue.push_back(Numbered { number, run: run.clone() });
-        sent
+        number.map_or(Sent::Unkept, Sent::Kept)
     }
 
     /// Says something to the peer's plane, in order per lane. It is lost when the link is cut.
     pub fn tell(&self, lane: Lane, kind: u8, body: Bytes) {
-        self.out.lock().told.push_back(Told { lane, kind, body });
+        let mut out = self.out.lock();
+        if self.is_down() {
+            return;
+        }
+        if out.told_bytes() > TOLD_BYTES_MAX {
+            self.overrun.store(true, Release);
+            return;
+        }
+        out.tell(Told { lane, kind, body });
     }
 
-    /// Lets the link write what waits.
+    /// Lets the link write what waits. One that was woken already and has not come yet is not woken again.
     pub fn flush(&self) {
-        let link = self.out.lock().link.clone();
+        let link = self.out.lock().whom_to_wake();
         if let Some(link) = link {
             link.wake();
         }
@@ -175,20 +170,17 @@ impl Peer {
     /// Whether publishers should wait before they send more.
     #[must_use]
     pub fn is_congested(&self) -> bool {
-        let out = self.out.lock();
-        out.queued_bytes + out.taken_bytes > OUTBOX_BYTES_MAX / 4 * 3
+        self.out.lock().bytes() > OUTBOX_BYTES_MAX / 4 * 3
     }
 
     /// Whether publishers may go on; if not, `waker` is called once they may.
     #[must_use]
     pub fn poll_drained(&self, waker: &Waker) -> bool {
         let mut out = self.out.lock();
-        if self.is_down() || out.queued_bytes + out.taken_bytes <= OUTBOX_BYTES_MAX / 2 {
+        if self.is_down() || out.bytes() <= OUTBOX_BYTES_MAX / 2 {
             return true;
         }
-        if !out.waiting.iter().any(|known| known.will_wake(waker)) {
-            out.waiting.push(waker.clone());
-        }
+        out.wait_for_room(waker);
         false
     }
 
@@ -222,119 +214,129 @@ impl Peer {
     #[must_use]
     pub fn figures(&self) -> PeerFigures {
         let out = self.out.lock();
-        let kept = |numbered: &&Numbered| numbered.number.is_some();
+        let (unhandled_runs, unhandled_bytes) = out.unhandled();
         PeerFigures {
             sent_messages: self.figures.sent_messages.load(Relaxed),
             dropped_messages: self.figures.dropped_messages.load(Relaxed),
-            queued_bytes: out.queued_bytes,
-            unhandled_runs: out.taken.len() + out.queue.iter().filter(kept).count(),
-            unhandled_bytes: out.taken_bytes,
-            linked: out.link.is_some(),
+            queued_bytes: out.queued_bytes(),
+            unhandled_runs,
+            unhandled_bytes,
+            linked: out.is_linked(),
         }
     }
+}
+
+/// What a link has room for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Room {
+    /// Bytes of runs; the last one may be larger.
+    pub runs_bytes: usize,
+    /// Bytes told, by lane; the last one of each may be larger.
+    pub told_bytes: [usize; 4],
+}
+
+/// What a link takes at once, each oldest first.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Runs, with their number if they are kept.
+    pub runs: Vec<(Option<u64>, EncodedRun)>,
+    /// What the plane says.
+    pub told: Vec<Told>,
 }
 
 /// For the link and the core.
 impl Peer {
     /// There is a link, and the peer has handled everything up to `handled`: what is kept behind that is sent again, before
-    /// what is new. `writer` is woken when there is something to write.
+    /// what is new. `writer` is woken when there is something to write; the first time it need not be.
     pub fn link_opened(&self, handled: u64, writer: Waker) {
         self.note_handled(handled);
         let mut out = self.out.lock();
-        while let Some(again) = out.taken.pop_back() {
-            out.taken_bytes -= again.run.bytes.len();
-            out.queued_bytes += again.run.bytes.len();
-            out.queue.push_front(again);
+        if !self.is_down() {
+            out.link_opened(writer);
         }
-        out.link = Some(writer);
     }
 
     /// The link is cut. What is not kept and was not taken yet is dropped and counted.
     pub fn link_closed(&self) {
-        let mut out = self.out.lock();
-        out.link = None;
-        out.told.clear();
-        let (mut dropped, mut bytes) = (0, 0);
-        out.queue.retain(|numbered| {
-            let keep = numbered.number.is_some();
-            if !keep {
-                dropped += u64::from(numbered.run.messages);
-                bytes += numbered.run.bytes.len();
-            }
-            keep
-        });
-        out.queued_bytes -= bytes;
-        self.figures.dropped_messages.fetch_add(dropped, Relaxed);
+        self.overrun.store(false, Release);
+        let dropped = self.out.lock().link_closed();
+        self.note_lost(dropped);
+    }
+
+    /// Takes what waits, as far as there is room for it. If anything is left the link must come back for it by itself once
+    /// it has room: it is not woken for that.
+    pub fn take(&self, room: Room, taken: &mut Taken) {
+        let publishers = self.out.lock().take(room, taken);
+        publishers.into_iter().for_each(Waker::wake);
     }
 
     /// The next run to write, with its number if it is kept.
     pub fn take_run(&self) -> Option<(Option<u64>, EncodedRun)> {
-        let mut out = self.out.lock();
-        let next = out.queue.pop_front()?;
-        let bytes = next.run.bytes.len();
-        out.queued_bytes -= bytes;
-        if next.number.is_some() {
-            out.taken_bytes += bytes;
-            out.taken.push_back(next.clone());
-        }
-        release_publishers(&mut out);
-        Some((next.number, next.run))
+        let mut taken = Taken::default();
+        self.take(Room { runs_bytes: 1, ..Room::default() }, &mut taken);
+        taken.runs.pop()
     }
 
-    /// The number of the last kept run that came from it: a new link goes on behind it.
+    /// What the plane says to the peer's: the oldest on the most urgent lane.
+    pub fn take_told(&self) -> Option<Told> {
+        Lane::ALL.into_iter().find_map(|lane| {
+            let mut room = Room::default();
+            *room.told_bytes.get_mut(lane as usize)? = 1;
+            let mut taken = Taken::default();
+            self.take(room, &mut taken);
+            taken.told.pop()
+        })
+    }
+
+    /// Whether so much waits to be told that the link must be cut.
+    #[must_use]
+    pub fn is_overrun(&self) -> bool {
+        self.overrun.load(Acquire)
+    }
+
+    /// Messages that are not kept were lost on their way to the link.
+    pub fn note_lost(&self, messages: u64) {
+        self.figures.dropped_messages.fetch_add(messages, Relaxed);
+    }
+
+    /// The number up to which the kept runs that came from it are kept here as promised: a new link goes on behind it. What
+    /// came already and is not kept yet comes again, and is told apart by [`Peer::is_new`].
     #[must_use]
     pub fn received(&self) -> u64 {
         self.received.load(Acquire)
     }
 
+    /// The kept runs that came from it are kept here as promised up to this number.
+    pub fn note_received(&self, number: u64) {
+        self.received.fetch_max(number, AcqRel);
+    }
+
     /// A kept run came; false when it had come before, over an earlier link.
     #[must_use]
     pub fn is_new(&self, number: u64) -> bool {
-        self.received.fetch_max(number, Release) < number
-    }
-
-    /// What the plane says to the peer's, oldest first.
-    pub fn take_told(&self) -> Option<Told> {
-        self.out.lock().told.pop_front()
+        self.came.fetch_max(number, AcqRel) < number
     }
 
     /// The peer has handled every kept run up to this number.
     pub fn note_handled(&self, number: u64) {
-        if self.handled.fetch_max(number, Release) >= number {
-            return;
+        let (number, publishers) = self.out.lock().handled(number);
+        publishers.into_iter().for_each(Waker::wake);
+        if self.handled.fetch_max(number, AcqRel) < number {
+            self.progressed();
         }
-        {
-            let mut out = self.out.lock();
-            while let Some(first) = out.taken.front()
-                && first.number.is_some_and(|taken| taken <= number)
-            {
-                let bytes = first.run.bytes.len();
-                out.taken.pop_front();
-                out.taken_bytes -= bytes;
-            }
-            release_publishers(&mut out);
-        }
-        self.progressed();
     }
 
     /// The peer has this node's soft state in effect up to this number.
     pub fn note_confirmed(&self, number: u64) {
-        if self.confirmed.fetch_max(number, Release) < number {
+        if self.confirmed.fetch_max(number, AcqRel) < number {
             self.progressed();
         }
     }
 
     pub(crate) fn mark_down(&self) {
         self.down.store(true, Release);
-        {
-            let mut out = self.out.lock();
-            out.link = None;
-            out.queue.clear();
-            out.taken.clear();
-            out.told.clear();
-            (out.queued_bytes, out.taken_bytes) = (0, 0);
-            release_publishers(&mut out);
-        }
+        let publishers = self.out.lock().clear();
+        publishers.into_iter().for_each(Waker::wake);
         self.progressed();
     }
 
@@ -344,55 +346,8 @@ impl Peer {
     }
 }
 
-fn release_publishers(out: &mut Outgoing) {
-    if out.queued_bytes + out.taken_bytes <= OUTBOX_BYTES_MAX / 2 {
-        out.waiting.drain(..).for_each(Waker::wake);
-    }
-}
-
 impl std::fmt::Debug for Peer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Peer").field("info", &self.info).finish_non_exhaustive()
-    }
-}
-
-/// The peers that are up, in the order of their ids.
-#[derive(Clone, Debug, Default)]
-pub struct Peers(Vec<Arc<Peer>>);
-
-impl Peers {
-    /// The peer of this id.
-    #[must_use]
-    pub fn get(&self, id: NodeId) -> Option<&Arc<Peer>> {
-        let found = self.0.binary_search_by_key(&id, |peer| peer.id()).ok()?;
-        self.0.get(found)
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Peer>> {
-        self.0.iter()
-    }
-
-    /// How many.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether this node is alone.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(crate) fn with(&self, peer: &Arc<Peer>) -> Self {
-        let mut peers: Vec<_> = self.0.iter().filter(|present| present.id() != peer.id()).cloned().collect();
-        peers.push(peer.clone());
-        peers.sort_by_key(|peer| peer.id());
-        Self(peers)
-    }
-
-    pub(crate) fn without(&self, peer: &Arc<Peer>) -> Self {
-        Self(self.0.iter().filter(|present| !Arc::ptr_eq(present, peer)).cloned().collect())
     }
 }

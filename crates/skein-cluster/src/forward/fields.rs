@@ -12,18 +12,27 @@ const RESPONSE_TOPIC: u8 = 1 << 3;
 const CORRELATION: u8 = 1 << 4;
 const USER: u8 = 1 << 5;
 
-/// A text of at most 65 535 bytes, which is what topics and MQTT's texts have (MQTT 5.0 section 1.5.4).
-pub(super) fn put_text(out: &mut BytesMut, text: &str) {
+/// The bytes of a text; whatever its length, which is written in full.
+pub(crate) fn put_text(out: &mut BytesMut, text: &str) {
     put_bytes(out, text.as_bytes());
 }
 
-fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
-    let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
-    out.put_u16_le(length);
-    out.extend_from_slice(bytes.get(..usize::from(length)).unwrap_or(bytes));
+pub(crate) fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
+    put_length(out, bytes.len());
+    out.extend_from_slice(bytes);
 }
 
-pub(super) fn put_properties(out: &mut BytesMut, properties: &Properties) {
+/// Seven bits a byte, the lowest first; the highest bit says that more follow.
+fn put_length(out: &mut BytesMut, length: usize) {
+    let mut rest = length;
+    while rest > 0x7f {
+        out.put_u8((rest & 0x7f) as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.put_u8(rest as u8);
+}
+
+pub(crate) fn put_properties(out: &mut BytesMut, properties: &Properties) {
     let Properties { payload_is_utf8, content_type, response_topic, correlation_data, user } = properties;
     let bit = |set: bool, bit: u8| if set { bit } else { 0 };
     out.put_u8(
@@ -44,7 +53,7 @@ pub(super) fn put_properties(out: &mut BytesMut, properties: &Properties) {
         put_bytes(out, data);
     }
     if !user.is_empty() {
-        out.put_u32_le(u32::try_from(user.len()).unwrap_or(u32::MAX));
+        put_length(out, user.len());
         for (name, value) in user {
             put_text(out, name);
             put_text(out, value);
@@ -54,60 +63,70 @@ pub(super) fn put_properties(out: &mut BytesMut, properties: &Properties) {
 
 /// Reads fields one after another.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     rest: Bytes,
 }
 
 const SHORT: RunError = RunError("it ends in the middle");
 
 impl Reader {
-    pub(super) fn new(rest: Bytes) -> Self {
+    pub(crate) fn new(rest: Bytes) -> Self {
         Self { rest }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    pub(super) fn u8(&mut self) -> Result<u8, RunError> {
+    pub(crate) fn u8(&mut self) -> Result<u8, RunError> {
         self.rest.try_get_u8().map_err(|_short| SHORT)
     }
 
-    pub(super) fn u16(&mut self) -> Result<u16, RunError> {
+    pub(crate) fn u16(&mut self) -> Result<u16, RunError> {
         self.rest.try_get_u16_le().map_err(|_short| SHORT)
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, RunError> {
+    pub(crate) fn u64(&mut self) -> Result<u64, RunError> {
         self.rest.try_get_u64_le().map_err(|_short| SHORT)
     }
 
-    fn u32(&mut self) -> Result<usize, RunError> {
-        let value = self.rest.try_get_u32_le().map_err(|_short| SHORT)?;
-        usize::try_from(value).map_err(|_too_large| SHORT)
+    fn length(&mut self) -> Result<usize, RunError> {
+        let mut length = 0_u64;
+        for shift in (0..u64::BITS).step_by(7) {
+            let byte = self.u8()?;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                break;
+            }
+            length |= bits << shift;
+            if byte & 0x80 == 0 {
+                return usize::try_from(length).map_err(|_too_large| SHORT);
+            }
+        }
+        Err(RunError("a length is larger than lengths are"))
     }
 
-    fn take(&mut self, length: usize) -> Result<Bytes, RunError> {
+    pub(crate) fn u32_le(&mut self) -> Result<u32, RunError> {
+        self.rest.try_get_u32_le().map_err(|_short| SHORT)
+    }
+
+    pub(crate) fn take(&mut self, length: usize) -> Result<Bytes, RunError> {
         if length > self.rest.len() {
             return Err(SHORT);
         }
         Ok(self.rest.split_to(length))
     }
 
-    pub(super) fn bytes_u32(&mut self) -> Result<Bytes, RunError> {
-        let length = self.u32()?;
+    pub(crate) fn bytes(&mut self) -> Result<Bytes, RunError> {
+        let length = self.length()?;
         self.take(length)
     }
 
-    fn bytes_u16(&mut self) -> Result<Bytes, RunError> {
-        let length = self.u16()?;
-        self.take(usize::from(length))
+    pub(crate) fn text(&mut self) -> Result<ByteString, RunError> {
+        ByteString::try_from(self.bytes()?).map_err(|_invalid| RunError("a text is not UTF-8"))
     }
 
-    pub(super) fn text(&mut self) -> Result<ByteString, RunError> {
-        ByteString::try_from(self.bytes_u16()?).map_err(|_invalid| RunError("a text is not UTF-8"))
-    }
-
-    pub(super) fn properties(&mut self) -> Result<Properties, RunError> {
+    pub(crate) fn properties(&mut self) -> Result<Properties, RunError> {
         let has = self.u8()?;
         let mut properties = Properties::default();
         if has & UTF8_KNOWN != 0 {
@@ -122,11 +141,11 @@ impl Reader {
             properties.response_topic = Some(topic);
         }
         if has & CORRELATION != 0 {
-            properties.correlation_data = Some(self.bytes_u16()?);
+            properties.correlation_data = Some(self.bytes()?);
         }
         if has & USER != 0 {
             // Room grows with what has arrived, not with what was announced.
-            for _ in 0..self.u32()? {
+            for _ in 0..self.length()? {
                 properties.user.push((self.text()?, self.text()?));
             }
         }
