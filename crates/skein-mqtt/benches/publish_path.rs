@@ -96,7 +96,7 @@ impl World {
         let step = client.mqtt.receive(&mut bytes, &mut cx);
         assert!(client.mqtt.flush(&mut cx).is_none(), "nothing is kept on disk here");
         assert!(matches!(step, Step::Read) && bytes.is_empty());
-        drop(batch.take_congested());
+        drop(batch.take_congestion());
     }
 
     fn delivered(&self) -> u64 {

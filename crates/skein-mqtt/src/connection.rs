@@ -28,7 +28,7 @@ use crate::{
     },
     reason::{code_of, reason_of},
     settings::Settings,
-    wire::farewell,
+    wire::{Words, farewell},
 };
 
 /// Packets before the CONNECT was accepted may not be larger: credentials and a will fit, a flood does not.
@@ -391,15 +391,23 @@ impl MqttConnection {
                 // Nothing when the session belongs to another connection: it was told by whoever took it.
                 if outbox.is_some() {
                     let Open { version, problem_information, packet_bytes_max, .. } = *open;
-                    farewell(version, reason, Some(detail), problem_information, packet_bytes_max, cx.out);
+                    let reference = self.reference(code, open.version);
+                    let words = Words { text: Some(detail), problem_information, reference };
+                    farewell(version, reason, words, packet_bytes_max, cx.out);
                 }
             }
             Phase::Checking(connect) | Phase::Authenticating(connect, _) => {
-                refuse_connect(&connect, reason, detail, cx.out);
+                refuse_connect(&connect, reason, detail, self.reference(code, connect.version), cx.out);
             }
             Phase::Fresh | Phase::Closed(_) => {}
         }
         Step::Close(Closed { code, detail, outbox, commit: None })
+    }
+
+    /// The server to use instead, where that is why the client has to go and its version has a place for it.
+    fn reference(&self, code: Code, version: Version) -> Option<ByteString> {
+        let is_told = code == Code::UseAnotherServer && version.is_v5();
+        if is_told { self.settings.redirect.reference() } else { None }
     }
 
     fn decode_refusal(&mut self, error: crate::codec::DecodeError) -> Refusal {
@@ -449,8 +457,15 @@ fn count_packets(mut packets: &[u8]) -> u64 {
 
 /// Answers a CONNECT that is refused (MQTT-3.2.2-6), without words where the client has no room for them
 /// (MQTT-3.2.2-19).
-fn refuse_connect(connect: &Connect, reason: ReasonCode, detail: &'static str, out: &mut Vec<u8>) {
+fn refuse_connect(
+    connect: &Connect,
+    reason: ReasonCode,
+    detail: &'static str,
+    reference: Option<ByteString>,
+    out: &mut Vec<u8>,
+) {
     let mut connack = ConnAck::refuse(reason);
+    connack.properties.server_reference = reference;
     connack.properties.reason_string = Some(detail.into());
     let packet = Packet::ConnAck(Box::new(connack));
     let packet_bytes_max = connect.properties.packet_bytes_max.unwrap_or(u32::MAX);

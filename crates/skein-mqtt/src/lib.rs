@@ -8,12 +8,14 @@ mod clock;
 pub mod codec;
 mod connection;
 mod reason;
+mod redirect;
 mod server;
 mod settings;
 mod wire;
 
 pub use clock::Clock;
 pub use connection::{Closed, Context, MqttConnection, Origin, PasswordCheck, Step};
+pub use redirect::Redirect;
 pub use server::{
     ClientCertificates, Demand, ListenError, Listener, ListenerState, Shared, Stream, TlsError, TlsFiles,
     TlsSource, Transport, WebSocketIo, Workers, serve_stream,

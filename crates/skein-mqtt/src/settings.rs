@@ -8,6 +8,8 @@ use std::{num::NonZeroU16, sync::Arc, time::Duration};
 use skein_plane::{Durability, EXPIRY_NEVER_SECS, QueueLimits, SessionLimits};
 use skein_types::QoS;
 
+use crate::redirect::Redirect;
+
 /// Limits and capabilities of one listener.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -55,6 +57,8 @@ pub struct Settings {
     pub subscription_id_available: bool,
     /// Where sessions are kept that outlive their connections, unless the client asks for something else.
     pub durability: Durability,
+    /// Whether clients are sent elsewhere; the same for all listeners.
+    pub redirect: Arc<Redirect>,
     /// Bounds of a session.
     pub session: Arc<SessionLimits>,
 }
@@ -86,6 +90,7 @@ impl Default for Settings {
             shared_available: true,
             subscription_id_available: true,
             durability: Durability::Memory,
+            redirect: Arc::default(),
             session: Arc::new(SessionLimits {
                 outbox_bytes_max: 1 << 20,
                 queue: QueueLimits { messages_max: 100_000, bytes_max: 64 << 20 },

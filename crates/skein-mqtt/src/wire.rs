@@ -3,7 +3,7 @@
 use std::{collections::HashMap, num::NonZeroU16};
 
 use skein_plane::wire::{DeliveryOptions, Encoded, Form, Frame, SubscriptionIds, Wire};
-use skein_types::{Code, Topic};
+use skein_types::{ByteString, Code, Topic};
 
 use crate::{
     codec::{
@@ -111,16 +111,26 @@ impl Wire for MqttWire {
     }
 
     fn farewell(&mut self, code: Code, out: &mut Vec<u8>) {
-        farewell(self.version, reason_of(code), None, self.problem_information, self.packet_bytes_max, out);
+        let words = Words { text: None, problem_information: self.problem_information, reference: None };
+        farewell(self.version, reason_of(code), words, self.packet_bytes_max, out);
     }
+}
+
+/// What a DISCONNECT says beside its reason.
+#[derive(Debug)]
+pub(crate) struct Words {
+    pub(crate) text: Option<&'static str>,
+    /// Whether the client wants the text (MQTT-3.1.2-29).
+    pub(crate) problem_information: bool,
+    /// The server to use instead.
+    pub(crate) reference: Option<ByteString>,
 }
 
 /// Writes a server's DISCONNECT; versions before 5 have none and are just closed.
 pub(crate) fn farewell(
     version: Version,
     reason: ReasonCode,
-    text: Option<&str>,
-    problem_information: bool,
+    words: Words,
     packet_bytes_max: u32,
     out: &mut Vec<u8>,
 ) {
@@ -128,7 +138,8 @@ pub(crate) fn farewell(
         return;
     }
     let mut disconnect = Disconnect::with_reason(reason);
-    disconnect.reason_string = text.filter(|_| problem_information).map(Into::into);
+    disconnect.reason_string = words.text.filter(|_| words.problem_information).map(Into::into);
+    disconnect.server_reference = words.reference;
     let _fits = Packet::Disconnect(Box::new(disconnect)).encode_within(version, packet_bytes_max, out);
 }
 

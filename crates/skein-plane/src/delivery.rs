@@ -27,7 +27,7 @@ pub(crate) use self::{
     kept::{Freed, Kept, Rest, Restored},
     node_queue::QueueTally,
 };
-use crate::{matcher::Group, wire::DeliveryOptions};
+use crate::{cluster::Ticket, matcher::Group, wire::DeliveryOptions};
 
 /// Ids are 1 to 65 535 and used round and round.
 const ID_COUNT: u16 = u16::MAX;
@@ -50,6 +50,8 @@ pub(crate) struct Waiting {
     pub options: DeliveryOptions,
     /// The shared group it came through, whose other members may get it if this session ends.
     pub group: Option<Arc<Group>>,
+    /// What another node keeps it under until this session is done with it.
+    pub ticket: Option<Ticket>,
     /// Its stored row.
     pub kept: Kept,
     /// Its number among the session's messages at QoS 1 and 2; given by [`Delivery`].
@@ -67,7 +69,7 @@ impl Waiting {
         group: Option<Arc<Group>>,
         kept: Kept,
     ) -> Self {
-        Self { message, options, group, kept, seq: 0, again: false, retained: false }
+        Self { message, options, group, ticket: None, kept, seq: 0, again: false, retained: false }
     }
 
     /// The last retained message of its topic for a new subscription.

@@ -50,8 +50,6 @@ pub struct Durable {
     /// Held while dirty rows are read and handed to the store; taken before a session's lock, never after.
     order: Mutex<()>,
     last_message: AtomicU64,
-    /// Commits nobody waits for, until their messages are sent.
-    unattended: Mutex<Vec<Commit>>,
     memory_bytes_max: u64,
     /// The store holds as much as it may.
     memory_full: AtomicBool,
@@ -88,7 +86,6 @@ impl Durable {
             clock,
             order: Mutex::default(),
             last_message: AtomicU64::new(0),
-            unattended: Mutex::default(),
             memory_bytes_max: u64::MAX,
             memory_full: AtomicBool::new(false),
         }

@@ -18,6 +18,7 @@ struct Inner {
     waker: Option<Waker>,
     awake: bool,
     parting: Option<Box<Parting>>,
+    asked: Option<Code>,
 }
 
 /// A connection's last word: why it ends and the bytes still to be written.
@@ -55,6 +56,18 @@ impl Handle {
     pub fn part(&self, code: Code, outbox: Outbox) {
         self.inner.lock().parting.get_or_insert_with(|| Box::new(Parting { code, outbox }));
         self.wake();
+    }
+
+    /// Asks the task to end when it has answered everything it has received. Unlike [`Handle::part`] it may take its time,
+    /// and the farewell is its own.
+    pub fn ask(&self, code: Code) {
+        self.inner.lock().asked.get_or_insert(code);
+        self.wake();
+    }
+
+    /// Whether it was asked to end, and why.
+    pub fn asked(&self) -> Option<Code> {
+        self.inner.lock().asked
     }
 
     /// The farewell, if there is one.

@@ -4,6 +4,11 @@
 //! *delivered*, *expired* or *dropped* with a reason, and until then it is *pending* (in a queue, an outbox, or
 //! waiting for its acknowledgement). At rest, `routed == delivered + expired + dropped + pending`.
 //!
+//! In a cluster a delivery is counted on the node of the session. Between nodes, messages are *forwarded* by one node, once
+//! for each node they go to, and *received* by another; what was lost on the way, at QoS 0 or because a node went down, is
+//! *dropped by the link*. Over all nodes, at rest, `forwarded == received + link_dropped + what was on its way to nodes that
+//! are gone`, and `received` counts no message twice. `accepted` and `unmatched` count where a client published.
+//!
 //! The hot path counts into a plain [`Tally`] and adds it to the shared counters once per batch.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -75,6 +80,14 @@ pub struct Tally {
     /// Deliveries whose message expired first.
     pub expired: u64,
     dropped: [u64; DropReason::ALL.len()],
+    /// Messages sent to other nodes, once for each.
+    pub forwarded: u64,
+    /// Messages taken over from other nodes.
+    pub received: u64,
+    /// Messages sent to other nodes that were lost on the way.
+    pub link_dropped: u64,
+    /// QoS 1 messages for groups that were not kept until acknowledged, because too many were.
+    pub group_unkept: u64,
     /// Bytes and packets.
     pub traffic: TrafficTally,
     /// What came into queues and went out of them.
@@ -111,6 +124,10 @@ pub struct Ledger {
     expired: AtomicU64,
     dropped: [AtomicU64; DropReason::ALL.len()],
     pending: AtomicI64,
+    forwarded: AtomicU64,
+    received: AtomicU64,
+    link_dropped: AtomicU64,
+    group_unkept: AtomicU64,
 }
 
 /// The ledger's figures at one moment.
@@ -130,13 +147,22 @@ pub struct LedgerFigures {
     pub dropped: [u64; DropReason::ALL.len()],
     /// Deliveries still under way.
     pub pending: i64,
+    /// Messages sent to other nodes, once for each.
+    pub forwarded: u64,
+    /// Messages taken over from other nodes.
+    pub received: u64,
+    /// Messages sent to other nodes that were lost on the way.
+    pub link_dropped: u64,
+    /// QoS 1 messages for groups that were not kept until acknowledged, because too many were.
+    pub group_unkept: u64,
 }
 
 impl Ledger {
     /// Adds what a batch counted and empties the tally.
     pub(crate) fn add(&self, tally: &mut Tally) {
-        let Tally { accepted, unmatched, routed, delivered, expired, dropped, traffic: _, queue: _ } =
-            std::mem::take(tally);
+        let tally = std::mem::take(tally);
+        let Tally { accepted, unmatched, routed, delivered, expired, dropped, .. } = tally;
+        let Tally { forwarded, received, link_dropped, group_unkept, .. } = tally;
         let add = |counter: &AtomicU64, by: u64| {
             if by > 0 {
                 counter.fetch_add(by, Relaxed);
@@ -147,6 +173,10 @@ impl Ledger {
         add(&self.routed, routed);
         add(&self.delivered, delivered);
         add(&self.expired, expired);
+        add(&self.forwarded, forwarded);
+        add(&self.received, received);
+        add(&self.link_dropped, link_dropped);
+        add(&self.group_unkept, group_unkept);
         let mut ended = delivered + expired;
         for (counter, by) in self.dropped.iter().zip(dropped) {
             add(counter, by);
@@ -168,6 +198,10 @@ impl Ledger {
             expired: self.expired.load(Relaxed),
             dropped: std::array::from_fn(|index| self.dropped[index].load(Relaxed)),
             pending: self.pending.load(Relaxed),
+            forwarded: self.forwarded.load(Relaxed),
+            received: self.received.load(Relaxed),
+            link_dropped: self.link_dropped.load(Relaxed),
+            group_unkept: self.group_unkept.load(Relaxed),
         }
     }
 }

@@ -9,6 +9,7 @@
 
 pub mod access;
 mod acknowledge;
+mod cluster;
 mod delivery;
 mod durable;
 mod handle;
@@ -34,7 +35,7 @@ pub use ledger::{DropReason, Ledger, LedgerFigures, Tally, TrafficTally};
 pub use matcher::{Matcher, SubscribeOptions};
 pub use outbox::{Outbox, SHARE_PAYLOAD_BYTES_MIN, Socket, Written};
 pub use plane::{Plane, PlaneLimits, Traffic};
-pub use publish::{Batch, Effects, Published, Publisher};
+pub use publish::{Batch, Congestion, Effects, Published, Publisher};
 pub use retained::Retained;
 pub use session::{
     Connection, ConnectionInfo, EXPIRY_NEVER_SECS, Epoch, Flushed, Session, SessionInfo, SessionLimits,

@@ -8,6 +8,7 @@
 //! There is no lookup by client here, and nothing about delivery: see `session.rs` for that.
 
 mod group;
+mod nodes;
 mod route;
 mod subscribers;
 mod trie;
@@ -24,9 +25,10 @@ use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use skein_types::{Filter, GroupName, QoS, SessionKey, SubscriptionFilter, Topic};
 
-pub(crate) use self::group::Group;
-pub(crate) use self::route::{Match, Route, RouteCache};
-use self::{subscribers::Subscribers, trie::Trie};
+pub(crate) use self::group::{Group, Place};
+pub(crate) use self::nodes::is_own;
+pub(crate) use self::route::{Match, Origin, Reach, Route, RouteCache};
+use self::{nodes::Nodes, subscribers::Subscribers, trie::Trie};
 use crate::session::Session;
 
 /// What a subscription asks for beside its filter (MQTT 5.0 section 3.8.3.1).
@@ -66,6 +68,8 @@ pub struct Matcher {
     subscriptions: AtomicUsize,
     /// Writers take turns; readers never come here.
     writing: Mutex<()>,
+    /// The other nodes, in a cluster.
+    nodes: Option<Nodes>,
 }
 
 impl Default for Matcher {
@@ -76,6 +80,7 @@ impl Default for Matcher {
             generation: AtomicU64::new(1),
             subscriptions: AtomicUsize::new(0),
             writing: Mutex::new(()),
+            nodes: None,
         }
     }
 }
@@ -91,7 +96,7 @@ impl Matcher {
     ) -> bool {
         let subscriber = Subscriber { session: session.clone(), options };
         let mut new = false;
-        self.change(&filter.filter, |subscribers| {
+        self.change_own(filter, |subscribers| {
             let (changed, is_new) = subscribers.with(filter, subscriber);
             new = is_new;
             changed
@@ -105,7 +110,7 @@ impl Matcher {
     /// Removes a subscription; returns whether there was one (MQTT-3.10.4-1).
     pub fn unsubscribe(&self, filter: &SubscriptionFilter, session: SessionKey) -> bool {
         let mut found = false;
-        self.change(&filter.filter, |subscribers| {
+        self.change_own(filter, |subscribers| {
             let (changed, was_there) = subscribers.without(filter.group.as_ref(), session);
             found = was_there;
             changed
@@ -119,7 +124,9 @@ impl Matcher {
     /// Moves with every change of a subscription; a route with the present number is current.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+        let strategy = self.nodes.as_ref().map_or(0, Nodes::generation);
+        // Neither ever goes back, so that the sum is the same only if both are.
+        self.generation.load(Ordering::Acquire).wrapping_add(strategy)
     }
 
     /// Marks every cached route as outdated, because access rules changed.
@@ -136,6 +143,11 @@ impl Matcher {
     /// Everybody `topic` reaches when `origin` publishes it.
     #[must_use]
     pub fn route(&self, topic: &Topic, origin: SessionKey) -> Route {
+        self.route_of(topic, Origin { key: origin, client: None, reach: Reach::Cluster })
+    }
+
+    /// The same for whoever publishes it, and as far as it is to go.
+    pub(crate) fn route_of(&self, topic: &Topic, origin: Origin<'_>) -> Route {
         // Read before the tables: a change in between makes this route outdated, never wrong.
         let mut route = route::Builder::new(topic, self.generation(), origin);
         {
@@ -145,7 +157,7 @@ impl Matcher {
             }
         }
         self.trie.visit(topic, &mut |subscribers| route.add(subscribers));
-        route.finish()
+        route.finish(self.nodes.as_ref())
     }
 
     /// The group `name` of `filter`, if it has members.
@@ -159,8 +171,28 @@ impl Matcher {
         subscribers?.group(name).cloned()
     }
 
+    /// Changes who subscribes on this node, and tells the other nodes in the same order.
+    fn change_own(&self, filter: &SubscriptionFilter, change: impl FnOnce(&Subscribers) -> Subscribers) {
+        let Some(nodes) = &self.nodes else { return self.change(&filter.filter, change) };
+        let (mut before, mut now) = (0, 0);
+        let count = |subscribers: &Subscribers| {
+            let changed = change(subscribers);
+            (before, now) = (subscribers.said_of(filter), changed.said_of(filter));
+            changed
+        };
+        let turn = self.writing.lock();
+        self.change_in_turn(&filter.filter, count);
+        // Only what is in effect here may be said, and in the order in which it came into effect.
+        nodes.say(filter, before, now);
+        drop(turn);
+    }
+
     fn change(&self, filter: &Filter, change: impl FnOnce(&Subscribers) -> Subscribers) {
         let _turn = self.writing.lock();
+        self.change_in_turn(filter, change);
+    }
+
+    fn change_in_turn(&self, filter: &Filter, change: impl FnOnce(&Subscribers) -> Subscribers) {
         if filter.is_literal() {
             let literals = self.literals.pin();
             let changed = match literals.get(filter) {

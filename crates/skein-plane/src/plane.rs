@@ -8,10 +8,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use parking_lot::Mutex;
+
 use crate::{
     access::Access,
+    cluster::Clustered,
     delivery::NodeQueue,
-    durable::Durable,
+    durable::{Commit, Durable},
     ledger::{Ledger, Tally, TrafficTally},
     matcher::Matcher,
     retained::Retained,
@@ -29,6 +32,9 @@ pub struct Plane {
     traffic: Traffic,
     queue: NodeQueue,
     durable: Option<Durable>,
+    clustered: Option<Box<Clustered>>,
+    /// Commits nobody waits for, until their messages are sent.
+    pub(crate) unattended: Mutex<Vec<Commit>>,
 }
 
 /// Bytes and packets over all doors.
@@ -80,6 +86,8 @@ impl Plane {
             traffic: Traffic::default(),
             queue: NodeQueue::default(),
             durable: None,
+            clustered: None,
+            unattended: Mutex::default(),
         }
     }
 
@@ -87,6 +95,19 @@ impl Plane {
     #[must_use]
     pub fn matcher(&self) -> &Matcher {
         &self.matcher
+    }
+
+    pub(crate) fn matcher_mut(&mut self) -> &mut Matcher {
+        &mut self.matcher
+    }
+
+    /// The cluster, if the node is part of one.
+    pub(crate) fn clustered(&self) -> Option<&Clustered> {
+        self.clustered.as_deref()
+    }
+
+    pub(crate) fn set_clustered(&mut self, clustered: Clustered) {
+        self.clustered = Some(Box::new(clustered));
     }
 
     /// Sessions of all clients.
@@ -153,4 +174,4 @@ impl Plane {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,25 +8,27 @@
 //! topic, the quality of service or the retain flag changes, when anything else happens on the connection, and at
 //! the end of the batch, so the order of a publisher's messages is never changed.
 
+mod congestion;
 pub(crate) mod frames;
+mod shared;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use skein_types::{Message, Moment, QoS, SessionKey};
+use skein_cluster::{EncodedRun, GroupTarget, Peer, RunEncoder, Sent, Waits};
+use skein_types::{Message, Moment, QoS, SessionKey, Stamp};
 
+pub use self::congestion::Congestion;
 use self::frames::{Frames, FramesPool};
 use crate::{
     access::{BoundAccess, Verdict},
+    cluster::Ticket,
     durable::{Commit, Journal},
-    ledger::{DropReason, Tally},
-    matcher::{Group, Route, RouteCache, SubscribeOptions},
+    ledger::Tally,
+    matcher::{Origin, Reach, Route, RouteCache},
     outbox::SHARE_PAYLOAD_BYTES_MIN,
     plane::Plane,
-    session::{
-        Session,
-        deliver::{Delivered, Part, Willing},
-    },
+    session::{Epoch, Session, deliver::Delivered},
     wire::{DeliveryOptions, SubscriptionIds, Wire},
 };
 
@@ -59,8 +61,10 @@ pub enum Published {
 pub struct Batch {
     run: Run,
     touched: Vec<Arc<Session>>,
-    /// Sessions that do not keep up; the publisher waits for them before it reads on.
-    congested: Vec<Arc<Session>>,
+    /// Other nodes that were sent something.
+    peers: Vec<Arc<Peer>>,
+    /// Who does not keep up; the publisher waits for them before it reads on.
+    congestion: Congestion,
     /// What it changes beside sessions.
     pub effects: Effects,
 }
@@ -74,6 +78,12 @@ pub struct Effects {
     pub(crate) node_queue_full: bool,
     /// What must be remembered and is not in the store yet.
     pub(crate) journal: Journal,
+    /// What other nodes must have done before clients are answered.
+    pub(crate) waits: Waits,
+    /// A connection whose client is greeted then.
+    pub(crate) held: Option<(Arc<Session>, Epoch)>,
+    /// The node has something new to say of itself to the others.
+    pub(crate) said: bool,
 }
 
 impl Publisher {
@@ -109,39 +119,58 @@ impl Plane {
     ) -> Published {
         message.origin = publisher.origin;
         let access = &publisher.access;
-        let route = publisher.cache.route(self.matcher(), &message.topic, publisher.origin, || {
+        let client = access.as_ref().map(|access| &access.identity().client_id);
+        let origin = Origin { key: publisher.origin, client, reach: Reach::Cluster };
+        let route = publisher.cache.route(self.matcher(), &message.topic, origin, || {
             access.as_ref().is_none_or(|access| access.check_publish(&message.topic) == Verdict::Allow)
         });
         if !route.allowed {
             return Published::Denied;
         }
         batch.effects.tally.accepted += 1;
-        if message.retain {
-            self.retain(&message, batch, now);
-        }
-        if route.is_empty() {
+        let version = if message.retain { self.retain(&message, batch, now) } else { None };
+        let matched = !route.is_empty();
+        if !matched {
             batch.effects.tally.unmatched += 1;
-            return Published::Unmatched;
+            if version.is_none() {
+                return Published::Unmatched;
+            }
         }
+        self.add_to_run(batch, route, message, version, now);
+        if matched { Published::Matched } else { Published::Unmatched }
+    }
+
+    /// Puts a message behind those that go the same way; `version` is that under which other nodes retain it.
+    pub(crate) fn add_to_run(
+        &self,
+        batch: &mut Batch,
+        route: Arc<Route>,
+        message: Message,
+        version: Option<Stamp>,
+        now: Moment,
+    ) {
         if !batch.run.takes(&route, &message) {
             self.settle(batch, now);
             batch.run.route = Some(route);
         }
-        batch.run.push(RunMessage { message, shared: None });
-        Published::Matched
+        batch.run.version = version;
+        batch.run.push(RunMessage { message, shared: None, ticket: None });
     }
 
     /// Delivers the messages taken over so far. Called before anything that could change who gets them.
     pub fn settle(&self, batch: &mut Batch, now: Moment) {
         let Some(route) = batch.run.route.take() else { return };
         batch.effects.node_queue_full = self.queue().is_full(&batch.effects.tally);
+        if !route.nodes.is_empty() || batch.run.version.is_some() {
+            self.forward(&route, batch, now);
+        }
         for to in &route.direct {
             let delivered = to.session.deliver(to, &mut batch.run, now, &mut batch.effects);
             batch.note(&to.session, delivered);
         }
         for group in &route.groups {
             for index in 0..batch.run.len() {
-                batch.deliver_to_group(group, index, now);
+                self.deliver_to_group(group, index, None, batch, now);
             }
         }
         self.end_run(batch);
@@ -153,13 +182,14 @@ impl Plane {
     pub fn finish(&self, batch: &mut Batch, now: Moment) -> Option<Commit> {
         self.settle(batch, now);
         // Before anything is written, so that no acknowledgement comes before the row it removes.
-        let commit = self.hand_over(&mut batch.effects.journal);
+        let commit = self.hand_over(&mut batch.effects);
+        self.flush_cluster(batch);
         let Batch { touched, effects, .. } = batch;
         for session in touched.drain(..) {
             session.flush(self, now, effects);
         }
         // Retained messages for new subscriptions are found while outboxes are filled.
-        let later = self.hand_over(&mut effects.journal);
+        let later = self.hand_over(effects);
         self.account(&mut effects.tally);
         match (commit, later) {
             (Some(commit), Some(later)) => Some(commit.and(later)),
@@ -167,10 +197,21 @@ impl Plane {
         }
     }
 
-    /// Keeps a message as the last of its topic, on disk too, or forgets the one that was.
-    fn retain(&self, message: &Message, batch: &mut Batch, now: Moment) {
-        self.retained().set(message, now);
-        if self.durable().is_some() && !message.topic.is_system() {
+    /// Keeps a message as the last of its topic, on disk too, or forgets the one that was. Returns the version under which
+    /// other nodes are to do the same, if there are any.
+    fn retain(&self, message: &Message, batch: &mut Batch, now: Moment) -> Option<Stamp> {
+        let (version, told) = self.retained_version(&message.topic);
+        match self.clustered() {
+            None => self.retained().set(message, now),
+            Some(_) => _ = self.retained().offer(message, version, now),
+        }
+        self.note_retained(message, batch);
+        told.then_some(version)
+    }
+
+    /// Notes in the journal that the retained message of a topic changed.
+    pub(crate) fn note_retained(&self, message: &Message, batch: &mut Batch) {
+        if self.keeps(&message.topic) {
             batch.effects.journal.retained_changed(&message.topic);
             if message.qos != QoS::AtMostOnce {
                 batch.effects.journal.promise();
@@ -178,29 +219,11 @@ impl Plane {
         }
     }
 
-    fn end_run(&self, batch: &mut Batch) {
+    pub(crate) fn end_run(&self, batch: &mut Batch) {
         if let Some(durable) = self.durable() {
             batch.effects.journal.record_run(&batch.run, durable);
         }
         batch.run.clear();
-    }
-
-    /// Gives messages of an ended session to the other members of the groups they came through (MQTT-4.8.2-5).
-    pub(crate) fn redeliver(
-        &self,
-        group: &Group,
-        message: Arc<Message>,
-        batch: &mut Batch,
-        now: Moment,
-    ) -> bool {
-        self.settle(batch, now);
-        let Some(group) = self.matcher().group(group.filter(), group.name()) else { return false };
-        let shared = Some(message.clone());
-        batch.run.push(RunMessage { message: Message::clone(&message), shared });
-        batch.effects.node_queue_full = self.queue().is_full(&batch.effects.tally);
-        let taken = batch.deliver_to_group(&group, 0, now);
-        self.end_run(batch);
-        taken
     }
 }
 
@@ -210,56 +233,66 @@ impl Batch {
         self.touched.push(session.clone());
     }
 
-    /// Sessions that do not keep up, for the publisher to wait for.
-    pub fn take_congested(&mut self) -> Vec<Arc<Session>> {
-        std::mem::take(&mut self.congested)
+    /// Who does not keep up, for the publisher to wait for.
+    pub fn take_congestion(&mut self) -> Congestion {
+        std::mem::take(&mut self.congestion)
     }
 
     /// Whether what was asked for in this batch may only be answered once its commit is done.
     #[must_use]
     pub fn is_promise(&self) -> bool {
-        self.effects.journal.is_promised()
+        self.effects.journal.is_promised() || !self.effects.waits.is_empty()
     }
 
     /// Whether messages taken over and not delivered yet may make this batch one that promises something.
     #[must_use]
     pub fn may_promise(&self) -> bool {
-        self.run.is_acknowledged() && self.run.route.as_ref().is_some_and(|route| route.has_kept_sessions())
+        let may_wait = |route: &Arc<Route>| {
+            route.has_kept_sessions() || route.goes_further() || self.run.version.is_some()
+        };
+        self.run.is_acknowledged() && self.run.route.as_ref().is_some_and(may_wait)
+    }
+
+    /// Sends the present run, or a message of it, to another node.
+    pub(crate) fn send(&mut self, peer: &Arc<Peer>, run: &EncodedRun, acknowledged: bool) -> Sent {
+        let sent = peer.send(run);
+        self.effects.tally.forwarded += u64::from(run.messages);
+        match sent {
+            Sent::Kept(number) if acknowledged => self.effects.waits.handled(peer, number),
+            Sent::Down => self.effects.tally.link_dropped += u64::from(run.messages),
+            _ => {}
+        }
+        self.touch_peer(peer);
+        self.congestion.note_peer(peer);
+        sent
+    }
+
+    /// Remembers that something waits for the link to `peer`.
+    pub(crate) fn touch_peer(&mut self, peer: &Arc<Peer>) {
+        if !self.peers.iter().any(|known| Arc::ptr_eq(known, peer)) {
+            self.peers.push(peer.clone());
+        }
+    }
+
+    pub(crate) fn take_peers(&mut self) -> std::vec::Drain<'_, Arc<Peer>> {
+        self.peers.drain(..)
+    }
+
+    pub(crate) fn run(&self) -> &Run {
+        &self.run
+    }
+
+    pub(crate) fn run_mut(&mut self) -> &mut Run {
+        &mut self.run
     }
 
     fn note(&mut self, session: &Arc<Session>, delivered: Delivered) {
         if delivered.touched {
             self.touched.push(session.clone());
         }
-        if delivered.congested && !self.congested.iter().any(|known| Arc::ptr_eq(known, session)) {
-            self.congested.push(session.clone());
+        if delivered.congested {
+            self.congestion.note_session(session);
         }
-    }
-
-    /// One message to one member, the readiest first; false when no member can take it.
-    fn deliver_to_group(&mut self, group: &Arc<Group>, index: usize, now: Moment) -> bool {
-        for willing in [Willing::Ready, Willing::Connected, Willing::Kept] {
-            for member in group.next_members() {
-                let SubscribeOptions { partly_allowed, .. } = member.options;
-                if partly_allowed && !member.session.may_receive(&self.run.message(index).topic) {
-                    continue;
-                }
-                let id = member.options.id.map_or(SubscriptionIds::None, SubscriptionIds::One);
-                let options =
-                    self.run.options_for(member.options.qos, member.options.retain_as_published, id);
-                let part = Part { run: &mut self.run, index, now };
-                let session = &member.session;
-                if let Some(delivered) =
-                    session.deliver_shared(group, &options, part, willing, &mut self.effects)
-                {
-                    self.note(session, delivered);
-                    return true;
-                }
-            }
-        }
-        self.effects.tally.routed += 1;
-        self.effects.tally.drop_messages(DropReason::ClientAway, 1);
-        false
     }
 }
 
@@ -269,6 +302,8 @@ pub(crate) struct Run {
     route: Option<Arc<Route>>,
     messages: Vec<RunMessage>,
     largest_bytes: usize,
+    /// Under which other nodes retain the last of them.
+    version: Option<Stamp>,
     frames: FramesPool,
 }
 
@@ -277,6 +312,8 @@ struct RunMessage {
     message: Message,
     /// The message in memory of its own, made when the first recipient has to keep it.
     shared: Option<Arc<Message>>,
+    /// It was given to this node for a member of a group here.
+    ticket: Option<Ticket>,
 }
 
 impl Run {
@@ -284,7 +321,7 @@ impl Run {
         self.messages.len()
     }
 
-    fn is_acknowledged(&self) -> bool {
+    pub(crate) fn is_acknowledged(&self) -> bool {
         self.messages.first().is_some_and(|first| first.message.qos != QoS::AtMostOnce)
     }
 
@@ -292,10 +329,33 @@ impl Run {
         &self.messages[index].message
     }
 
+    /// What the message was given to this node under, for the member that takes it.
+    pub(crate) fn take_ticket(&mut self, index: usize) -> Option<Ticket> {
+        self.messages[index].ticket.take()
+    }
+
+    pub(crate) fn version(&self) -> Option<Stamp> {
+        self.version
+    }
+
+    /// The run as other nodes get it.
+    pub(crate) fn encode(&self, now: Moment) -> EncodedRun {
+        let mut encoder = RunEncoder::new(self.message(0), self.version, None, now);
+        self.messages.iter().for_each(|entry| encoder.push(&entry.message));
+        encoder.finish()
+    }
+
+    /// One message of the run as the node gets it that chooses a member of a group for it.
+    pub(crate) fn encode_one(&self, index: usize, target: &GroupTarget, now: Moment) -> EncodedRun {
+        let mut encoder = RunEncoder::new(self.message(index), None, Some(target), now);
+        encoder.push(self.message(index));
+        encoder.finish()
+    }
+
     /// The message for keeping: it owns its bytes, so that a read buffer is not kept for it. A large payload is
     /// most of its buffer and stays shared.
     pub(crate) fn shared(&mut self, index: usize) -> Arc<Message> {
-        let RunMessage { message, shared } = &mut self.messages[index];
+        let RunMessage { message, shared, .. } = &mut self.messages[index];
         let topic = self.route.as_ref().map(|route| &route.topic);
         shared
             .get_or_insert_with(|| {
@@ -351,6 +411,7 @@ impl Run {
 
     fn clear(&mut self) {
         self.route = None;
+        self.version = None;
         self.largest_bytes = 0;
         self.messages.clear();
         self.frames.clear();

@@ -104,6 +104,7 @@ impl Plane {
                 let key = SessionKey(sessions.last_key.fetch_add(1, Relaxed) + 1);
                 let session = Session::new(key, open.client_id.clone(), open.limits.clone());
                 shard.insert(open.client_id.clone(), session.clone());
+                self.session_began(&open.client_id);
                 session
             });
             let may_be_kept = open.access.is_some() && self.durable().is_some();
@@ -120,8 +121,14 @@ impl Plane {
             self.keep(&session, &mut state, kept, &mut batch.effects.journal);
             let epoch = state.connected(connection, open.receive_maximum);
             hold |= kept;
-            if hold {
+            if hold && self.durable().is_some() {
                 batch.effects.journal.hold(&session, epoch);
+            }
+            self.say_will(&open.client_id, &state, &mut batch.effects);
+            hold &= self.durable().is_some();
+            if self.claim(&open.client_id, open.clean_start, batch) {
+                batch.effects.held = Some((session.clone(), epoch));
+                hold = true;
             }
             if let Some(Connection { outbox, wire, held, .. }) = &mut state.connection {
                 outbox.push_with(|out| wire.greet(present, out));
@@ -184,6 +191,8 @@ impl Plane {
             if state.kept {
                 batch.effects.journal.session_changed(session);
             }
+            self.say_will(session.client_id(), &state, &mut batch.effects);
+            self.unclaim(session.client_id(), batch);
         }
         for ended in &aftermath.ended {
             self.sessions().forget(ended);
@@ -240,6 +249,7 @@ impl Plane {
                 batch.effects.journal.retained_changed(&topic);
             }
         }
+        self.look_after_cluster(batch, now);
         self.attend(batch, now);
         if let Some(commit) = self.finish(batch, now) {
             self.leave(commit);
@@ -250,7 +260,13 @@ impl Plane {
     }
 
     /// Ends a session whose client is away if it expires until `until`, and publishes its will if that is due.
-    fn expire_session(&self, session: &Arc<Session>, until: Moment, batch: &mut Batch, now: Moment) {
+    pub(crate) fn expire_session(
+        &self,
+        session: &Arc<Session>,
+        until: Moment,
+        batch: &mut Batch,
+        now: Moment,
+    ) {
         let mut aftermath = Aftermath::default();
         {
             let mut state = session.lock();
@@ -271,6 +287,7 @@ impl Plane {
             if state.kept {
                 batch.effects.journal.session_changed(session);
             }
+            self.say_will(session.client_id(), &state, &mut batch.effects);
         }
         for ended in &aftermath.ended {
             self.sessions().forget(ended);
@@ -307,7 +324,7 @@ impl Plane {
     }
 
     /// Takes a session off the list, so that a client that comes and goes does not make it grow.
-    fn unschedule(&self, session: &Arc<Session>, state: &State) {
+    pub(crate) fn unschedule(&self, session: &Arc<Session>, state: &State) {
         if let Some(due) = state.due() {
             self.sessions().deadlines.lock().remove(&(due, session.key()));
         }

@@ -25,7 +25,8 @@ pub enum RetainHandling {
 }
 
 impl Plane {
-    /// Subscribes the session. From the moment this returns every message accepted anywhere on the node matches;
+    /// Subscribes the session. From the moment this returns every message accepted anywhere on the node matches, and in the
+    /// cluster once the batch's commit is done;
     /// retained messages are sent by [`Plane::send_waiting`], so that the door can acknowledge first.
     ///
     /// # Errors
@@ -61,6 +62,7 @@ impl Plane {
         state.subscriptions.insert(filter.clone(), options);
         // Under the session's lock, so that a session that ends meanwhile leaves nothing behind in the matcher.
         self.matcher().subscribe(&filter, session, options);
+        self.wait_for_nodes(&mut batch.effects);
         let wanted = match retain {
             RetainHandling::Always => true,
             RetainHandling::IfNew => new,
@@ -95,6 +97,7 @@ impl Plane {
             batch.effects.journal.promise();
         }
         state.subscriptions.remove(filter);
+        batch.effects.said = true;
         self.matcher().unsubscribe(filter, session.key())
     }
 
@@ -127,6 +130,7 @@ impl Plane {
                 }
             }
         }
+        batch.effects.said = true;
         self.matcher().invalidate();
     }
 }

@@ -37,6 +37,9 @@ impl MqttConnection {
         // From here on a refusal is answered with a CONNACK.
         self.phase = Phase::Checking(connect);
         checked?;
+        if let Some(code) = self.settings.redirect.refusal() {
+            return Err(Refusal::of(code, "this server takes no new clients"));
+        }
         if method {
             return self.start_authentication(cx);
         }

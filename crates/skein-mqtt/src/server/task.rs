@@ -18,7 +18,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use skein_plane::{Batch, Commit, Flushed, Handle, Outbox, Session, access::Authenticated};
+use skein_plane::{Batch, Commit, Congestion, Flushed, Handle, Outbox, access::Authenticated};
 use skein_types::{Code, Moment, UserName};
 use tokio::time::Sleep;
 
@@ -59,9 +59,11 @@ pub(super) struct Connection {
     rest: BytesMut,
     /// The session's outbox waits for the socket.
     blocked: bool,
-    congested: Vec<Arc<Session>>,
+    congestion: Congestion,
     /// The batch before promised what is not on disk yet: nothing is read until it is.
     commit: Option<Box<Commit>>,
+    /// It is to end as soon as nothing is in hand, and to tell the client so.
+    leaving: Option<Code>,
     timer: Option<Pin<Box<Sleep>>>,
     connected_at: Moment,
     last_heard: Moment,
@@ -111,8 +113,9 @@ impl Connection {
             handle,
             rest: BytesMut::new(),
             blocked: false,
-            congested: Vec::new(),
+            congestion: Congestion::default(),
             commit: None,
+            leaving: None,
             timer: None,
         };
         connection.set_timer();
@@ -140,6 +143,10 @@ impl Connection {
             };
             if let Err(end) = outcome {
                 return end;
+            }
+            // Only here nothing that was received waits for its answer.
+            if let Some(code) = self.leaving {
+                return self.close(code, "sent away by the server");
             }
         }
     }
@@ -273,7 +280,7 @@ impl Connection {
             }))
             .await?;
         }
-        if self.congested.is_empty() {
+        if self.congestion.is_empty() {
             // Others of this thread get their turn before the next read.
             tokio::task::yield_now().await;
             return Ok(());
@@ -283,7 +290,7 @@ impl Connection {
 
     /// Whether the next batch may be read at once.
     fn is_unhindered(&self) -> bool {
-        self.commit.is_none() && self.congested.is_empty() && !self.is_overfull()
+        self.commit.is_none() && self.congestion.is_empty() && !self.is_overfull()
     }
 
     /// Waits until what the last batch promised is on disk, and says so.
@@ -328,7 +335,7 @@ impl Connection {
                 self.shared.fresh.leave(&self.handle);
             }
             self.commit = self.mqtt.flush(&mut cx).map(Box::new);
-            self.congested = batch.take_congested();
+            self.congestion = batch.take_congestion();
             // What is left was written outside of a session: a refusal or a step of authentication.
             if let Step::Close(closed) = &mut step {
                 closed.outbox.get_or_insert_default().push(out, 0);
@@ -387,6 +394,7 @@ impl Connection {
             let detail = "ended by the server";
             return Err(End { code: parting.code, detail, outbox: parting.outbox, commit: None });
         }
+        self.leaving = self.leaving.or_else(|| self.handle.asked());
         let Some((session, epoch)) = self.mqtt.session() else { return Ok(()) };
         if self.io.pending_mut().is_some() {
             // One batch of output at a time; more is taken when it is written.
@@ -416,12 +424,11 @@ impl Connection {
     }
 
     async fn wait_for_subscribers(&mut self) -> Result<(), End> {
-        let mut congested = std::mem::take(&mut self.congested);
+        let mut congestion = std::mem::take(&mut self.congestion);
         let clock = self.shared.clock;
         let drained = poll_fn(move |cx| {
             let now = clock.now();
-            congested.retain(|session| !session.poll_drained(cx.waker(), now));
-            if congested.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+            if congestion.poll_drained(cx.waker(), now) { Poll::Ready(()) } else { Poll::Pending }
         });
         // Drained or not, one more batch follows: a consumer that takes nothing is dealt with by its own bounds.
         self.wait_for(tokio::time::timeout(CONGESTION_WAIT, drained)).await.map(|_drained_or_not| ())

@@ -274,7 +274,7 @@ impl Pair {
         if !matches!(step, Step::Close(_)) {
             sent.append(out);
         }
-        drop(batch.take_congested());
+        drop(batch.take_congestion());
         self.settle();
         step
     }

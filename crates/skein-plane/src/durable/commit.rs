@@ -1,4 +1,5 @@
-//! Waiting for durable changes: whoever promised something waits until the changes of its batch are on disk.
+//! Waiting for what a batch promised: whoever promised something waits until its changes are on disk, and until other nodes
+//! have done their part.
 
 use std::{
     sync::{
@@ -12,8 +13,14 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use skein_cluster::Waits;
+use skein_types::Moment;
 
-use crate::session::{Epoch, Session};
+use crate::{
+    plane::Plane,
+    publish::{Batch, Effects},
+    session::{Epoch, Session},
+};
 
 /// Whether the changes of one batch are on disk.
 #[derive(Debug, Default)]
@@ -45,12 +52,15 @@ impl CommitFlag {
     }
 }
 
-/// The durable changes of a batch on their way to disk. What was promised in the batch is said only when it is done;
-/// then hand it to [`Plane::committed`](crate::Plane::committed), which sends the messages that waited for it.
+/// What a batch promised, under way: its durable changes to the disk, and to other nodes what they must have done. It is said
+/// only when all of it is done; then hand the commit to [`Plane::committed`], which sends the messages that waited for it.
 #[derive(Debug)]
 #[must_use]
 pub struct Commit {
-    flag: Arc<CommitFlag>,
+    /// None where nothing has to be on disk.
+    flag: Option<Arc<CommitFlag>>,
+    /// What other nodes must have done.
+    waits: Mutex<Waits>,
     /// Sessions with QoS 2 messages that may be sent once they are on disk.
     pub(crate) sessions: Vec<Arc<Session>>,
     /// A connection whose client is greeted then.
@@ -63,25 +73,62 @@ impl Commit {
         sessions: Vec<Arc<Session>>,
         held: Option<(Arc<Session>, Epoch)>,
     ) -> Self {
-        Self { flag, sessions, held }
+        Self { flag: Some(flag), waits: Mutex::default(), sessions, held }
     }
 
-    /// This one and one that was handed over after it, which is therefore not done before it.
+    /// Of a batch that has nothing to bring to the disk.
+    fn of_nodes(waits: Waits, held: Option<(Arc<Session>, Epoch)>) -> Self {
+        Self { flag: None, waits: Mutex::new(waits), sessions: Vec::new(), held }
+    }
+
+    /// This one and one that was handed over after it, whose changes are therefore not on disk before its own.
     pub(crate) fn and(self, later: Self) -> Self {
         let mut sessions = self.sessions;
         sessions.extend(later.sessions);
-        Self { flag: later.flag, sessions, held: self.held.or(later.held) }
+        let mut waits = self.waits.into_inner();
+        waits.extend(later.waits.into_inner());
+        let flag = later.flag.or(self.flag);
+        Self { flag, waits: Mutex::new(waits), sessions, held: self.held.or(later.held) }
     }
 
-    /// Whether the changes are on disk.
+    /// Whether everything is done.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.flag.is_set()
+        self.flag.as_ref().is_none_or(|flag| flag.is_set()) && self.waits.lock().is_done()
     }
 
-    /// Whether the changes are on disk; if not, `waker` is called once they are.
+    /// Whether everything is done; if not, `waker` is called once more of it is.
     #[must_use]
     pub fn poll_done(&self, waker: &Waker) -> bool {
-        self.flag.poll(waker)
+        self.flag.as_ref().is_none_or(|flag| flag.poll(waker)) && self.waits.lock().poll_done(waker)
+    }
+}
+
+impl Plane {
+    /// Hands the durable changes of a batch to the store, and says what is to be waited for, if anything. Called before
+    /// anybody can be told of them.
+    pub(crate) fn hand_over(&self, effects: &mut Effects) -> Option<Commit> {
+        let kept = self.hand_over_rows(&mut effects.journal);
+        if effects.waits.is_empty() {
+            return kept;
+        }
+        let of_nodes = Commit::of_nodes(std::mem::take(&mut effects.waits), effects.held.take());
+        Some(match kept {
+            Some(kept) => kept.and(of_nodes),
+            None => of_nodes,
+        })
+    }
+
+    /// Leaves a commit to the plane, for callers that promised nothing to anybody.
+    pub fn leave(&self, commit: Commit) {
+        self.unattended.lock().push(commit);
+    }
+
+    /// Sends what waited for commits that were left to the plane.
+    pub(crate) fn attend(&self, batch: &mut Batch, now: Moment) {
+        let done: Vec<Commit> = self.unattended.lock().extract_if(.., |commit| commit.is_done()).collect();
+        for commit in done {
+            self.committed(commit, batch, now);
+        }
     }
 }

@@ -10,7 +10,11 @@ impl Plane {
     /// Removes the retained message of `topic`; false when there is none. Subscribers are not told. It is gone for good
     /// when the batch is finished and its commit, if any, done.
     pub fn remove_retained(&self, topic: &Topic, batch: &mut Batch) -> bool {
-        let removed = self.retained().remove(topic);
+        let (version, told) = self.retained_version(topic);
+        let removed = self.retained().remove_as(topic, version);
+        if removed && told {
+            self.say_removed(topic, version, batch);
+        }
         if removed && self.keeps(topic) {
             batch.effects.journal.retained_changed(topic);
             batch.effects.journal.promise();

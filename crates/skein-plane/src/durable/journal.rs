@@ -278,7 +278,7 @@ impl Journal {
 impl Plane {
     /// Hands the durable changes of a batch to the store. Called before anybody can be told of them; what is said
     /// because of them waits for the commit, if there is one.
-    pub(crate) fn hand_over(&self, journal: &mut Journal) -> Option<Commit> {
+    pub(super) fn hand_over_rows(&self, journal: &mut Journal) -> Option<Commit> {
         let durable = self.durable()?;
         // Over when everything is with the store.
         let _turn = journal.turn.take();
@@ -319,22 +319,6 @@ impl Plane {
             if state.wants_flush() {
                 batch.touch(&session);
             }
-        }
-    }
-
-    /// Leaves a commit to the plane, for callers that promised nothing to anybody.
-    pub fn leave(&self, commit: Commit) {
-        if let Some(durable) = self.durable() {
-            durable.unattended.lock().push(commit);
-        }
-    }
-
-    /// Sends what waited for commits that were left to the plane.
-    pub(crate) fn attend(&self, batch: &mut publish::Batch, now: Moment) {
-        let Some(durable) = self.durable() else { return };
-        let done: Vec<Commit> = durable.unattended.lock().extract_if(.., |commit| commit.is_done()).collect();
-        for commit in done {
-            self.committed(commit, batch, now);
         }
     }
 }
@@ -437,7 +421,7 @@ impl Dirty {
                 }
             }
             Self::Retained(topic) => match plane.retained().last(&topic) {
-                Some(message) => rows.put(RETAINED, rows::retained_row(&message, durable.clock)),
+                Some(stored) => rows.put(RETAINED, rows::retained_row(&stored, durable.clock)),
                 None => rows.delete(RETAINED, rows::retained_key(&topic)),
             },
         }

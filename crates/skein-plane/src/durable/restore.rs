@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     access::Subscribe as Verdict,
+    cluster::RESTORED_WILL_SECS,
     delivery::{self, Delivery, Kept, Waiting},
     plane::Plane,
     publish::Batch,
@@ -113,9 +114,12 @@ impl Plane {
         })?;
         self.restore_queues(&snapshot, &sessions, &mut restored, batch)?;
         each(&snapshot, RETAINED, "retained", |row| {
-            let message = rows::read_retained(row, durable.clock)?;
+            let (message, version) = rows::read_retained(row, durable.clock)?;
             self.use_up(message.origin);
-            self.retained().restore(message);
+            if let Some(cluster) = self.cluster() {
+                cluster.heard(version);
+            }
+            self.retained().restore(message, version);
             restored.retained += 1;
             Ok(())
         })?;
@@ -153,10 +157,16 @@ impl Plane {
                 None => now.after_secs(expiry_secs),
             });
             state.will_at = will.as_ref().map(|_| will_at.map_or(now.after_secs(will_delay), moment));
+            if self.cluster().is_some() {
+                // Other nodes may have published it meanwhile, and say so when they are met.
+                state.will_at = state.will_at.map(|at| at.max(now.after_secs(RESTORED_WILL_SECS)));
+            }
             state.will = will.map(Box::new);
+            self.say_will(session.client_id(), &state, &mut batch.effects);
             self.schedule(&session, &state);
         }
         self.use_up(key);
+        self.session_began(&client_id);
         self.sessions().shard(&client_id).insert(client_id, session.clone());
         session
     }

@@ -5,13 +5,15 @@ use std::{cell::Cell, num::NonZeroU32};
 use bytestring::ByteString;
 use skein_store::{Key, KeyBuilder, Row, RowFault, RowReader, RowWriter, Time};
 use skein_types::{
-    ClientId, Message, Moment, Properties, QoS, SessionKey, SubscriptionFilter, Topic, UserName,
+    ClientId, Message, Moment, NodeId, Properties, QoS, SessionKey, Stamp, SubscriptionFilter, Topic,
+    UserName,
 };
 
 use crate::{
     access::{Door, Identity, UserSource},
     durable::WallClock,
     matcher::SubscribeOptions,
+    retained::Stored,
     session::Will,
     wire::{DeliveryOptions, SubscriptionIds},
 };
@@ -123,11 +125,13 @@ pub(crate) fn message_row(id: u64, message: &Message, clock: WallClock) -> Row {
     Row::encode(|row| write_message(row, id, message, clock))
 }
 
-pub(crate) fn retained_row(message: &Message, clock: WallClock) -> Row {
+pub(crate) fn retained_row(Stored { message, version }: &Stored, clock: WallClock) -> Row {
     let body = message_row(0, message, clock);
     Row::encode(|row| {
         row.str(message.topic.as_str());
         row.bytes(&body);
+        row.unsigned(version.counter);
+        row.unsigned(u64::from(version.node.0));
     })
 }
 
@@ -314,10 +318,16 @@ pub(crate) fn read_inbound(row: &Row) -> Result<(SessionKey, u16), RowError> {
     Ok((SessionKey(row.unsigned()?), row.unsigned()?))
 }
 
-pub(crate) fn read_retained(row: &Row, clock: WallClock) -> Result<Message, RowError> {
+pub(crate) fn read_retained(row: &Row, clock: WallClock) -> Result<(Message, Stamp), RowError> {
     let mut row = RowReader::new(row)?;
     row.str()?;
-    Ok(read_message(&Row::from_bytes(row.bytes()?), clock)?.1)
+    let (_, message) = read_message(&Row::from_bytes(row.bytes()?), clock)?;
+    // Rows from before there were versions end here.
+    let version = match row.is_at_end() {
+        true => Stamp::default(),
+        false => Stamp { counter: row.unsigned()?, node: NodeId(row.unsigned()?) },
+    };
+    Ok((message, version))
 }
 
 /// The id and the message of a row. Payload and texts share the row's bytes.

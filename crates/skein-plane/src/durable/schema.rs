@@ -3,7 +3,7 @@
 //! Fields are only ever added at the end and with a default (the store refuses anything else), so that a newer node
 //! opens an older node's data. `rows.rs` writes and reads them in this order.
 
-use skein_store::{Class, ClassBuilder, ClassId, ClassKind, Schema, Type};
+use skein_store::{Class, ClassBuilder, ClassId, ClassKind, Schema, Type, Value};
 
 use super::users::{RuleRow, UserRow};
 
@@ -101,7 +101,12 @@ fn inbound() -> ClassBuilder {
 }
 
 fn retained() -> ClassBuilder {
-    class("retained", RETAINED).field("topic", Type::String).field("body", Type::Bytes).primary(&["topic"])
+    class("retained", RETAINED)
+        .field("topic", Type::String)
+        .field("body", Type::Bytes)
+        .field_with_default("counter", Type::U64, Value::U64(0))
+        .field_with_default("node", Type::U16, Value::U16(0))
+        .primary(&["topic"])
 }
 
 fn optional(of: Type) -> Type {

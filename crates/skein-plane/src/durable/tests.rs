@@ -1,8 +1,8 @@
 //! What the plane's tests look at in a plane that keeps things.
 
-use super::Durable;
+use crate::Plane;
 
-impl Durable {
+impl Plane {
     /// Whether no commit is left that somebody's messages wait for.
     pub(crate) fn is_attended(&self) -> bool {
         self.unattended.lock().is_empty()

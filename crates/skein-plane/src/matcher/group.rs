@@ -5,9 +5,10 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use skein_cluster::Peer;
 use skein_types::{Filter, GroupName, SessionKey};
 
-use super::Subscriber;
+use super::{Subscriber, nodes::Elsewhere};
 
 /// The members that share one filter under one name.
 #[derive(Debug)]
@@ -15,13 +16,39 @@ pub struct Group {
     name: GroupName,
     filter: Filter,
     members: Arc<[Subscriber]>,
+    /// Other nodes with members.
+    elsewhere: Arc<[Elsewhere]>,
     /// Whose turn it is; kept when members change, so that the order stays fair.
     turn: AtomicUsize,
 }
 
+/// Where the next message of a group may go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place<'a> {
+    /// To the member of this number on this node, or one after it.
+    Here(usize),
+    /// To a member on this node, whichever it chooses.
+    There(&'a Arc<Peer>),
+}
+
 impl Group {
     pub(super) fn new(name: GroupName, filter: Filter, member: Subscriber) -> Self {
-        Self { name, filter, members: Arc::from([member]), turn: AtomicUsize::new(0) }
+        Self { members: Arc::from([member]), ..Self::empty(name, filter) }
+    }
+
+    /// A group whose members are still to come.
+    pub(super) fn empty(name: GroupName, filter: Filter) -> Self {
+        Self { name, filter, members: Arc::default(), elsewhere: Arc::default(), turn: AtomicUsize::new(0) }
+    }
+
+    /// Whether nobody is left in it on any node.
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.elsewhere.is_empty()
+    }
+
+    /// Other nodes with members.
+    pub(crate) fn elsewhere(&self) -> &[Elsewhere] {
+        &self.elsewhere
     }
 
     /// The group's name.
@@ -40,12 +67,43 @@ impl Group {
         &self.members
     }
 
-    /// The members in the order in which they are asked to take the next message: round robin, each message
-    /// starting one further.
-    pub(crate) fn next_members(&self) -> impl Iterator<Item = &Subscriber> {
-        let first = self.turn.fetch_add(1, Ordering::Relaxed) % self.members.len().max(1);
+    /// The number of the member that is asked first to take the next message: each message starts one further.
+    pub(crate) fn next_turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The members in turn, beginning with that of number `first`.
+    pub(crate) fn members_from(&self, first: usize) -> impl Iterator<Item = &Subscriber> {
+        let first = first % self.members.len().max(1);
         let (tail, head) = self.members.split_at(first.min(self.members.len()));
         head.iter().chain(tail)
+    }
+
+    /// The nodes in the order in which they are asked to take the next message: the one whose member's turn it is,
+    /// counting over the members of all nodes, then the others.
+    pub(crate) fn next_places(&self) -> impl Iterator<Item = Place<'_>> {
+        let here = self.members.len();
+        let all = here + self.elsewhere.iter().map(|known| known.members as usize).sum::<usize>();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % all.max(1);
+        let (mut chosen, mut rest) = (0, turn.saturating_sub(here));
+        while let Some(known) = self.elsewhere.get(chosen)
+            && rest >= known.members as usize
+        {
+            rest -= known.members as usize;
+            chosen += 1;
+        }
+        let count = self.elsewhere.len();
+        let there = move |offset: usize| {
+            let known = self.elsewhere.get((chosen + offset) % count.max(1));
+            known.map(|known| Place::There(&known.peer))
+        };
+        // When it is the turn of a member elsewhere, those here come right after it.
+        let here_at = usize::from(turn >= here);
+        (0..=count).filter_map(move |position| match position.cmp(&here_at) {
+            std::cmp::Ordering::Less => there(position),
+            std::cmp::Ordering::Equal => (here > 0).then_some(Place::Here(turn)),
+            std::cmp::Ordering::Greater => there(position - 1),
+        })
     }
 
     pub(super) fn with(&self, member: Subscriber) -> (Self, bool) {
@@ -72,6 +130,29 @@ impl Group {
 
     fn changed(&self, members: Vec<Subscriber>) -> Self {
         let turn = AtomicUsize::new(self.turn.load(Ordering::Relaxed));
-        Self { name: self.name.clone(), filter: self.filter.clone(), members: Arc::from(members), turn }
+        let elsewhere = self.elsewhere.clone();
+        Self {
+            name: self.name.clone(),
+            filter: self.filter.clone(),
+            members: Arc::from(members),
+            elsewhere,
+            turn,
+        }
+    }
+
+    pub(super) fn with_node(&self, peer: &Arc<Peer>, members: u32) -> Self {
+        let others = self.elsewhere.iter().filter(|known| known.peer.id() != peer.id()).cloned();
+        let mut elsewhere: Vec<_> = others.chain([Elsewhere { peer: peer.clone(), members }]).collect();
+        elsewhere.sort_by_key(|known| known.peer.id());
+        self.changed_elsewhere(elsewhere)
+    }
+
+    pub(super) fn without_node(&self, peer: &Arc<Peer>) -> Self {
+        let others = self.elsewhere.iter().filter(|known| known.peer.id() != peer.id());
+        self.changed_elsewhere(others.cloned().collect())
+    }
+
+    fn changed_elsewhere(&self, elsewhere: Vec<Elsewhere>) -> Self {
+        Self { elsewhere: Arc::from(elsewhere), ..self.changed(self.members.to_vec()) }
     }
 }

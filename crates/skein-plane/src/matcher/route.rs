@@ -3,9 +3,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use foldhash::fast::RandomState;
-use skein_types::{QoS, SessionKey, Topic};
+use skein_cluster::Peer;
+use skein_types::{ClientId, QoS, SessionKey, Topic};
 
-use super::{Group, Matcher, SubscribeOptions, Subscribers};
+use super::{Group, Matcher, SubscribeOptions, Subscribers, nodes::Nodes};
 use crate::{session::Session, wire::SubscriptionIds};
 
 /// Routes a publisher remembers; a publisher of more topics than this starts over, which costs one match each.
@@ -35,14 +36,38 @@ pub struct Route {
     pub direct: Vec<Match>,
     /// Shared groups, each of which one member takes a message for.
     pub groups: Vec<Arc<Group>>,
+    /// Other nodes that get a message, each once; they deliver it to their own subscribers.
+    pub(crate) nodes: Vec<Arc<Peer>>,
     generation: u64,
+}
+
+/// Who publishes, for the choice of those who get it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) key: SessionKey,
+    pub(crate) client: Option<&'a ClientId>,
+    pub(crate) reach: Reach,
+}
+
+/// How far a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// To whoever subscribes, on any node.
+    Cluster,
+    /// It came from another node: to ordinary subscribers on this one.
+    Here,
 }
 
 impl Route {
     /// Whether nobody would get the message.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.direct.is_empty() && self.groups.is_empty()
+        self.direct.is_empty() && self.groups.is_empty() && self.nodes.is_empty()
+    }
+
+    /// Whether other nodes may have to take a message before its publisher is answered.
+    pub(crate) fn goes_further(&self) -> bool {
+        !self.nodes.is_empty() || self.groups.iter().any(|group| !group.elsewhere().is_empty())
     }
 
     /// Whether a message at QoS 1 or 2 may be kept on disk for one of them.
@@ -53,7 +78,14 @@ impl Route {
     }
 
     pub(super) fn denied(topic: &Topic, generation: u64) -> Self {
-        Self { topic: topic.detached(), allowed: false, direct: Vec::new(), groups: Vec::new(), generation }
+        Self {
+            topic: topic.detached(),
+            allowed: false,
+            direct: Vec::new(),
+            groups: Vec::new(),
+            nodes: Vec::new(),
+            generation,
+        }
     }
 }
 
@@ -61,15 +93,24 @@ impl Route {
 pub(super) struct Builder<'a> {
     topic: &'a Topic,
     generation: u64,
-    origin: SessionKey,
+    origin: Origin<'a>,
     direct: Vec<Match>,
     groups: Vec<Arc<Group>>,
+    nodes: Vec<Arc<Peer>>,
     filters: usize,
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(topic: &'a Topic, generation: u64, origin: SessionKey) -> Self {
-        Self { topic, generation, origin, direct: Vec::new(), groups: Vec::new(), filters: 0 }
+    pub(super) fn new(topic: &'a Topic, generation: u64, origin: Origin<'a>) -> Self {
+        Self {
+            topic,
+            generation,
+            origin,
+            direct: Vec::new(),
+            groups: Vec::new(),
+            nodes: Vec::new(),
+            filters: 0,
+        }
     }
 
     pub(super) fn add(&mut self, subscribers: &Subscribers) {
@@ -79,7 +120,7 @@ impl<'a> Builder<'a> {
                 subscriber.options;
             let session = &subscriber.session;
             // MQTT-3.8.3-3.
-            if no_local && session.key() == self.origin {
+            if no_local && session.key() == self.origin.key {
                 continue;
             }
             if partly_allowed && !session.may_receive(self.topic) {
@@ -88,11 +129,14 @@ impl<'a> Builder<'a> {
             let ids = id.map_or(SubscriptionIds::None, SubscriptionIds::One);
             self.direct.push(Match { session: session.clone(), qos, retain_as_published, ids });
         }
-        self.groups.extend(subscribers.groups().iter().cloned());
+        if self.origin.reach == Reach::Cluster {
+            self.groups.extend(subscribers.groups().iter().cloned());
+            self.nodes.extend(subscribers.nodes().iter().cloned());
+        }
     }
 
-    pub(super) fn finish(self) -> Route {
-        let Self { topic, generation, mut direct, groups, filters, .. } = self;
+    pub(super) fn finish(self, nodes: Option<&Nodes>) -> Route {
+        let Self { topic, generation, origin, mut direct, groups, nodes: interested, filters } = self;
         if filters > 1 {
             // Overlapping subscriptions of one session become one delivery.
             direct.sort_by_key(|found| found.session.key());
@@ -106,7 +150,11 @@ impl<'a> Builder<'a> {
                 same
             });
         }
-        Route { topic: topic.detached(), allowed: true, direct, groups, generation }
+        let nodes = match nodes {
+            Some(nodes) if origin.reach == Reach::Cluster => nodes.targets(topic, origin.client, interested),
+            _ => Vec::new(),
+        };
+        Route { topic: topic.detached(), allowed: true, direct, groups, nodes, generation }
     }
 }
 
@@ -125,7 +173,7 @@ impl RouteCache {
         &mut self,
         matcher: &Matcher,
         topic: &Topic,
-        origin: SessionKey,
+        origin: Origin<'_>,
         may_publish: impl FnOnce() -> bool,
     ) -> Arc<Route> {
         let generation = matcher.generation();
@@ -139,7 +187,7 @@ impl RouteCache {
         let route = match cached {
             Some(route) if route.generation == generation => route.clone(),
             _ => Arc::new(if may_publish() {
-                matcher.route(topic, origin)
+                matcher.route_of(topic, origin)
             } else {
                 Route::denied(topic, generation)
             }),

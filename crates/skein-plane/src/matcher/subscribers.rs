@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use skein_cluster::Peer;
 use skein_types::{GroupName, SessionKey, SubscriptionFilter};
 
 use super::{Group, Subscriber};
@@ -16,6 +17,8 @@ const CHUNK_MAX: usize = 256;
 pub(super) struct Subscribers {
     direct: Chunks,
     groups: Vec<Arc<Group>>,
+    /// Other nodes with ordinary subscribers.
+    nodes: Option<Arc<[Arc<Peer>]>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -29,7 +32,7 @@ enum Chunks {
 
 impl Subscribers {
     pub(super) fn is_empty(&self) -> bool {
-        matches!(self.direct, Chunks::None) && self.groups.is_empty()
+        matches!(self.direct, Chunks::None) && self.groups.is_empty() && self.nodes.is_none()
     }
 
     /// Ordinary subscribers.
@@ -40,6 +43,11 @@ impl Subscribers {
             Chunks::Many(chunks) => (None, chunks),
         };
         one.into_iter().chain(many.iter().flat_map(|chunk| chunk.iter()))
+    }
+
+    /// Other nodes with ordinary subscribers.
+    pub(super) fn nodes(&self) -> &[Arc<Peer>] {
+        self.nodes.as_deref().unwrap_or_default()
     }
 
     pub(super) fn groups(&self) -> &[Arc<Group>] {
@@ -54,7 +62,7 @@ impl Subscribers {
     pub(super) fn with(&self, filter: &SubscriptionFilter, subscriber: Subscriber) -> (Self, bool) {
         let Some(name) = &filter.group else {
             let (direct, new) = self.direct.with(subscriber);
-            return (Self { direct, groups: self.groups.clone() }, new);
+            return (Self { direct, ..self.clone_rest() }, new);
         };
         let mut groups = self.groups.clone();
         let new = match groups.iter_mut().find(|group| group.name() == name) {
@@ -68,14 +76,14 @@ impl Subscribers {
                 true
             }
         };
-        (Self { direct: self.direct.clone(), groups }, new)
+        (Self { groups, ..self.clone() }, new)
     }
 
     /// The set without the session, and whether it was in it.
     pub(super) fn without(&self, group: Option<&GroupName>, session: SessionKey) -> (Self, bool) {
         let Some(name) = group else {
             let (direct, found) = self.direct.without(session);
-            return (Self { direct, groups: self.groups.clone() }, found);
+            return (Self { direct, ..self.clone_rest() }, found);
         };
         let mut groups = self.groups.clone();
         let mut found = false;
@@ -85,11 +93,54 @@ impl Subscribers {
             }
             let (changed, was_there) = group.without(session);
             found = was_there;
-            let keep = !changed.members().is_empty();
+            let keep = !changed.is_empty();
             *group = Arc::new(changed);
             keep
         });
-        (Self { direct: self.direct.clone(), groups }, found)
+        (Self { groups, ..self.clone() }, found)
+    }
+}
+
+impl Subscribers {
+    /// Everything but the ordinary subscribers, whose list may be long.
+    fn clone_rest(&self) -> Self {
+        Self { direct: Chunks::None, groups: self.groups.clone(), nodes: self.nodes.clone() }
+    }
+
+    /// The set as it is when a node has so many members of a group, or subscribers.
+    pub(super) fn with_node(&self, filter: &SubscriptionFilter, peer: &Arc<Peer>, members: u32) -> Self {
+        let Some(name) = &filter.group else {
+            let others = self.nodes().iter().filter(|known| known.id() != peer.id());
+            let mut nodes: Vec<_> = others.chain([peer]).cloned().collect();
+            nodes.sort_by_key(|peer| peer.id());
+            return Self { nodes: Some(nodes.into()), ..self.clone() };
+        };
+        let mut groups = self.groups.clone();
+        match groups.iter_mut().find(|group| group.name() == name) {
+            Some(group) => *group = Arc::new(group.with_node(peer, members)),
+            None => {
+                let empty = Group::empty(name.clone(), filter.filter.clone());
+                groups.push(Arc::new(empty.with_node(peer, members)));
+            }
+        }
+        Self { groups, ..self.clone() }
+    }
+
+    /// The set as it is when a node has none.
+    pub(super) fn without_node(&self, filter: &SubscriptionFilter, peer: &Arc<Peer>) -> Self {
+        let Some(name) = &filter.group else {
+            let nodes: Vec<_> =
+                self.nodes().iter().filter(|known| known.id() != peer.id()).cloned().collect();
+            return Self { nodes: (!nodes.is_empty()).then(|| nodes.into()), ..self.clone() };
+        };
+        let mut groups = self.groups.clone();
+        groups.retain_mut(|group| {
+            if group.name() == name {
+                *group = Arc::new(group.without_node(peer));
+            }
+            !group.is_empty()
+        });
+        Self { groups, ..self.clone() }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32, sync::Arc, time::
 use proptest::prelude::*;
 use skein_types::{ClientId, Filter, QoS, SessionKey, SubscriptionFilter, Topic};
 
-use super::{Matcher, Route, RouteCache, SubscribeOptions};
+use super::{Group, Matcher, Origin, Reach, Route, RouteCache, SubscribeOptions};
 use crate::{
     access::{Access, AccessList, Anonymous, Door, Identity},
     delivery::QueueLimits,
@@ -54,6 +54,11 @@ fn sessions() -> Vec<Arc<Session>> {
         session
     };
     (0..SESSIONS).map(|key| bound(session(key))).collect()
+}
+
+/// A publisher of whom nothing but the session is known.
+pub(super) fn from(key: SessionKey) -> Origin<'static> {
+    Origin { key, client: None, reach: Reach::Cluster }
 }
 
 pub(crate) fn topic(text: &str) -> Topic {
@@ -240,7 +245,7 @@ proptest! {
             }
             prop_assert_eq!(matcher.subscriptions(), oracle.0.len());
             let origin_key = SessionKey(origin);
-            let route = caches[origin as usize].route(&matcher, &topic, origin_key, || true);
+            let route = caches[origin as usize].route(&matcher, &topic, from(origin_key), || true);
             prop_assert!(route.allowed);
             prop_assert_eq!(&route.topic, &topic);
             prop_assert_eq!(direct_of(&route), oracle.direct(&topic, origin_key), "{:?}", topic);
@@ -287,11 +292,14 @@ fn a_group_takes_turns() {
         matcher.subscribe(&shared, &session(key), PLAIN);
     }
     let group = matcher.group(&Filter::new("t/+").unwrap(), shared.group.as_ref().unwrap()).unwrap();
+    let members = |group: &Group| -> Vec<u64> {
+        group.members_from(group.next_turn()).map(|member| member.key().0).collect()
+    };
     let firsts: Vec<u64> =
-        (0..6).map(|_| group.next_members().next().expect("the group has members").key().0).collect();
+        (0..6).map(|_| members(&group).first().copied().expect("the group has members")).collect();
     assert_eq!(firsts, [0, 1, 2, 0, 1, 2]);
     for _ in 0..2 {
-        let mut all: Vec<u64> = group.next_members().map(|member| member.key().0).collect();
+        let mut all = members(&group);
         all.sort_unstable();
         assert_eq!(all, [0, 1, 2], "everybody is asked once");
     }
@@ -302,12 +310,12 @@ fn a_group_takes_turns() {
 fn a_cached_denial_lasts_until_the_rules_change() {
     let (matcher, mut cache) = (Matcher::default(), RouteCache::default());
     matcher.subscribe(&filter("t"), &session(1), PLAIN);
-    let denied = cache.route(&matcher, &topic("t"), SessionKey(2), || false);
+    let denied = cache.route(&matcher, &topic("t"), from(SessionKey(2)), || false);
     assert!(!denied.allowed && denied.is_empty());
-    let again = cache.route(&matcher, &topic("t"), SessionKey(2), || panic!("asked again"));
+    let again = cache.route(&matcher, &topic("t"), from(SessionKey(2)), || panic!("asked again"));
     assert!(Arc::ptr_eq(&denied, &again));
     matcher.invalidate();
-    let allowed = cache.route(&matcher, &topic("t"), SessionKey(2), || true);
+    let allowed = cache.route(&matcher, &topic("t"), from(SessionKey(2)), || true);
     assert!(allowed.allowed && allowed.direct.len() == 1);
 }
 
@@ -316,7 +324,7 @@ fn a_publisher_of_more_topics_than_the_cache_holds_is_still_right() {
     let (matcher, mut cache) = (Matcher::default(), RouteCache::default());
     matcher.subscribe(&filter("t/7"), &session(1), PLAIN);
     for number in (0..3000).chain(0..3000) {
-        let route = cache.route(&matcher, &topic(&format!("t/{number}")), SessionKey(2), || true);
+        let route = cache.route(&matcher, &topic(&format!("t/{number}")), from(SessionKey(2)), || true);
         assert_eq!(route.direct.len(), usize::from(number == 7), "{number}");
     }
 }

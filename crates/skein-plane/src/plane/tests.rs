@@ -1,9 +1,9 @@
 //! The whole plane against plain lists, through random steps of a few clients, and what must hold after each step.
 
-mod client;
+pub(crate) mod client;
 mod durable;
 mod examples;
-mod world;
+pub(crate) mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -383,8 +383,11 @@ fn check_all_received(world: &World) {
 
 proptest! {
     #[test]
-    fn the_plane_does_what_the_lists_do(steps in prop::collection::vec(any_step(), 1..120)) {
-        let mut world = World::new();
+    fn the_plane_does_what_the_lists_do(
+        steps in prop::collection::vec(any_step(), 1..120),
+        alone_in_a_cluster in any::<bool>(),
+    ) {
+        let mut world = if alone_in_a_cluster { World::alone_in_a_cluster() } else { World::new() };
         for step in steps {
             take(&mut world, step);
         }

@@ -196,6 +196,12 @@ impl Session {
         }
     }
 
+    /// Asks the client's connection to end once it has answered what it has received; false when there is none.
+    pub fn ask_to_leave(&self, code: Code) -> bool {
+        let handle = self.lock().connection.as_ref().map(|connection| connection.handle.clone());
+        handle.map(|handle| handle.ask(code)).is_some()
+    }
+
     /// For the connection's own task: the socket is writable again.
     pub fn unblock(&self, epoch: Epoch, plane: &Plane, now: Moment, effects: &mut Effects) -> Flushed {
         {

@@ -125,7 +125,9 @@ impl State {
         }
         let room = self.connection.as_ref().is_some_and(|to| to.outbox.len() < self.limits.outbox_bytes_max);
         let kept = if self.kept { Kept::Recorded } else { Kept::No };
-        let waiting = Waiting::new(run.shared(index), options.clone(), group.cloned(), kept);
+        let ticket = group.and_then(|_| run.take_ticket(index));
+        let mut waiting = Waiting::new(run.shared(index), options.clone(), group.cloned(), kept);
+        waiting.ticket = ticket;
         let limits = if effects.node_queue_full { QueueLimits::NOTHING } else { self.limits.queue };
         let offer = self.delivery.offer(waiting, room, limits, now, &mut effects.tally.expired);
         self.delivery.count_queue(&mut effects.tally);

@@ -48,20 +48,25 @@ impl Plane {
             }
             (subscriptions, drained)
         };
+        batch.effects.said |= subscriptions.len() > 0;
         for (filter, _) in subscriptions.to_vec() {
             self.matcher().unsubscribe(&filter, session.key());
         }
         batch.effects.tally.drop_messages(DropReason::SessionEnded, held);
-        for entry in waiting {
+        for mut entry in waiting {
             match &entry.group {
                 // Another member takes it over: this delivery ends and a new one starts.
-                Some(group) if self.redeliver(group, entry.message.clone(), batch, now) => {
+                Some(group) if self.redeliver(group, &entry.message, entry.ticket.take(), batch, now) => {
                     batch.effects.tally.drop_messages(DropReason::SessionEnded, 1);
                 }
                 _ => batch.effects.tally.drop_messages(DropReason::SessionEnded, 1),
             }
         }
         session.bind(None);
+        // Not when a new one has taken its place.
+        if self.sessions().get(session.client_id()).is_none() {
+            self.session_ended(session.client_id());
+        }
     }
 }
 
@@ -119,7 +124,7 @@ impl State {
 impl Connection {
     /// Writes the reason and everything before it as far as the socket takes it at once, so that the client is told
     /// before another connection proceeds (MQTT-3.1.4-3), and leaves the rest to the connection's own task.
-    pub(super) fn say_farewell(&mut self, code: Code, effects: &mut Effects) {
+    pub(crate) fn say_farewell(&mut self, code: Code, effects: &mut Effects) {
         let mut outbox = self.last_outbox(effects);
         outbox.push_with(|out| self.wire.farewell(code, out));
         if let Some(socket) = &self.socket

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Frames above this are refused by the wire.
-pub(super) const FRAME_BYTES_MAX: usize = 6000;
+pub(crate) const FRAME_BYTES_MAX: usize = 6000;
 /// Kind, quality of service, flags, id, length of the topic, length of the payload.
 const HEAD_BYTES: usize = 1 + 1 + 1 + 2 + 1 + 4;
 
@@ -69,7 +69,7 @@ impl Wire for TestWire {
 
 /// Takes `room` bytes more, then would block.
 #[derive(Debug, Default)]
-pub(super) struct TestSocket {
+pub(crate) struct TestSocket {
     flow: Mutex<Flow>,
 }
 
@@ -80,7 +80,7 @@ struct Flow {
 }
 
 impl TestSocket {
-    pub(super) fn give_room(&self, bytes: usize) {
+    pub(crate) fn give_room(&self, bytes: usize) {
         let mut flow = self.flow.lock();
         flow.room = flow.room.saturating_add(bytes);
     }
@@ -104,51 +104,51 @@ impl Socket for TestSocket {
 
 /// A message as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Received {
-    pub(super) topic: String,
-    pub(super) publisher: u8,
-    pub(super) serial: u32,
-    pub(super) qos: QoS,
-    pub(super) retain: bool,
-    pub(super) again: bool,
+pub(crate) struct Received {
+    pub(crate) topic: String,
+    pub(crate) publisher: u8,
+    pub(crate) serial: u32,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) again: bool,
 }
 
 /// A connection from the client's side.
 #[derive(Debug)]
-pub(super) struct Live {
-    pub(super) session: Arc<Session>,
-    pub(super) epoch: Epoch,
-    pub(super) publisher: Publisher,
+pub(crate) struct Live {
+    pub(crate) session: Arc<Session>,
+    pub(crate) epoch: Epoch,
+    pub(crate) publisher: Publisher,
     /// None for a client that only its own task writes to.
-    pub(super) socket: Option<Arc<TestSocket>>,
+    pub(crate) socket: Option<Arc<TestSocket>>,
     /// Bytes read and not parsed.
     unread: Vec<u8>,
-    pub(super) greeted: bool,
+    pub(crate) greeted: bool,
     said_farewell: bool,
     /// What the client has to say about ids.
-    pub(super) to_acknowledge: VecDeque<(NonZeroU16, Acknowledgement, u32)>,
+    pub(crate) to_acknowledge: VecDeque<(NonZeroU16, Acknowledgement, u32)>,
     /// Everything received on this connection.
-    pub(super) received: Vec<Received>,
+    pub(crate) received: Vec<Received>,
 }
 
 /// What outlives connections on the client's side.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     /// QoS 2 ids received and not released.
-    pub(super) unreleased: BTreeSet<NonZeroU16>,
+    pub(crate) unreleased: BTreeSet<NonZeroU16>,
     /// Serials and topics received at QoS 2, after duplicates were put aside.
-    pub(super) exactly_once: Vec<(u32, String)>,
+    pub(crate) exactly_once: Vec<(u32, String)>,
 }
 
 /// Content of a payload: who published it and its number.
-pub(super) fn payload(publisher: u8, serial: u32, padding: usize) -> Vec<u8> {
+pub(crate) fn payload(publisher: u8, serial: u32, padding: usize) -> Vec<u8> {
     let mut payload = vec![publisher];
     payload.extend_from_slice(&serial.to_be_bytes());
     payload.resize(5 + padding, 0);
     payload
 }
 
-pub(super) fn connection(
+pub(crate) fn connection(
     number: usize,
     socket: Option<Arc<TestSocket>>,
     handle: Arc<Handle>,
@@ -166,12 +166,12 @@ pub(super) fn connection(
     Connection::new(Box::new(TestWire { shares: !number.is_multiple_of(3) }), socket, handle, info)
 }
 
-pub(super) fn client_id(number: usize) -> ClientId {
+pub(crate) fn client_id(number: usize) -> ClientId {
     ClientId::new(&format!("client-{number}"))
 }
 
 impl Live {
-    pub(super) fn new(session: Arc<Session>, epoch: Epoch, socket: Option<Arc<TestSocket>>) -> Self {
+    pub(crate) fn new(session: Arc<Session>, epoch: Epoch, socket: Option<Arc<TestSocket>>) -> Self {
         let publisher = Publisher::new(session.key(), None);
         Self {
             session,
@@ -187,7 +187,7 @@ impl Live {
     }
 
     /// Takes what the socket got, and `more`.
-    pub(super) fn read(&mut self, more: &[u8], memory: &mut Memory) {
+    pub(crate) fn read(&mut self, more: &[u8], memory: &mut Memory) {
         if let Some(socket) = &self.socket {
             self.unread.append(&mut socket.flow.lock().got);
         }
@@ -262,7 +262,7 @@ impl Live {
 
 impl Memory {
     /// The session is new: the client forgets its ids.
-    pub(super) fn forget_ids(&mut self) {
+    pub(crate) fn forget_ids(&mut self) {
         self.unreleased.clear();
     }
 }

@@ -30,7 +30,7 @@ const FIRST_MOMENT: Moment = Moment::from_millis(1000);
 
 /// What outlives the process.
 #[derive(Debug)]
-pub(super) struct Machine {
+pub(crate) struct Machine {
     disk: FaultyDisk,
     /// Nothing gets certain while it is there.
     hold: Option<(SyncHold, Certain)>,
@@ -113,7 +113,7 @@ impl World {
         if self.is_held() {
             return;
         }
-        while let Some(durable) = self.plane.durable().filter(|durable| !durable.is_attended()) {
+        while let Some(durable) = self.plane.durable().filter(|_| !self.plane.is_attended()) {
             // Answered after everything that was handed over before.
             durable.store().commit(durable.store().batch()).unwrap();
             self.plane.attend(&mut self.batch, self.now);
@@ -271,7 +271,7 @@ impl World {
             found.extend(rows.filter_map(|(_, message)| Some(message?.origin)));
         }
         let retained = self.retained.keys().map(|topic| Topic::try_from(*topic).unwrap());
-        found.extend(retained.filter_map(|topic| Some(self.plane.retained().last(&topic)?.origin)));
+        found.extend(retained.filter_map(|topic| Some(self.plane.retained().last(&topic)?.message.origin)));
         found
     }
 

@@ -234,7 +234,7 @@ fn a_publisher_that_waits_for_a_session_goes_on_when_it_is_taken_over() {
         world.publish(1, &big);
     }
     world.plane.finish(&mut world.batch, world.now);
-    assert_eq!(world.batch.take_congested().len(), 1);
+    assert_eq!(world.batch.take_congestion().len(), 1);
     let count = Arc::<Count>::default();
     let session = world.clients[1].live.as_ref().unwrap().session.clone();
     assert!(!session.poll_drained(&Waker::from(count.clone()), world.now));

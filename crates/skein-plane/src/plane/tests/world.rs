@@ -10,7 +10,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use skein_types::{Code, Message, Moment, QoS, SubscriptionFilter, Topic};
+use skein_cluster::{Cluster, Interest, NodeInfo};
+use skein_types::{Code, Incarnation, Message, Moment, NodeId, QoS, SubscriptionFilter, Topic};
 
 use super::{
     client::{Live, Memory, TestSocket, client_id, connection, payload},
@@ -23,11 +24,11 @@ use crate::{
 };
 
 /// Clients the steps are about; one more watches wills.
-pub(super) const CLIENTS: usize = 4;
-pub(super) const OBSERVER: usize = CLIENTS;
+pub(crate) const CLIENTS: usize = 4;
+pub(crate) const OBSERVER: usize = CLIENTS;
 /// This client's connections are written to by their own task only.
 const WITHOUT_SOCKET: usize = 2;
-pub(super) const LIMITS: SessionLimits = SessionLimits {
+pub(crate) const LIMITS: SessionLimits = SessionLimits {
     outbox_bytes_max: 8000,
     queue: QueueLimits { messages_max: 12, bytes_max: 20_000 },
     slow_consumer_timeout: Duration::from_secs(10),
@@ -36,74 +37,87 @@ pub(super) const LIMITS: SessionLimits = SessionLimits {
 
 /// What the model knows of a session.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Kept {
-    pub(super) subscriptions: Vec<(SubscriptionFilter, SubscribeOptions)>,
-    pub(super) expiry_secs: u32,
-    pub(super) expires_at: Option<Moment>,
-    pub(super) will: Option<(u32, u32)>,
-    pub(super) will_at: Option<Moment>,
+pub(crate) struct Kept {
+    pub(crate) subscriptions: Vec<(SubscriptionFilter, SubscribeOptions)>,
+    pub(crate) expiry_secs: u32,
+    pub(crate) expires_at: Option<Moment>,
+    pub(crate) will: Option<(u32, u32)>,
+    pub(crate) will_at: Option<Moment>,
     /// It outlives the node.
-    pub(super) on_disk: bool,
+    pub(crate) on_disk: bool,
 }
 
 #[derive(Debug)]
-pub(super) struct Client {
-    pub(super) live: Option<Live>,
+pub(crate) struct Client {
+    pub(crate) live: Option<Live>,
     /// Connections that are over.
-    pub(super) past: Vec<Live>,
+    pub(crate) past: Vec<Live>,
     /// How many of those another run of the node had.
-    pub(super) past_runs: usize,
-    pub(super) memory: Memory,
-    pub(super) kept: Option<Kept>,
+    pub(crate) past_runs: usize,
+    pub(crate) memory: Memory,
+    pub(crate) kept: Option<Kept>,
     /// QoS 2 ids it had not released when its session was replaced by a new one, until that is certain.
-    pub(super) replaced: Option<BTreeSet<NonZeroU16>>,
+    pub(crate) replaced: Option<BTreeSet<NonZeroU16>>,
 }
 
 /// What a step publishes.
 #[derive(Clone, Debug)]
-pub(super) struct Publish {
-    pub(super) topic: &'static str,
-    pub(super) qos: QoS,
-    pub(super) retain: bool,
-    pub(super) padding: usize,
-    pub(super) empty: bool,
-    pub(super) life_secs: Option<u32>,
+pub(crate) struct Publish {
+    pub(crate) topic: &'static str,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) padding: usize,
+    pub(crate) empty: bool,
+    pub(crate) life_secs: Option<u32>,
 }
 
 #[derive(Debug)]
-pub(super) struct World {
+pub(crate) struct World {
     /// Where a plane that keeps things keeps them; dropped first, because a plane that is dropped waits for its disk.
-    pub(super) disk: Option<Machine>,
-    pub(super) plane: Plane,
-    pub(super) batch: Batch,
-    pub(super) now: Moment,
-    pub(super) clients: Vec<Client>,
-    pub(super) serial: u32,
+    pub(crate) disk: Option<Machine>,
+    pub(crate) plane: Plane,
+    pub(crate) batch: Batch,
+    pub(crate) now: Moment,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) serial: u32,
     /// Wills that must have been published, by serial.
-    pub(super) wills_due: Vec<u32>,
+    pub(crate) wills_due: Vec<u32>,
     /// Retained messages: serial, and when it expires.
-    pub(super) retained: BTreeMap<&'static str, (u32, Option<Moment>)>,
+    pub(crate) retained: BTreeMap<&'static str, (u32, Option<Moment>)>,
     /// Acknowledgements that ended a hand-over without an error.
-    pub(super) acknowledged: u64,
+    pub(crate) acknowledged: u64,
     /// Who finally acknowledged each serial of a shared topic.
-    pub(super) acknowledged_serials: Vec<u32>,
+    pub(crate) acknowledged_serials: Vec<u32>,
     /// Where the next session is asked to be kept.
-    pub(super) durability: Durability,
+    pub(crate) durability: Durability,
 }
 
 impl Client {
     /// Connections of the present run that are over.
-    pub(super) fn past_of_run(&self) -> &[Live] {
+    pub(crate) fn past_of_run(&self) -> &[Live] {
         &self.past[self.past_runs..]
     }
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of(empty_plane(), None)
     }
 
-    pub(super) fn of(plane: Plane, disk: Option<Machine>) -> Self {
+    /// A node of a cluster that has no other.
+    pub(crate) fn alone_in_a_cluster() -> Self {
+        let cluster = Cluster::new(NodeInfo {
+            id: NodeId(1),
+            incarnation: Incarnation(1),
+            name: "alone".into(),
+            advertise: ([127, 0, 0, 1], 1).into(),
+            qrank: 1,
+            server_reference: None,
+        });
+        Self::of(empty_plane().with_cluster(cluster, Arc::new(Interest)), None)
+    }
+
+    pub(crate) fn of(plane: Plane, disk: Option<Machine>) -> Self {
         let durability = if disk.is_some() { Durability::Disk } else { Durability::Memory };
         let client = || Client {
             live: None,
@@ -135,7 +149,7 @@ impl World {
         world
     }
 
-    pub(super) fn open(
+    pub(crate) fn open(
         &mut self,
         number: usize,
         clean_start: bool,
@@ -174,7 +188,7 @@ impl World {
     }
 
     /// What a client asks for.
-    pub(super) fn opens(
+    pub(crate) fn opens(
         &self,
         number: usize,
         clean_start: bool,
@@ -221,13 +235,13 @@ impl World {
     }
 
     /// The client reads what has arrived and turns away from its connection.
-    pub(super) fn part_with_live(&mut self, number: usize) {
+    pub(crate) fn part_with_live(&mut self, number: usize) {
         self.read(number);
         let client = &mut self.clients[number];
         client.past.extend(client.live.take());
     }
 
-    pub(super) fn close(&mut self, number: usize, graceful: bool, expiry_secs: Option<u32>) {
+    pub(crate) fn close(&mut self, number: usize, graceful: bool, expiry_secs: Option<u32>) {
         if self.clients[number].live.is_none() {
             return;
         }
@@ -263,7 +277,7 @@ impl World {
     }
 
     /// The server ends a connection, or the session with it.
-    pub(super) fn disconnect(&mut self, number: usize, end: bool) {
+    pub(crate) fn disconnect(&mut self, number: usize, end: bool) {
         let Some(session) = self.plane.sessions().get(&client_id(number)) else { return };
         let was_live = self.clients[number].live.is_some();
         self.part_with_live(number);
@@ -276,7 +290,7 @@ impl World {
         }
     }
 
-    pub(super) fn subscribe(
+    pub(crate) fn subscribe(
         &mut self,
         number: usize,
         text: &str,
@@ -303,7 +317,7 @@ impl World {
         self.plane.reply(&session, epoch, &[], &mut self.batch);
     }
 
-    pub(super) fn unsubscribe(&mut self, number: usize, text: &str) {
+    pub(crate) fn unsubscribe(&mut self, number: usize, text: &str) {
         let client = &mut self.clients[number];
         let (Some(live), Some(kept)) = (&client.live, &mut client.kept) else { return };
         let filter = SubscriptionFilter::new(text).unwrap();
@@ -314,7 +328,7 @@ impl World {
     }
 
     /// Publishes without ending the batch; returns how many recipients the message has.
-    pub(super) fn publish(&mut self, number: usize, publish: &Publish) -> u64 {
+    pub(crate) fn publish(&mut self, number: usize, publish: &Publish) -> u64 {
         let recipients = self.recipients(number, publish.topic);
         let Some(live) = &mut self.clients[number].live else { return 0 };
         self.serial += 1;
@@ -357,7 +371,7 @@ impl World {
         direct + groups.len() as u64
     }
 
-    pub(super) fn acknowledge(&mut self, number: usize, count: usize, reject: bool) {
+    pub(crate) fn acknowledge(&mut self, number: usize, count: usize, reject: bool) {
         self.read(number);
         for _ in 0..count {
             let Some(live) = &mut self.clients[number].live else { return };
@@ -396,7 +410,7 @@ impl World {
     }
 
     /// The client's socket takes so many bytes more.
-    pub(super) fn give_room(&mut self, number: usize, bytes: usize) {
+    pub(crate) fn give_room(&mut self, number: usize, bytes: usize) {
         let Some(live) = &self.clients[number].live else { return };
         let (session, epoch) = (live.session.clone(), live.epoch);
         let tally = &mut self.batch.effects;
@@ -412,7 +426,7 @@ impl World {
         self.read(number);
     }
 
-    pub(super) fn pass(&mut self, millis: u64, sweep: bool) {
+    pub(crate) fn pass(&mut self, millis: u64, sweep: bool) {
         self.now = self.now.after(Duration::from_millis(millis));
         if !sweep {
             return;
@@ -432,7 +446,7 @@ impl World {
         self.retained.retain(|_, (_, expires_at)| expires_at.is_none_or(|deadline| deadline > now));
     }
 
-    pub(super) fn read(&mut self, number: usize) {
+    pub(crate) fn read(&mut self, number: usize) {
         let Client { live, memory, .. } = &mut self.clients[number];
         if let Some(live) = live {
             live.read(&[], memory);
@@ -440,7 +454,7 @@ impl World {
     }
 
     /// Ends the batch; the observer keeps up with everything.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.end_batch();
         while !self.is_held()
             && self.clients[OBSERVER]
@@ -455,7 +469,7 @@ impl World {
     }
 
     /// Serials of the wills that were published, as the observer got them.
-    pub(super) fn wills_published(&self) -> Vec<u32> {
+    pub(crate) fn wills_published(&self) -> Vec<u32> {
         if self.disk.is_some() {
             let received = self.clients[OBSERVER].memory.exactly_once.iter();
             return received.map(|(serial, _)| *serial).collect();
@@ -465,12 +479,12 @@ impl World {
     }
 }
 
-pub(super) fn empty_plane() -> Plane {
+pub(crate) fn empty_plane() -> Plane {
     let access = Arc::new(Access::new(AccessList::open(), Anonymous::Always));
     Plane::new(access, PlaneLimits { retained_messages_max: 100 })
 }
 
-fn identity(number: usize) -> Identity {
+pub(crate) fn identity(number: usize) -> Identity {
     Identity::anonymous(client_id(number), IpAddr::from([127, 0, 0, 1]), Door::Mqtt)
 }
 

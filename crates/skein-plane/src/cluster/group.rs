@@ -1,0 +1,345 @@
+//! Messages of shared groups whose member is on another node: kept here until it has acknowledged them.
+//!
+//! The node of the publisher keeps a QoS 1 message under a ticket. The chosen node says that the member is done with it when
+//! the message leaves its session, whatever the reason, or gives the message back when it has no member any more. When the
+//! node goes down first, another member gets the message. What is kept has a bound; above it messages go without ticket.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::AcqRel},
+    },
+};
+
+use foldhash::fast::RandomState;
+use parking_lot::Mutex;
+use skein_cluster::{GroupTarget, Lane, Peer, Sent};
+use skein_types::{Filter, GroupName, Message, Moment, QoS};
+
+use super::{
+    Clustered,
+    telling::{GROUP_ASK, GROUP_DONE, Reader, Writer},
+};
+use crate::{ledger::DropReason, matcher::Group, plane::Plane, publish::Batch};
+
+/// Messages kept for members on other nodes, and their bytes.
+const KEPT_MESSAGES_MAX: usize = 65_536;
+const KEPT_BYTES_MAX: usize = 64 << 20;
+/// What is said of tickets may be lost with a link: who keeps a message for so long asks.
+const ASK_AFTER_MILLIS: u64 = 10_000;
+/// Tickets asked for at once.
+const ASK_MAX: usize = 4096;
+/// Marks a message that comes back from a node without members.
+const BACK: u64 = 1 << 63;
+
+/// Messages kept until a member elsewhere has acknowledged them.
+#[derive(Debug, Default)]
+pub(super) struct Tickets {
+    kept: Mutex<KeptMessages>,
+    /// Somebody here is done with what another node keeps.
+    done: Arc<AtomicBool>,
+}
+
+#[derive(Debug, Default)]
+struct KeptMessages {
+    messages: BTreeMap<u64, KeptMessage>,
+    bytes: usize,
+    last: u64,
+    asked_at: Moment,
+}
+
+#[derive(Debug)]
+struct KeptMessage {
+    peer: Arc<Peer>,
+    /// The run it went with; none until it went.
+    run: Option<u64>,
+    since: Moment,
+    filter: Filter,
+    name: GroupName,
+    message: Arc<Message>,
+}
+
+/// What another node keeps for members on this one.
+#[derive(Debug)]
+pub(crate) struct Outstanding {
+    peer: Arc<Peer>,
+    any_done: Arc<AtomicBool>,
+    tickets: Mutex<OutstandingTickets>,
+}
+
+#[derive(Debug, Default)]
+struct OutstandingTickets {
+    live: HashSet<u64, RandomState>,
+    done: Vec<u64>,
+}
+
+/// Goes with a message that another node keeps; dropped with it, it says there that it need not be kept any more.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    outstanding: Arc<Outstanding>,
+    /// 0 once it was given back.
+    number: u64,
+}
+
+impl Tickets {
+    /// Whether tickets are done since the last call.
+    pub(super) fn take_flag(&self) -> bool {
+        self.done.load(std::sync::atomic::Ordering::Relaxed) && self.done.swap(false, AcqRel)
+    }
+
+    /// Keeps a message; none above the bound.
+    fn keep(&self, peer: &Arc<Peer>, group: &Group, message: Arc<Message>, now: Moment) -> Option<u64> {
+        let mut kept = self.kept.lock();
+        let bytes = kept.bytes + message.size_bytes();
+        if kept.messages.len() >= KEPT_MESSAGES_MAX || bytes > KEPT_BYTES_MAX {
+            return None;
+        }
+        kept.bytes = bytes;
+        kept.last += 1;
+        let (filter, name, number) = (group.filter().clone(), group.name().clone(), kept.last);
+        kept.messages
+            .insert(number, KeptMessage { peer: peer.clone(), run: None, since: now, filter, name, message });
+        Some(number)
+    }
+
+    fn went_with(&self, ticket: u64, run: u64) {
+        if let Some(kept) = self.kept.lock().messages.get_mut(&ticket) {
+            kept.run = Some(run);
+        }
+    }
+
+    fn take(&self, ticket: u64) -> Option<KeptMessage> {
+        let mut kept = self.kept.lock();
+        let taken = kept.messages.remove(&ticket)?;
+        kept.bytes -= taken.message.size_bytes();
+        Some(taken)
+    }
+
+    /// Everything kept for members on a node.
+    fn take_all(&self, peer: &Arc<Peer>) -> Vec<KeptMessage> {
+        let mut kept = self.kept.lock();
+        let of_peer = |_: &u64, kept: &mut KeptMessage| Arc::ptr_eq(&kept.peer, peer);
+        let taken: Vec<_> = kept.messages.extract_if(.., of_peer).map(|(_, taken)| taken).collect();
+        kept.bytes -= taken.iter().map(|taken| taken.message.size_bytes()).sum::<usize>();
+        taken
+    }
+
+    /// How many messages are kept.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.kept.lock().messages.len()
+    }
+}
+
+impl Outstanding {
+    pub(super) fn new(peer: &Arc<Peer>, tickets: &Tickets) -> Arc<Self> {
+        Arc::new(Self { peer: peer.clone(), any_done: tickets.done.clone(), tickets: Mutex::default() })
+    }
+
+    fn ticket(self: &Arc<Self>, number: u64) -> Option<Ticket> {
+        if number == 0 {
+            return None;
+        }
+        self.tickets.lock().live.insert(number);
+        Some(Ticket { outstanding: self.clone(), number })
+    }
+
+    /// Says which tickets are done; whether there were any.
+    fn say_done(&self) -> bool {
+        let done = std::mem::take(&mut self.tickets.lock().done);
+        if done.is_empty() {
+            return false;
+        }
+        let body = done.iter().fold(Writer::default(), |body, number| body.number(*number));
+        self.peer.tell(Lane::Control, GROUP_DONE, body.finish());
+        true
+    }
+}
+
+impl Ticket {
+    /// The message goes back to where it is kept.
+    fn give_back(mut self) -> (Arc<Outstanding>, u64) {
+        let number = std::mem::take(&mut self.number);
+        self.outstanding.tickets.lock().live.remove(&number);
+        (self.outstanding.clone(), number)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.number != 0 {
+            let mut tickets = self.outstanding.tickets.lock();
+            tickets.live.remove(&self.number);
+            tickets.done.push(self.number);
+            self.outstanding.any_done.store(true, std::sync::atomic::Ordering::Release);
+        }
+    }
+}
+
+impl Plane {
+    /// Sends a message of the present run to a node with members of `group`; false when it is on its way to nobody.
+    pub(crate) fn send_to_group(
+        &self,
+        group: &Group,
+        index: usize,
+        peer: &Arc<Peer>,
+        batch: &mut Batch,
+        now: Moment,
+    ) -> bool {
+        let Some(Clustered { tickets, .. }) = self.clustered() else { return false };
+        let acknowledged = batch.run().is_acknowledged();
+        let mut ticket = 0;
+        if batch.run().message(index).qos == QoS::AtLeastOnce {
+            let message = batch.run_mut().shared(index);
+            match tickets.keep(peer, group, message, now) {
+                Some(number) => ticket = number,
+                None => batch.effects.tally.group_unkept += 1,
+            }
+        }
+        let target = GroupTarget { filter: group.filter().clone(), name: group.name().clone(), ticket };
+        let run = batch.run().encode_one(index, &target, now);
+        match batch.send(peer, &run, acknowledged) {
+            Sent::Kept(number) => {
+                tickets.went_with(ticket, number);
+                true
+            }
+            Sent::Unkept => true,
+            // When it is kept no more, whoever saw the node go has given it to another member.
+            Sent::Dropped | Sent::Down => ticket != 0 && tickets.take(ticket).is_none(),
+        }
+    }
+
+    /// Takes a message that another node chose this one for, or one that comes back from there.
+    pub(super) fn take_shared(
+        &self,
+        message: Message,
+        target: &GroupTarget,
+        (from, outstanding): (&Arc<Peer>, &Arc<Outstanding>),
+        batch: &mut Batch,
+        now: Moment,
+    ) {
+        self.settle(batch, now);
+        let number = target.ticket & !BACK;
+        let group = self.matcher().group(&target.filter, &target.name);
+        if target.ticket & BACK != 0 {
+            let Some(Clustered { tickets, .. }) = self.clustered() else { return };
+            let is_kept = number == 0 || tickets.take(number).is_some();
+            if is_kept {
+                self.give_to_another(group.as_ref(), Arc::new(message), Some(from), batch, now);
+            }
+            return;
+        }
+        batch.begin_shared(self, Arc::new(message.detached()), outstanding.ticket(number));
+        let taken = group.is_some_and(|group| batch.deliver_here(&group, 0, now));
+        if !taken {
+            let ticket = batch.run_mut().take_ticket(0);
+            let number = ticket.map_or(0, |ticket| ticket.give_back().1);
+            let target = GroupTarget { ticket: number | BACK, ..target.clone() };
+            self.send_back(from, &target, batch, now);
+        }
+        self.end_run(batch);
+    }
+
+    /// The member's session ended, and nobody else here can take the message of the present run.
+    pub(crate) fn give_back(&self, group: &Group, ticket: Ticket, batch: &mut Batch, now: Moment) {
+        let (outstanding, number) = ticket.give_back();
+        let (filter, name) = (group.filter().clone(), group.name().clone());
+        let target = GroupTarget { filter, name, ticket: number | BACK };
+        self.send_back(&outstanding.peer, &target, batch, now);
+    }
+
+    fn send_back(&self, to: &Arc<Peer>, target: &GroupTarget, batch: &mut Batch, now: Moment) {
+        let run = batch.run().encode_one(0, target, now);
+        let acknowledged = batch.run().is_acknowledged();
+        batch.send(to, &run, acknowledged);
+    }
+
+    fn give_to_another(
+        &self,
+        group: Option<&Arc<Group>>,
+        message: Arc<Message>,
+        except: Option<&Arc<Peer>>,
+        batch: &mut Batch,
+        now: Moment,
+    ) {
+        batch.begin_shared(self, message, None);
+        match group {
+            Some(group) => _ = self.deliver_to_group(group, 0, except.map(|peer| peer.id()), batch, now),
+            None => {
+                batch.effects.tally.routed += 1;
+                batch.effects.tally.drop_messages(DropReason::ClientAway, 1);
+            }
+        }
+        self.end_run(batch);
+    }
+
+    /// A node is gone: what its members have not acknowledged goes to others.
+    pub(super) fn give_all_to_others(&self, peer: &Arc<Peer>, batch: &mut Batch, now: Moment) {
+        let Some(Clustered { tickets, .. }) = self.clustered() else { return };
+        self.settle(batch, now);
+        for KeptMessage { filter, name, message, .. } in tickets.take_all(peer) {
+            let group = self.matcher().group(&filter, &name);
+            self.give_to_another(group.as_ref(), message, None, batch, now);
+        }
+    }
+
+    /// Tells other nodes which messages they need not keep any more.
+    pub(super) fn say_done(&self, batch: &mut Batch) {
+        let Some(Clustered { nodes, .. }) = self.clustered() else { return };
+        let all: Vec<_> = nodes.lock().values().map(|node| node.outstanding.clone()).collect();
+        for outstanding in all {
+            if outstanding.say_done() {
+                batch.touch_peer(&outstanding.peer);
+            }
+        }
+    }
+
+    /// Other nodes are done with messages kept here.
+    pub(super) fn tickets_done(&self, body: Reader) {
+        let Some(Clustered { tickets, .. }) = self.clustered() else { return };
+        for number in body.numbers() {
+            tickets.take(number);
+        }
+    }
+
+    /// Asks other nodes for messages that are kept here for long.
+    pub(super) fn ask_for_tickets(&self, batch: &mut Batch, now: Moment) {
+        let Some(Clustered { tickets, .. }) = self.clustered() else { return };
+        let mut bodies: BTreeMap<_, (Arc<Peer>, Writer)> = BTreeMap::new();
+        {
+            let mut kept = tickets.kept.lock();
+            if now.as_millis() < kept.asked_at.as_millis() + ASK_AFTER_MILLIS || kept.messages.is_empty() {
+                return;
+            }
+            kept.asked_at = now;
+            let old = |kept: &&KeptMessage| now.as_millis() >= kept.since.as_millis() + ASK_AFTER_MILLIS;
+            // Only what arrived there can be known there.
+            let arrived = |kept: &KeptMessage| kept.run.is_some_and(|run| kept.peer.has_handled(run));
+            let asked = kept.messages.iter().filter(|(_, kept)| old(kept) && arrived(kept)).take(ASK_MAX);
+            for (number, kept) in asked {
+                let (_, body) =
+                    bodies.entry(kept.peer.id()).or_insert_with(|| (kept.peer.clone(), Writer::default()));
+                *body = std::mem::take(body).number(*number);
+            }
+        }
+        for (peer, body) in bodies.into_values() {
+            peer.tell(Lane::Control, GROUP_ASK, body.finish());
+            batch.touch_peer(&peer);
+        }
+    }
+
+    /// Another node asks for messages it keeps: those that are not here any more are done.
+    pub(super) fn tickets_asked_for(&self, from: &Arc<Peer>, body: Reader, batch: &mut Batch) {
+        let Some(clustered) = self.clustered() else { return };
+        let Some(outstanding) = clustered.with_node(from, |node| node.outstanding.clone()) else { return };
+        {
+            let mut tickets = outstanding.tickets.lock();
+            let gone: Vec<u64> = body.numbers().filter(|number| !tickets.live.contains(number)).collect();
+            tickets.done.extend(gone);
+        }
+        if outstanding.say_done() {
+            batch.touch_peer(from);
+        }
+    }
+}

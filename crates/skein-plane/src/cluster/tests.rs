@@ -1,0 +1,9 @@
+//! Several planes in one process: what must hold over all of them.
+
+mod examples;
+mod groups;
+mod net;
+mod restart;
+mod retained;
+mod schedule;
+mod wills;

@@ -1,0 +1,211 @@
+//! The wills of clients whose node is gone.
+//!
+//! Nodes tell each other the wills of their clients. When a node is gone, each of the others takes them over; the one with
+//! the lowest id publishes those that are due and tells the rest, so that the next one goes on if it goes too. A client that
+//! comes back anywhere before takes its will with it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use skein_cluster::{Gone, Key, Lane, Peer, RemoteWill, Value};
+use skein_types::{ClientId, Incarnation, Message, Moment, NodeId};
+
+use super::{
+    Clustered,
+    telling::{Reader, WILLS_DONE, WILLS_TAKEN, Writer},
+};
+use crate::{
+    plane::Plane,
+    publish::{Batch, Effects, Publisher},
+    session::{Epoch, Session, State},
+};
+
+/// Wills that are due for so long are published, only nobody said so.
+const OVERDUE_SECS: u32 = 3600;
+/// Clients remembered for each node that may come back.
+const TAKEN_MAX: usize = 100_000;
+/// A restored will is held for so long, for peers to say that they have published it.
+pub(crate) const RESTORED_WILL_SECS: u32 = 10;
+
+/// One life of a node.
+type Life = (NodeId, Incarnation);
+
+/// Wills taken over from nodes that are gone.
+#[derive(Debug, Default)]
+pub(super) struct Wills {
+    orphans: BTreeMap<Life, BTreeMap<ClientId, Orphan>>,
+    /// Clients whose wills were taken over, by node, to be told when it comes back.
+    taken: BTreeMap<NodeId, BTreeSet<ClientId>>,
+}
+
+#[derive(Debug)]
+struct Orphan {
+    will: RemoteWill,
+    due: Moment,
+}
+
+impl Wills {
+    /// The client is back.
+    pub(super) fn cancel(&mut self, client: &ClientId) {
+        for orphans in self.orphans.values_mut() {
+            orphans.remove(client);
+        }
+    }
+
+    fn done(&mut self, life: Life, clients: impl Iterator<Item = ClientId>) {
+        let orphans = self.orphans.entry(life).or_default();
+        for client in clients {
+            orphans.remove(&client);
+        }
+        if orphans.is_empty() {
+            self.orphans.remove(&life);
+        }
+    }
+
+    /// Takes out what is due.
+    fn take_due(&mut self, now: Moment) -> Vec<(Life, ClientId, RemoteWill)> {
+        let mut due = Vec::new();
+        self.orphans.retain(|life, orphans| {
+            for (client, Orphan { will, .. }) in orphans.extract_if(.., |_, orphan| orphan.due <= now) {
+                due.push((*life, client, will));
+            }
+            !orphans.is_empty()
+        });
+        due
+    }
+
+    fn forget_overdue(&mut self, now: Moment) {
+        self.orphans.retain(|_, orphans| {
+            orphans.retain(|_, orphan| orphan.due.after_secs(OVERDUE_SECS) > now);
+            !orphans.is_empty()
+        });
+    }
+}
+
+impl Plane {
+    /// Tells other nodes the will of a client as it is now. Called under the lock of its session.
+    pub(crate) fn say_will(&self, client: &ClientId, state: &State, effects: &mut Effects) {
+        let Some(Clustered { cluster, .. }) = self.clustered() else { return };
+        let will = state.will.as_deref().map(|will| {
+            let message = Message { expires_at: None, ..will.message.clone() };
+            let delay_secs = will.delay_secs.min(state.expiry_secs);
+            Value::Will(Box::new(RemoteWill { message, expiry_secs: will.expiry_secs, delay_secs }))
+        });
+        let before = cluster.own().number();
+        effects.said |= cluster.own().set(Key::Will(client.clone()), will) != before;
+    }
+
+    /// The will of a client is not due any more.
+    pub(super) fn forget_will(&self, session: &Arc<Session>, state: &mut State, batch: &mut Batch) {
+        if state.connection.is_none() {
+            self.unschedule(session, state);
+        }
+        state.will = None;
+        state.will_at = None;
+        if state.connection.is_none() {
+            self.schedule(session, state);
+        }
+        self.say_will(session.client_id(), state, &mut batch.effects);
+        if state.kept {
+            batch.effects.journal.session_changed(session);
+        }
+    }
+
+    /// A node is gone: its clients' wills will be due unless they come back.
+    pub(super) fn take_wills_over(
+        &self,
+        peer: &Arc<Peer>,
+        gone: Gone,
+        of_node: BTreeMap<ClientId, RemoteWill>,
+        now: Moment,
+    ) {
+        let Some(Clustered { wills, .. }) = self.clustered() else { return };
+        if gone == Gone::Left || of_node.is_empty() {
+            // Who says good-bye has published them.
+            return;
+        }
+        let mut wills = wills.lock();
+        let taken = wills.taken.entry(peer.id()).or_default();
+        taken.extend(of_node.keys().take(TAKEN_MAX.saturating_sub(taken.len())).cloned());
+        let orphan = |(client, will): (ClientId, RemoteWill)| {
+            let due = now.after_secs(will.delay_secs);
+            (client, Orphan { will, due })
+        };
+        let orphans = of_node.into_iter().map(orphan).filter(|(client, _)| !self.is_claimed(client));
+        let life = (peer.id(), peer.info().incarnation);
+        wills.orphans.entry(life).or_default().extend(orphans);
+    }
+
+    /// Publishes what is due of nodes that are gone, if this node is the one to do it.
+    pub(super) fn publish_due_wills(&self, batch: &mut Batch, now: Moment) {
+        let Some(clustered) = self.clustered() else { return };
+        let Clustered { cluster, wills, .. } = clustered;
+        let due = {
+            let mut wills = wills.lock();
+            if wills.orphans.is_empty() {
+                return;
+            }
+            let is_lowest = cluster.peers().iter().next().is_none_or(|peer| cluster.id() < peer.id());
+            if !is_lowest {
+                wills.forget_overdue(now);
+                return;
+            }
+            wills.take_due(now)
+        };
+        let mut done: BTreeMap<Life, Writer> = BTreeMap::new();
+        let mut publisher = Publisher::default();
+        for (life, client, will) in due {
+            let body = done.entry(life).or_insert_with(|| Writer::default().node(life));
+            *body = std::mem::take(body).text(&client);
+            if !self.is_claimed(&client) {
+                let expires_at = will.expiry_secs.map(|secs| now.after_secs(secs));
+                let message = Message { expires_at, ..will.message };
+                self.take_over(&mut publisher, batch, message, now);
+            }
+        }
+        self.settle(batch, now);
+        for body in done.into_values() {
+            // In the same flush as the messages, and before them on the link.
+            clustered.tell_all(WILLS_DONE, &body.finish(), batch);
+        }
+    }
+
+    /// Another node has published wills.
+    pub(super) fn wills_done(&self, mut body: Reader) {
+        let Some(Clustered { wills, .. }) = self.clustered() else { return };
+        if let Some(life) = body.node() {
+            wills.lock().done(life, body.clients());
+        }
+    }
+
+    /// A node is up: it is told whose wills are not its own any more.
+    pub(super) fn say_wills_taken(&self, peer: &Arc<Peer>, batch: &mut Batch) {
+        let Some(Clustered { wills, .. }) = self.clustered() else { return };
+        let Some(taken) = wills.lock().taken.remove(&peer.id()) else { return };
+        let body = taken.iter().fold(Writer::default(), |body, client| body.text(client));
+        peer.tell(Lane::Control, WILLS_TAKEN, body.finish());
+        batch.touch_peer(peer);
+    }
+
+    /// Another node has published, or will publish, wills that were restored here.
+    pub(super) fn wills_taken(&self, body: Reader, batch: &mut Batch) {
+        for client in body.clients() {
+            let Some(session) = self.sessions().get(&client) else { continue };
+            let mut state = session.lock();
+            // Not of a client that has connected since.
+            if state.epoch == Epoch::default() && state.will.is_some() {
+                self.forget_will(&session, &mut state, batch);
+            }
+        }
+    }
+
+    /// Whether the client has a connection anywhere.
+    fn is_claimed(&self, client: &ClientId) -> bool {
+        self.clustered().is_some_and(|Clustered { cluster, nodes, .. }| {
+            cluster.own().get(&Key::Client(client.clone())).is_some()
+                || nodes.lock().values().any(|node| node.claims.contains_key(client))
+        })
+    }
+}
