@@ -18,7 +18,7 @@ use skein_types::Moment;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::{router, serve, timestamp::rfc3339};
+use crate::{cluster::ClusterView, router, serve, timestamp::rfc3339};
 
 /// Password checks at once. Each takes a core for tens of milliseconds and 19 MiB, and operators are few.
 const PASSWORD_CHECKS_MAX: usize = 2;
@@ -47,6 +47,8 @@ pub struct NodeInfo {
     pub started_at: SystemTime,
     /// The node's clock.
     pub clock: Clock,
+    /// Its cluster.
+    pub cluster: Arc<dyn ClusterView>,
 }
 
 /// One listener of any door, at the moment.
@@ -76,6 +78,8 @@ pub enum Readiness {
     Ready,
     /// It is going away.
     Draining,
+    /// It looks for the other nodes of its cluster.
+    Joining,
 }
 
 /// The node's readiness, set by the node and shown by the door. A new one is starting.
@@ -225,6 +229,7 @@ impl Readiness {
             Self::Starting => "starting",
             Self::Ready => "ready",
             Self::Draining => "draining",
+            Self::Joining => "joining",
         }
     }
 }
@@ -241,7 +246,8 @@ impl ReadinessSwitch {
         match self.0.load(Relaxed) {
             0 => Readiness::Starting,
             1 => Readiness::Ready,
-            _ => Readiness::Draining,
+            2 => Readiness::Draining,
+            _ => Readiness::Joining,
         }
     }
 }

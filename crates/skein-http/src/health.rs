@@ -30,7 +30,7 @@ pub(crate) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let readiness = shared.readiness.get();
     let status = match readiness {
         Readiness::Ready => StatusCode::OK,
-        Readiness::Starting | Readiness::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        Readiness::Starting | Readiness::Joining | Readiness::Draining => StatusCode::SERVICE_UNAVAILABLE,
     };
     let store = (!shared.plane.has_room_for_more()).then_some("read_only");
     (status, Json(Health { status: readiness.name(), store })).into_response()

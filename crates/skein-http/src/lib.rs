@@ -10,6 +10,7 @@
 mod body;
 mod change;
 mod clients;
+mod cluster;
 mod commit;
 mod door;
 mod guard;
@@ -29,6 +30,7 @@ mod status;
 mod timestamp;
 mod users;
 
+pub use cluster::{ClusterFigures, ClusterView, LaneFigures, LinkFigures, NodeRow};
 pub use door::{
     Clock, HttpDoor, HttpSettings, ListenerFigures, Listeners, NodeInfo, Readiness, ReadinessSwitch,
 };

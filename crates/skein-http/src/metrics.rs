@@ -2,6 +2,7 @@
 //!
 //! The names stand in `metrics/names.rs` and nowhere else; `docs/metrics.md` is written from them.
 
+mod cluster;
 mod names;
 mod store;
 mod text;
@@ -35,6 +36,7 @@ fn render_blocking(shared: &Shared) -> String {
     messages(shared, &mut out);
     sessions(shared, &mut out);
     store::store(shared, &mut out);
+    cluster::cluster(shared, &mut out);
     listeners(shared, &mut out);
     process(&mut out);
     out.into_text()

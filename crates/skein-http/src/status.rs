@@ -7,6 +7,7 @@ use serde::Serialize;
 use skein_plane::DropReason;
 
 use crate::{
+    cluster::{self, Summary},
     door::{ListenerFigures, Shared},
     problem::Problem,
     process::ProcessFigures,
@@ -22,6 +23,7 @@ pub(crate) struct Status {
     subscriptions: usize,
     retained: Retained,
     store: Option<Store>,
+    cluster: Summary,
     listeners: Vec<Listener>,
     process: Process,
 }
@@ -133,6 +135,7 @@ fn status_blocking(shared: &Shared) -> Status {
         subscriptions: plane.matcher().subscriptions(),
         retained: Retained { messages: plane.retained().len(), refused: plane.retained().refused() },
         store: store(shared),
+        cluster: cluster::summary(shared),
         listeners: shared.listeners().into_iter().map(Listener::from).collect(),
         process: Process {
             resident_bytes: process.resident_bytes,

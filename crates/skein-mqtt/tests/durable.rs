@@ -8,5 +8,7 @@ mod class;
 mod fixture;
 #[path = "durable/full.rs"]
 mod full;
+#[path = "durable/leaving.rs"]
+mod leaving;
 #[path = "durable/withheld.rs"]
 mod withheld;

@@ -5,6 +5,7 @@
 //! to add a key, add a field to its section.
 
 mod check;
+mod cluster;
 pub mod comqtt;
 mod diff;
 mod document;
@@ -14,23 +15,32 @@ mod listen;
 mod load;
 mod mqtt;
 mod node;
+mod peers;
 mod reference;
+mod secrets;
 mod section;
 mod security;
 mod setting;
+mod texts;
 mod units;
 mod yaml;
 
 use std::path::PathBuf;
 
+pub use cluster::ClusterConfig;
+pub(crate) use cluster::check_secret_text;
 pub use diff::Changed;
 pub use fault::{Fault, Faults, Place};
 pub use flags::{SplitArguments, split_arguments};
 pub use listen::Listen;
 pub use mqtt::{Durability, MqttConfig, MqttDoor, MqttLimits, MqttListener, Transport};
 pub use node::{DataConfig, DataSync, LogConfig, LogFormat, LogLevel, NodeConfig};
+pub(crate) use peers::PORT_DEFAULT;
+pub use peers::{Advertise, HostPort, Join, JoinAddress};
+pub use secrets::{DatabaseUrl, Secret};
 pub use section::{Effect, Key};
 pub use security::{AccessConfig, ClientAuth, HttpConfig, TlsConfig};
+pub use texts::{Text, Urls};
 pub use units::{Bytes, Span};
 
 use section::Section;
@@ -66,6 +76,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// Who may come in.
     pub access: AccessConfig,
+    /// Other nodes.
+    pub cluster: ClusterConfig,
 }
 
 impl Config {
@@ -89,6 +101,7 @@ impl Config {
             TlsConfig::keys(),
             HttpConfig::keys(),
             AccessConfig::keys(),
+            ClusterConfig::keys(),
         ]
         .concat()
     }
@@ -105,6 +118,7 @@ impl Config {
             self.tls.values(),
             self.http.values(),
             self.access.values(),
+            self.cluster.values(),
         ]
         .concat()
     }

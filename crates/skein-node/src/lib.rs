@@ -3,13 +3,17 @@
 //! The program and embedders use it; nothing below it knows it. Start with [`Node::start`] in `node.rs`.
 #![warn(missing_docs)]
 
+mod cluster;
 pub mod config;
 mod durable;
 mod node;
 mod settings;
 mod sys;
 
+pub use cluster::{ClusterEvent, ClusterSetUpError, Ended};
 pub use node::{Node, StartError};
+/// The cluster, for embedders that look at it or bring a strategy of their own.
+pub use skein_cluster;
 pub use skein_mqtt::Clock;
 /// The packets of MQTT, for programs that are clients too.
 pub use skein_mqtt::codec as mqtt_codec;

@@ -1,7 +1,8 @@
 //! A running node: what is started, in which order, and how it is stopped.
 //!
-//! Start: access list, plane, workers, listeners bound, then accepting. Stop: listeners close, every client is told
-//! and closed, workers end, and only then the function returns. Nothing is acknowledged after its client was told.
+//! Start: listeners bound, access list, plane restored, cluster, HTTP; MQTT accepts once other nodes are found, or not for the
+//! time they may take. Stop: listeners close, the other nodes hear that this one leaves, every client is told and closed,
+//! good-bye to the cluster, workers end, and only then the function returns. Nothing is acknowledged after its client was told.
 
 use std::{
     io,
@@ -11,18 +12,27 @@ use std::{
     time::{Duration, Instant},
 };
 
+use skein_cluster::{
+    JoinRefused,
+    discovery::DiscoveryError,
+    shell::ClusterStartError,
+    strategy::{Strategies, StrategyError},
+};
 use skein_http::{HttpDoor, Readiness, ReadinessSwitch};
-use skein_mqtt::{Clock, ListenError, Listener, ListenerState, Shared, TlsError, TlsSource, Workers};
+use skein_mqtt::{
+    Clock, ListenError, Listener, ListenerState, Redirect, Shared, TlsError, TlsSource, Workers,
+};
 use skein_plane::{
     AccessChangeError, Batch, Plane, RestoreError,
     access::{Access, AccessFaults, AccessList, read_access_file},
 };
 use skein_store::OpenError;
 use skein_types::{Code, Moment};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    cluster::{ClusterEvent, ClusterPart, ClusterSetUpError, Door, Ended, Introduced},
     config::{Changed, Config},
     durable,
     settings::{http_door, mqtt_settings, node_queue_limits, plane_limits, tls_files, transport_of},
@@ -45,6 +55,9 @@ pub struct Node {
     http: Vec<SocketAddr>,
     tls: Option<Arc<TlsSource>>,
     readiness: Arc<ReadinessSwitch>,
+    redirect: Arc<Redirect>,
+    cluster: ClusterPart,
+    strategies: Strategies,
     stop: CancellationToken,
     control: Option<JoinHandle<()>>,
 }
@@ -106,6 +119,38 @@ pub enum StartError {
         /// Why.
         source: AccessChangeError,
     },
+    /// The number of the node's life cannot be kept.
+    #[error(
+        "node: cannot keep the number of the node's life in {dir}: {source}. Check data.dir and its permissions."
+    )]
+    Incarnation {
+        /// The data directory.
+        dir: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// What the configuration says of the cluster cannot be used here.
+    #[error(transparent)]
+    ClusterSetUp(#[from] ClusterSetUpError),
+    /// There is no such strategy, or its script cannot be used.
+    #[error("{0}{why}", why = why_of(.0))]
+    Strategy(#[from] StrategyError),
+    /// What is written about where others are looked for cannot be understood.
+    #[error("cluster: {0}")]
+    Discovery(DiscoveryError),
+    /// The cluster's port cannot be opened.
+    #[error(
+        "cluster: cannot start on {address}: {source}. Stop the program that uses the port or set cluster.listen."
+    )]
+    Cluster {
+        /// Where it would listen.
+        address: String,
+        /// Why.
+        source: ClusterStartError,
+    },
+    /// The other nodes do not take this one.
+    #[error("cluster: {0}")]
+    JoinRefused(JoinRefused),
     /// The store holds something the plane does not know.
     #[error(transparent)]
     Restore(#[from] RestoreError),
@@ -115,42 +160,47 @@ pub enum StartError {
 }
 
 impl Node {
-    /// Starts everything the configuration asks for. When it returns, every listener accepts.
+    /// Starts everything the configuration asks for. When it returns, every listener accepts. A node that looks for others
+    /// takes MQTT clients once it has found some, or not for the time of `cluster.join_timeout`.
     ///
     /// # Errors
     /// What could not be started, and what to do about it; nothing is left running.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with(config, Strategies::new())
+    }
+
+    /// The same for a program that brings strategies of its own: `cluster.strategy` chooses one by its name.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub fn start_with(config: Config, strategies: Strategies) -> Result<Self, StartError> {
         if config.http.tls {
             return Err(StartError::HttpTls);
         }
         let clock = Clock::start();
-        let access = Arc::new(Access::new(access_list(&config)?, config.access.anonymous));
-        let mut plane = Plane::new(access, plane_limits(&config));
-        plane.queue().set_limits(node_queue_limits(&config));
-        if let Some(durable) = durable::open(&config, clock)? {
-            plane = plane.with_durable(durable);
-            // Before sessions come back, whose rights depend on it.
-            plane.load_stored_access().map_err(|source| StartError::StoredAccess { source })?;
-            durable::restore(&plane, &config, clock)?;
-        }
-        let plane = Arc::new(plane);
+        let redirect = Arc::<Redirect>::default();
         let tls = tls_files(&config).map(TlsSource::load).transpose()?;
-        let cores = worker_count(&config);
-        let shared = Shared::new(plane.clone(), clock, cores);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (mqtt, http) = {
             let _context = runtime.enter();
-            (bind_mqtt(&config, tls.as_ref())?, bind_http(&config)?)
+            (bind_mqtt(&config, tls.as_ref(), &redirect)?, bind_http(&config)?)
         };
         let listeners: Vec<_> = mqtt.iter().map(|listener| listener.state().clone()).collect();
         let http_addresses = http.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let readiness = Arc::new(ReadinessSwitch::default());
+        let (plane, me) = assemble(&config, clock, &listeners, &strategies)?;
+        let door = Door { clock, redirect: &redirect, readiness: &readiness };
+        let cluster = ClusterPart::start(&config, me, &plane, door)?;
+        let cores = worker_count(&config);
+        let shared = Shared::new(plane.clone(), clock, cores);
         let workers = Workers::start(cores, &shared)?;
         let stop = CancellationToken::new();
-        let readiness = Arc::new(ReadinessSwitch::default());
+        let (accept, accepting) = oneshot::channel();
         let doors = Doors {
             mqtt,
+            accept: accepting,
             http,
-            http_door: http_door(&config, &shared, &listeners, &readiness),
+            http_door: http_door(&config, &shared, &listeners, &readiness, Arc::new(cluster.view())),
             sys_interval: config.mqtt.door.sys_interval,
         };
         let control = {
@@ -159,20 +209,36 @@ impl Node {
                 .name("control".to_owned())
                 .spawn(move || runtime.block_on(control(doors, shared, workers, stop)))?
         };
-        readiness.set(Readiness::Ready);
         let control = Some(control);
-        Ok(Self {
+        let http = http_addresses;
+        let node = Self {
             config,
             plane,
             shared,
             workers,
             listeners,
-            http: http_addresses,
+            http,
             tls,
             readiness,
+            redirect,
+            cluster,
+            strategies,
             stop,
             control,
-        })
+        };
+        node.open_doors(accept)
+    }
+
+    /// Lets clients in when the node has found its cluster.
+    fn open_doors(self, accept: oneshot::Sender<()>) -> Result<Self, StartError> {
+        if let Err(error) = self.cluster.wait_until_joined(&self.config, &self.readiness) {
+            self.stop(Duration::ZERO);
+            return Err(error);
+        }
+        self.readiness.set(Readiness::Ready);
+        // The control thread is gone only when it has failed, which was reported when it happened.
+        let _failed = accept.send(());
+        Ok(self)
     }
 
     /// The message plane, for embedders.
@@ -188,6 +254,34 @@ impl Node {
         mqtt.chain(self.http.iter().map(|address| ("http".to_owned(), "http", *address)))
     }
 
+    /// This node as the others of its cluster know it, and every node it has heard of.
+    #[must_use]
+    pub fn cluster(&self) -> &Arc<skein_cluster::Cluster> {
+        self.cluster.cluster()
+    }
+
+    /// Where links and gossip of other nodes arrive; none when the node runs alone.
+    #[must_use]
+    pub fn cluster_address(&self) -> Option<SocketAddr> {
+        self.config.cluster.listen
+    }
+
+    /// Calls `tell` with each change of a node's state from now on, one after the other, on a thread of its own.
+    pub fn on_cluster_event(&self, tell: impl Fn(&ClusterEvent) + Send + Sync + 'static) {
+        self.cluster.add_callback(Box::new(tell));
+    }
+
+    /// Sends all clients to other nodes, at most so many in a second, and then calls what [`Node::on_end`] was given.
+    pub fn drain(&self, clients_per_sec: u32) {
+        self.cluster.drain().begin(clients_per_sec);
+    }
+
+    /// Calls `tell` once if the node is to be stopped for a reason of its own: because it was drained, or because the others
+    /// do not take it. Whoever runs the node then calls [`Node::stop`].
+    pub fn on_end(&self, tell: impl FnOnce(Ended) + Send + 'static) {
+        self.cluster.drain().on_end(Box::new(tell));
+    }
+
     /// Applies what can change while the node runs and returns every key that changed. What needs a restart keeps its
     /// old value until then.
     ///
@@ -195,6 +289,7 @@ impl Node {
     /// A fault of the access file or the certificates; then nothing is changed.
     pub fn reload(&mut self, config: Config) -> Result<Vec<Changed>, StartError> {
         let access = access_list(&config)?;
+        let strategy = self.strategies.make(&config.cluster.strategy)?;
         if let Some(tls) = &self.tls {
             tls.reload()?;
         }
@@ -209,9 +304,10 @@ impl Node {
         for listener in config.mqtt.all_listeners() {
             let running = self.listeners.iter().find(|state| *state.settings.load().name == *listener.name);
             if let Some(state) = running {
-                state.settings.store(Arc::new(mqtt_settings(&listener)));
+                state.settings.store(Arc::new(mqtt_settings(&listener, &self.redirect)));
             }
         }
+        self.cluster.reload(&self.config, &config, strategy);
         // Also where a restart is needed: a change is reported once.
         self.config = config;
         Ok(changed)
@@ -228,6 +324,7 @@ impl Node {
     pub fn stop(mut self, patience: Duration) {
         let deadline = Instant::now() + patience;
         self.readiness.set(Readiness::Draining);
+        self.cluster.announce_leaving();
         self.shared.stop();
         self.stop.cancel();
         if let Some(control) = self.control.take() {
@@ -240,6 +337,7 @@ impl Node {
             self.plane.disconnect(&session, Code::ServerShuttingDown, false, &mut batch, now);
         }
         self.end_batch(&mut batch, now);
+        self.cluster.leave();
         self.workers.stop();
         while !self.workers.are_done() && Instant::now() < deadline {
             std::thread::park_timeout(STOP_POLL);
@@ -253,6 +351,8 @@ impl Node {
 /// What the control thread runs.
 struct Doors {
     mqtt: Vec<Listener>,
+    /// Tells when MQTT clients are let in; HTTP answers before.
+    accept: oneshot::Receiver<()>,
     http: Vec<TcpListener>,
     http_door: HttpDoor,
     sys_interval: Duration,
@@ -260,11 +360,19 @@ struct Doors {
 
 /// What one thread beside the workers does: accept, look after deadlines, publish figures, answer HTTP.
 async fn control(doors: Doors, shared: Arc<Shared>, workers: Arc<Workers>, stop: CancellationToken) {
-    let Doors { mqtt, http, http_door, sys_interval } = doors;
+    let Doors { mqtt, accept, http, http_door, sys_interval } = doors;
     let tasks = TaskTracker::new();
-    for listener in mqtt {
-        tasks.spawn(listener.run(shared.clone(), workers.clone()));
-    }
+    tasks.spawn(until(stop.clone(), {
+        let (tasks, shared, workers) = (tasks.clone(), shared.clone(), workers.clone());
+        async move {
+            // An error: the node was not started after all.
+            if accept.await.is_ok() {
+                for listener in mqtt {
+                    tasks.spawn(listener.run(shared.clone(), workers.clone()));
+                }
+            }
+        }
+    }));
     for listener in http {
         tasks.spawn(http_door.clone().run(listener, stop.clone()));
     }
@@ -305,12 +413,45 @@ async fn publish_figures(shared: Arc<Shared>, interval: Duration) {
     }
 }
 
-fn bind_mqtt(config: &Config, tls: Option<&Arc<TlsSource>>) -> Result<Vec<Listener>, StartError> {
+/// What a strategy's own message leaves to its cause, which people see in one line with it.
+fn why_of(error: &StrategyError) -> String {
+    std::error::Error::source(error).map(|source| format!(" {source}")).unwrap_or_default()
+}
+
+/// The plane with what it remembers and the cluster it is in, before anybody reaches it.
+fn assemble(
+    config: &Config,
+    clock: Clock,
+    listeners: &[Arc<ListenerState>],
+    strategies: &Strategies,
+) -> Result<(Arc<Plane>, Introduced), StartError> {
+    let access = Arc::new(Access::new(access_list(config)?, config.access.anonymous));
+    let mut plane = Plane::new(access, plane_limits(config));
+    plane.queue().set_limits(node_queue_limits(config));
+    let durable = durable::open(config, clock)?;
+    let me = Introduced::new(config, listeners, strategies)?;
+    if config.cluster.is_on() {
+        plane = plane.with_cluster(me.cluster.clone(), me.strategy.clone());
+    }
+    if let Some(durable) = durable {
+        plane = plane.with_durable(durable);
+        // Before sessions come back, whose rights depend on it.
+        plane.load_stored_access().map_err(|source| StartError::StoredAccess { source })?;
+        durable::restore(&plane, config, clock)?;
+    }
+    Ok((Arc::new(plane), me))
+}
+
+fn bind_mqtt(
+    config: &Config,
+    tls: Option<&Arc<TlsSource>>,
+    redirect: &Arc<Redirect>,
+) -> Result<Vec<Listener>, StartError> {
     let mut bound = Vec::new();
     for listener in config.mqtt.all_listeners() {
         // The configuration was refused if a listener needs a certificate that is not there.
         let Some(transport) = transport_of(listener.transport, tls) else { continue };
-        bound.push(Listener::bind(listener.address, transport, mqtt_settings(&listener))?);
+        bound.push(Listener::bind(listener.address, transport, mqtt_settings(&listener, redirect))?);
     }
     Ok(bound)
 }

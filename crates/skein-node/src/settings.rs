@@ -6,9 +6,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use skein_http::{HttpDoor, HttpSettings, ListenerFigures, NodeInfo, ReadinessSwitch};
+use skein_http::{ClusterView, HttpDoor, HttpSettings, ListenerFigures, NodeInfo, ReadinessSwitch};
 use skein_mqtt::{
-    ClientCertificates, Demand, ListenerState, Settings, Shared, TlsFiles, TlsSource, Transport,
+    ClientCertificates, Demand, ListenerState, Redirect, Settings, Shared, TlsFiles, TlsSource, Transport,
 };
 use skein_plane::{Durability, EXPIRY_NEVER_SECS, PlaneLimits, QueueLimits, SessionLimits};
 use skein_types::QoS;
@@ -19,7 +19,7 @@ use crate::config::{self, ClientAuth, Config, MqttLimits, MqttListener, Span};
 const TOPIC_ALIAS_OUT_MAX: u16 = 32;
 
 /// The settings of one MQTT listener.
-pub(crate) fn mqtt_settings(listener: &MqttListener) -> Settings {
+pub(crate) fn mqtt_settings(listener: &MqttListener, redirect: &Arc<Redirect>) -> Settings {
     let limits = &listener.limits;
     Settings {
         name: Arc::from(listener.name.as_str()),
@@ -47,6 +47,7 @@ pub(crate) fn mqtt_settings(listener: &MqttListener) -> Settings {
             config::Durability::Memory => Durability::Memory,
             config::Durability::Disk => Durability::Disk,
         },
+        redirect: redirect.clone(),
         session: Arc::new(session_limits(limits)),
     }
 }
@@ -84,6 +85,7 @@ pub(crate) fn http_door(
     shared: &Arc<Shared>,
     listeners: &[Arc<ListenerState>],
     readiness: &Arc<ReadinessSwitch>,
+    cluster: Arc<dyn ClusterView>,
 ) -> HttpDoor {
     let clock = shared.clock;
     let node = NodeInfo {
@@ -92,6 +94,7 @@ pub(crate) fn http_door(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: SystemTime::now(),
         clock: Arc::new(move || clock.now()),
+        cluster,
     };
     let states = listeners.to_vec();
     let figures = Arc::new(move || states.iter().map(|state| listener_figures(state)).collect());

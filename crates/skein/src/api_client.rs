@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ApiArgs {
     /// Where the node serves HTTP
-    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    #[arg(long, visible_alias = "node", default_value = "http://127.0.0.1:8080", value_name = "URL")]
     url: String,
     /// The user to log in as; its password is that of SKEIN_PASSWORD or --password-file
     #[arg(long)]

@@ -10,9 +10,9 @@ use skein_bench::BenchArgs;
 use skein_node::config::split_arguments;
 
 use crate::{
-    check_config::CheckConfigArgs, compat::CompatArgs, output::complain, publish::PubArgs, queue::QueueArgs,
-    retained::RetainedArgs, serve::ServeArgs, sessions::SessionsArgs, status::StatusArgs, store::StoreArgs,
-    subscribe::SubArgs, user::UserArgs,
+    check_config::CheckConfigArgs, compat::CompatArgs, dev::DevArgs, drain::DrainArgs, nodes::NodesArgs,
+    output::complain, publish::PubArgs, queue::QueueArgs, retained::RetainedArgs, serve::ServeArgs,
+    sessions::SessionsArgs, status::StatusArgs, store::StoreArgs, subscribe::SubArgs, user::UserArgs,
 };
 
 /// The code of a process that was called wrongly, as clap has it.
@@ -24,6 +24,7 @@ Every key of the configuration is also a flag and a variable: mqtt.listen is --m
 Examples:
   skein                                            a node on 127.0.0.1, MQTT on port 1883
   skein serve --config skein.toml --log.level debug
+  skein dev 3                                      three nodes on 127.0.0.1 that find each other
   skein sub -t 'rooms/#' -v                        then elsewhere: skein pub -t rooms/1 -m hello";
 
 /// A real-time message server: MQTT for devices, and the tools to run it.
@@ -44,6 +45,10 @@ enum Command {
     CheckConfig(CheckConfigArgs),
     /// Show how a running node is
     Status(StatusArgs),
+    /// List the nodes of the cluster as a running node sees them
+    Nodes(NodesArgs),
+    /// Send the clients of a running node to the others, then have it leave and stop
+    Drain(DrainArgs),
     /// List the MQTT sessions of a running node
     Sessions(SessionsArgs),
     /// List the retained messages of a running node, or remove one
@@ -60,6 +65,8 @@ enum Command {
     User(UserArgs),
     /// Verify, dump or restore what a node that is not running keeps on disk
     Store(StoreArgs),
+    /// Run several nodes on this machine that find each other, to try things on
+    Dev(DevArgs),
     /// Load a server and measure it
     Bench(BenchArgs),
     /// Run a node with the flags and files of another server
@@ -132,6 +139,9 @@ impl Cli {
             Some(Command::Serve(serve)) => serve.run(),
             Some(Command::CheckConfig(check)) => check.run(),
             Some(Command::Status(status)) => status.run(),
+            Some(Command::Nodes(nodes)) => nodes.run(),
+            Some(Command::Drain(drain)) => drain.run(),
+            Some(Command::Dev(dev)) => dev.run(),
             Some(Command::Sessions(sessions)) => sessions.run(),
             Some(Command::Retained(retained)) => retained.run(),
             Some(Command::Queue(queue)) => queue.run(),

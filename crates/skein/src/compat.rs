@@ -2,13 +2,18 @@
 //!
 //! The translation is `skein_node::config::comqtt`'s; here its warnings are told, and the result printed or served.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, fs, io, net::TcpListener, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use parking_lot::Mutex;
 use skein_node::{
     Node,
-    config::comqtt::{Translation, conf_file, translate},
+    config::{
+        Config,
+        comqtt::{Translation, conf_file, translate},
+    },
+    skein_cluster::NodeState,
 };
 
 use crate::{
@@ -34,7 +39,7 @@ pub(crate) struct CompatArgs {
 
 #[derive(Subcommand, Clone, Debug)]
 enum Server {
-    /// comqtt, one node
+    /// comqtt, alone or in a cluster
     #[command(disable_help_flag = true)]
     Comqtt {
         /// --print, and the flags of comqtt
@@ -62,7 +67,10 @@ impl CompatArgs {
             translation.config.map_err(ConfigError::Faults)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let config = translation.config.map_err(ConfigError::Faults)?;
+        let mut config = translation.config.map_err(ConfigError::Faults)?;
+        if config.cluster.is_on() {
+            move_taken_dashboard(&mut config);
+        }
         print_line("CoMQTT Broker initializing...")?;
         let read_again = || {
             let translation = read(&arguments)?;
@@ -91,6 +99,20 @@ fn tell_warnings(translation: &Translation) {
     }
 }
 
+/// comqtt's own page has three nodes on one machine, of which the third wants a port for its dashboard that the first uses for
+/// WebSocket. Its dashboard gets another one.
+fn move_taken_dashboard(config: &mut Config) {
+    for address in &mut config.http.listen.0 {
+        let taken = TcpListener::bind(*address).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse);
+        if taken {
+            note(&format!(
+                "warning: http.listen = {address} is taken; the dashboard is on another port, shown below"
+            ));
+            address.set_port(0);
+        }
+    }
+}
+
 /// The lines that people and scripts wait for, with the addresses that are really listened on.
 fn print_started(node: &Node) -> anyhow::Result<()> {
     for (_, transport, address) in node.addresses() {
@@ -101,7 +123,35 @@ fn print_started(node: &Node) -> anyhow::Result<()> {
         };
         print_line(&format!("{head} {}", as_comqtt(&address.to_string())))?;
     }
-    print_line("Mqtt Server Started!")
+    print_line("Mqtt Server Started!")?;
+    if node.cluster_address().is_some() {
+        print_joined(node)?;
+    }
+    Ok(())
+}
+
+/// A line for each node: this one, those that are there, and later each that comes.
+fn print_joined(node: &Node) -> anyhow::Result<()> {
+    let shown = Arc::new(Mutex::new(BTreeSet::new()));
+    let print_once = move |id: u16, incarnation: u64, name: &str| match shown.lock().insert((id, incarnation))
+    {
+        true => print_line(&format!("A node has joined: {name}")),
+        false => Ok(()),
+    };
+    let me = node.cluster().me();
+    print_once(me.id.0, me.incarnation.0, &me.name)?;
+    let print_later = print_once.clone();
+    node.on_cluster_event(move |event| {
+        if event.event == "up" {
+            // Whoever read the lines is gone; the node is not.
+            drop(print_later(event.node_id, event.incarnation, &event.name));
+        }
+    });
+    for status in node.cluster().nodes().into_iter().filter(|status| status.state == NodeState::Up) {
+        print_once(status.info.id.0, status.info.incarnation.0, &status.info.name)?;
+    }
+    print_line(&format!("Local member {}", me.advertise))?;
+    print_line("Cluster Node Created!")
 }
 
 /// comqtt leaves out the host that means every address.

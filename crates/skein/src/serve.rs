@@ -6,19 +6,23 @@
 use std::{
     ffi::c_int,
     process::ExitCode,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::AtomicBool,
+        mpsc::{Receiver, sync_channel},
+    },
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     flag,
-    iterator::Signals,
+    iterator::{Handle, Signals},
 };
 use skein_node::{
-    Node,
+    Ended, Node,
     config::{Changed, Config, Effect},
 };
 
@@ -57,8 +61,12 @@ pub(crate) fn serve(
         let door = if transport.starts_with("http") { "http" } else { "mqtt" };
         tracing::info!("{door}: listening on {transport}://{address}");
     }
+    if let Some(address) = node.cluster_address() {
+        tracing::info!("cluster: listening on {address}");
+    }
     tracing::info!("skein: ready");
     started(&node)?;
+    let ended = listen_for_end(&node, signals.handle());
     for signal in signals.forever() {
         match signal {
             SIGHUP => reload(&mut node, &logging, read_again),
@@ -68,7 +76,21 @@ pub(crate) fn serve(
     tracing::info!("skein: stopping; send the signal again to end at once");
     node.stop(STOP_PATIENCE);
     tracing::info!("skein: stopped");
-    Ok(ExitCode::SUCCESS)
+    match ended.try_recv() {
+        Ok(Ended::Refused(why)) => bail!("{why}"),
+        Ok(Ended::Drained) | Err(_) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Ends the wait for signals when the node is to be stopped for a reason of its own.
+fn listen_for_end(node: &Node, signals: Handle) -> Receiver<Ended> {
+    let (tell, ended) = sync_channel(1);
+    node.on_end(move |why| {
+        // It is told once, and there is room for one.
+        let _told = tell.try_send(why);
+        signals.close();
+    });
+    ended
 }
 
 /// Signals go to the caller; the second one that asks to stop ends the process at once.

@@ -97,6 +97,25 @@ metrics! {
     STORE_LOG_SEGMENTS = Gauge "skein_store_log_segments" [], "Files of the log.";
     STORE_WAITING = Gauge "skein_store_waiting_commits" [], "Transactions and batches that wait for the log.";
     STORE_WAITING_BYTES = Gauge "skein_store_waiting_bytes" [], "Bytes those will take in the log, about.";
+    CLUSTER_NODES = Gauge "skein_cluster_nodes" ["state"], "Nodes heard of, this one too, by how they stand.";
+    CLUSTER_EVENTS = Counter "skein_cluster_events_total" ["event"],
+        "What happened between this node and others: links made, cut and refused, copies, repairs, renewals.";
+    LINK_UP = Gauge "skein_link_up" ["peer"], "1 while the link to the peer of this number is open, else 0.";
+    LINK_SENT_MESSAGES = Counter "skein_link_sent_messages_total" ["peer"], "Messages handed to the link.";
+    LINK_DROPPED_MESSAGES = Counter "skein_link_dropped_messages_total" ["peer"],
+        "Messages of QoS 0 dropped because the link was cut or full.";
+    LINK_QUEUED_BYTES = Gauge "skein_link_queued_bytes" ["peer"], "Bytes of messages that wait for the link.";
+    LINK_UNHANDLED_RUNS = Gauge "skein_link_unhandled_runs" ["peer"],
+        "Runs of messages that are kept until the peer has handled them.";
+    LINK_UNHANDLED_BYTES = Gauge "skein_link_unhandled_bytes" ["peer"], "Bytes of those.";
+    LINK_LANE_SENT_FRAMES = Counter "skein_link_lane_sent_frames_total" ["peer", "lane"],
+        "Frames sent over a lane of the link.";
+    LINK_LANE_SENT_BYTES = Counter "skein_link_lane_sent_bytes_total" ["peer", "lane"],
+        "Bytes sent over a lane of the link.";
+    LINK_LANE_RECEIVED_FRAMES = Counter "skein_link_lane_received_frames_total" ["peer", "lane"],
+        "Frames that came over a lane of the link.";
+    LINK_LANE_RECEIVED_BYTES = Counter "skein_link_lane_received_bytes_total" ["peer", "lane"],
+        "Bytes that came over a lane of the link.";
     LISTENER_CONNECTIONS = Gauge "skein_listener_connections" ["listener", "transport", "address"],
         "Connections open now, by listener.";
     LISTENER_ACCEPTED = Counter "skein_listener_accepted_total" ["listener", "transport", "address"],

@@ -10,7 +10,11 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use skein_http::{HttpDoor, HttpSettings, ListenerFigures, NodeInfo, ReadinessSwitch};
+use parking_lot::Mutex;
+use skein_http::{
+    ClusterFigures, ClusterView, HttpDoor, HttpSettings, LaneFigures, LinkFigures, ListenerFigures, NodeInfo,
+    NodeRow, ReadinessSwitch,
+};
 use skein_plane::{
     Batch, Connection, ConnectionInfo, Ending, Handle, Open, Opened, Plane, PlaneLimits, QueueLimits,
     SessionLimits, Will,
@@ -31,6 +35,7 @@ pub(crate) struct Fixture {
     pub(crate) address: SocketAddr,
     pub(crate) readiness: Arc<ReadinessSwitch>,
     pub(crate) clock_millis: Arc<AtomicU64>,
+    pub(crate) cluster: Arc<TwoNodes>,
     shutdown: CancellationToken,
     running: Option<JoinHandle<()>>,
     runtime: Runtime,
@@ -54,6 +59,7 @@ impl Fixture {
 
     pub(crate) fn start(access: Access, settings: HttpSettings) -> Self {
         let plane = Arc::new(Plane::new(Arc::new(access), PlaneLimits { retained_messages_max: 10 }));
+        let cluster = Arc::new(TwoNodes::default());
         let clock_millis = Arc::new(AtomicU64::new(1500));
         let clock = clock_millis.clone();
         let node = NodeInfo {
@@ -62,6 +68,7 @@ impl Fixture {
             version: "1.2.3".to_owned(),
             started_at: UNIX_EPOCH + Duration::from_secs(STARTED_AT_SECS),
             clock: Arc::new(move || Moment::from_millis(clock.load(Relaxed))),
+            cluster: cluster.clone(),
         };
         let mqtt = ListenerFigures {
             name: "mqtt".to_owned(),
@@ -79,7 +86,7 @@ impl Fixture {
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let running = runtime.spawn(door.run(listener, shutdown.clone()));
-        Self { plane, address, readiness, clock_millis, shutdown, running: Some(running), runtime }
+        Self { plane, address, readiness, clock_millis, cluster, shutdown, running: Some(running), runtime }
     }
 
     /// Connects a client with a will as if a door had; a session with an expiry outlives its connection.
@@ -150,6 +157,52 @@ fn limits() -> SessionLimits {
         queue: QueueLimits { messages_max: 10, bytes_max: 1024 },
         slow_consumer_timeout: Duration::from_secs(10),
         subscriptions_max: 10,
+    }
+}
+
+/// A node and a peer of it.
+#[derive(Debug, Default)]
+pub(crate) struct TwoNodes {
+    /// The rate of every drain that was asked for.
+    pub(crate) drained: Mutex<Vec<u32>>,
+}
+
+impl ClusterView for TwoNodes {
+    fn nodes(&self) -> Vec<NodeRow> {
+        let row = |node_id: u16, state| NodeRow {
+            node_id,
+            name: format!("node-{node_id}"),
+            address: format!("192.0.2.{node_id}:5777"),
+            qrank: 1,
+            incarnation: u64::MAX,
+            state,
+            server_reference: (node_id == 8).then(|| "b.example.org:1883".to_owned()),
+            is_self: node_id == 7,
+        };
+        vec![row(7, "up"), row(8, "down")]
+    }
+
+    fn figures(&self) -> ClusterFigures {
+        let lane = LaneFigures {
+            lane: "control",
+            sent_frames: 1,
+            sent_bytes: 2,
+            received_frames: 3,
+            received_bytes: 4,
+        };
+        let link = LinkFigures {
+            node_id: 8,
+            linked: true,
+            sent_messages: 5,
+            dropped_messages: 6,
+            lanes: vec![lane],
+            ..LinkFigures::default()
+        };
+        ClusterFigures { links: vec![link], events: [("links_cut".to_owned(), 9)].into() }
+    }
+
+    fn drain(&self, rate_per_sec: u32) {
+        self.drained.lock().push(rate_per_sec);
     }
 }
 

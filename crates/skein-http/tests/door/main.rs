@@ -4,6 +4,7 @@
 mod access;
 mod bounds;
 mod client;
+mod cluster;
 mod fixture;
 mod routes;
 mod users;

@@ -24,6 +24,8 @@ fn health_and_readiness() {
         (answer.status, answer.json()["status"].as_str().unwrap().to_owned())
     };
     assert_eq!(ready(), (503, "starting".to_owned()));
+    node.readiness.set(Readiness::Joining);
+    assert_eq!(ready(), (503, "joining".to_owned()));
     node.readiness.set(Readiness::Ready);
     assert_eq!(ready(), (200, "ready".to_owned()));
     node.readiness.set(Readiness::Draining);
@@ -61,6 +63,12 @@ fn metrics_show_the_figures_of_the_node() {
         (r#"skein_node_info{name="nod\"e",id="7",version="1.2.3"}"#, 1.0),
         ("skein_node_uptime_seconds", 1.5),
         ("skein_node_ready", 0.0),
+        (r#"skein_cluster_nodes{state="up"}"#, 1.0),
+        (r#"skein_cluster_nodes{state="down"}"#, 1.0),
+        (r#"skein_cluster_events_total{event="links_cut"}"#, 9.0),
+        (r#"skein_link_up{peer="8"}"#, 1.0),
+        (r#"skein_link_dropped_messages_total{peer="8"}"#, 6.0),
+        (r#"skein_link_lane_received_bytes_total{peer="8",lane="control"}"#, 4.0),
         ("skein_clients_connected", 1.0),
         ("skein_clients_connected_max", 2.0),
         ("skein_clients_connects_total", 2.0),

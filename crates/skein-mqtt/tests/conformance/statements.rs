@@ -44,5 +44,7 @@ mod s2_18_auth;
 mod s2_19_disconnect;
 #[path = "s2_20_request_response.rs"]
 mod s2_20_request_response;
+#[path = "s2_21_redirect.rs"]
+mod s2_21_redirect;
 #[path = "s2_22_older_versions.rs"]
 mod s2_22_older_versions;

@@ -67,13 +67,14 @@ pub(super) fn check_all(config: &Config, check: &mut Check<'_>) {
     check.validate(&config.tls);
     check.validate(&config.http);
     check.validate(&config.access);
+    check.validate(&config.cluster);
     for (index, listener) in config.mqtt.listeners.iter().enumerate() {
         check.validate_under(&listener.limits, &format!("mqtt.listeners[{index}]"));
     }
     let opened = opened_listeners(config);
     if check.has_read(&["mqtt", "http"]) {
         check_names(config, check);
-        check_twice(&opened, check);
+        check_twice(&opened, config.cluster.listen, check);
     }
     if check.has_read(&["mqtt", "http", "tls"]) {
         check_certificate(config, &opened, check);
@@ -117,7 +118,12 @@ fn check_names(config: &Config, check: &mut Check<'_>) {
     }
 }
 
-fn check_twice(opened: &[Opened], check: &mut Check<'_>) {
+fn check_twice(opened: &[Opened], cluster: Option<SocketAddr>, check: &mut Check<'_>) {
+    let used = opened.iter().find(|other| Some(other.address) == cluster && other.address.port() != 0);
+    if let Some(other) = used {
+        let what = "choose another port";
+        check.fault("cluster.listen", format!("is {}, which {} is too; {what}", other.address, other.key));
+    }
     for (index, listener) in opened.iter().enumerate() {
         // Port 0 is a free port of the system's choice: two of them never meet.
         let is_same = |other: &&Opened| other.address == listener.address && listener.address.port() != 0;

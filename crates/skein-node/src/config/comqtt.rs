@@ -1,16 +1,20 @@
 //! The flags and configuration files of comqtt as a configuration of this server.
 //!
-//! Everything that concerns one node is translated; what has no counterpart, or none yet, is named in a warning and never
+//! What concerns a node and its place in a cluster is translated; what has no counterpart, or none yet, is named in a warning and never
 //! dropped in silence. Both spellings of flags are read, `-tcp` and `--tcp`. As in comqtt, a file given by `conf` replaces
 //! every flag. Called by `skein compat comqtt`.
 
+mod cluster;
 mod table;
 
 use std::path::{Path, PathBuf};
 
 use skein_plane::access::nearest_name;
 
-use self::table::{KNOWN, Known, Meaning, Part};
+use self::{
+    cluster::Asked,
+    table::{KNOWN, Known, Meaning, Part},
+};
 use super::{
     Config, Sources,
     document::{self, Entry, Value},
@@ -18,6 +22,8 @@ use super::{
     reference::toml_of,
     setting::{Setting, quoted},
 };
+
+const NOT_NEEDED: &str = "is not needed: nodes agree without a log of their own and talk over one port";
 
 /// What became of a comqtt configuration.
 #[derive(Debug)]
@@ -116,6 +122,7 @@ struct Translator {
     datasource: String,
     storage: Option<String>,
     bridge: String,
+    cluster: Asked,
     log_output: Option<String>,
     /// Warnings that hold only if comqtt would use the part they are about.
     of_parts: Vec<(Part, String)>,
@@ -141,6 +148,7 @@ impl Default for Translator {
             datasource: "0".to_owned(),
             storage: None,
             bridge: "0".to_owned(),
+            cluster: Asked::default(),
             log_output: None,
             of_parts: Vec::new(),
             values: values.to_vec(),
@@ -180,16 +188,19 @@ impl Translator {
             Meaning::AuthWay => self.auth_way = text.to_owned(),
             Meaning::Datasource => self.datasource = text.to_owned(),
             Meaning::Storage => self.storage = Some(text.to_owned()),
-            Meaning::Mode => match text {
-                "" | "1" | "false" => {}
-                _ => self.warn(format!("{}: cluster mode comes later; this node runs alone", given.place)),
-            },
-            Meaning::NodeName if text.is_empty() => {}
-            Meaning::NodeName => {
-                self.set("node.name", quoted(text));
-                if text.parse::<u16>().is_ok_and(|id| id > 0) {
-                    self.set("node.id", text.to_owned());
-                }
+            Meaning::Mode => self.cluster.mode = Some(text.to_owned()),
+            Meaning::NodeName => self.cluster.node_name = text.to_owned(),
+            Meaning::BindAddress => self.of_cluster(given, |cluster, text| cluster.bind_address = text),
+            Meaning::BindPort => self.of_cluster(given, |cluster, text| cluster.bind_port = text),
+            Meaning::AdvertiseAddress => {
+                self.of_cluster(given, |cluster, text| cluster.advertise_address = text);
+            }
+            Meaning::AdvertisePort => self.of_cluster(given, |cluster, text| cluster.advertise_port = text),
+            Meaning::Members => self.of_cluster(given, |cluster, text| cluster.members = text),
+            Meaning::OfOldCluster => {
+                self.of_cluster(given, |_, _| {});
+                self.of_parts
+                    .push((Part::Cluster, format!("{}: {} {NOT_NEEDED}", given.place, given.known.path)));
             }
             Meaning::PacketBytes if text == "0" => {
                 let bound = super::MqttLimits::default().packet_bytes_max.to_toml();
@@ -232,6 +243,12 @@ impl Translator {
         }
     }
 
+    fn of_cluster(&mut self, given: &Given, set: fn(&mut Asked, String)) {
+        let text = given.text.trim();
+        self.cluster.is_mentioned |= !text.is_empty();
+        set(&mut self.cluster, text.to_owned());
+    }
+
     fn number(&mut self, given: &Given, key: &'static str, show: fn(u64) -> String) {
         match given.text.trim().parse() {
             Ok(number) => self.set(key, show(number)),
@@ -254,6 +271,7 @@ impl Translator {
     }
 
     fn finish(mut self) -> Result<Translation, Faults> {
+        self.set_node();
         self.set_listeners();
         self.set_access();
         self.set_storage();
@@ -266,6 +284,26 @@ impl Translator {
         let file = Some((PathBuf::from("translated.toml"), toml.clone()));
         let config = Config::load(&Sources { file, ..Sources::default() });
         Ok(Translation { toml, config, warnings: self.warnings })
+    }
+
+    fn set_node(&mut self) {
+        if self.cluster.is_cluster() {
+            let (values, warnings) = self.cluster.translate();
+            self.warnings.extend(warnings);
+            return values.into_iter().for_each(|(key, value)| self.set(key, value));
+        }
+        if self.cluster.is_mentioned {
+            self.warn(
+                "mode = 1: the node runs alone, and what is said about a cluster is not used".to_owned(),
+            );
+        }
+        let name = self.cluster.node_name.clone();
+        if !name.is_empty() {
+            if name.parse::<u16>().is_ok_and(|id| id > 0) {
+                self.set("node.id", name.clone());
+            }
+            self.set("node.name", quoted(&name));
+        }
     }
 
     /// With a certificate, comqtt serves TLS on the addresses it otherwise serves in clear.
@@ -325,6 +363,7 @@ impl Translator {
         for (part, warning) in std::mem::take(&mut self.of_parts) {
             let is_used = match part {
                 Part::Auth => self.auth_way != "0",
+                Part::Cluster => self.cluster.is_cluster(),
                 Part::Bridge => !["", "0"].contains(&self.bridge.as_str()),
                 Part::LogFiles => self.log_output.as_deref() != Some("0"),
                 Part::Disk => !matches!(storage, Some("0" | "3")),

@@ -27,7 +27,16 @@ impl Config {
             let effect = keys.iter().find(|key| key.name == name).map_or(Effect::Restart, |key| key.effect);
             Changed { key: name.to_owned(), old, new, effect }
         });
-        changed.chain(listeners_diff(&old.mqtt.listeners, &new.mqtt.listeners)).collect()
+        // Both are shown alike, and so not told apart above.
+        let is_other = old.cluster.secret != new.cluster.secret;
+        let shown = is_other.then(|| Changed {
+            key: "cluster.secret".to_owned(),
+            old: old.cluster.secret.to_toml(),
+            new: new.cluster.secret.to_toml(),
+            effect: Effect::Restart,
+        });
+        let shown = shown.filter(|changed| changed.old == changed.new);
+        changed.chain(shown).chain(listeners_diff(&old.mqtt.listeners, &new.mqtt.listeners)).collect()
     }
 }
 

@@ -159,7 +159,9 @@ impl Loader {
                 self.places.insert(name.to_owned(), place.clone());
             }
             Some(Err(reason)) => {
-                self.fault(place, format!("{name} = {given} {reason}"));
+                let is_secret = Config::keys().iter().any(|key| key.name == name && key.is_secret);
+                let shown = if is_secret { String::new() } else { format!(" = {given}") };
+                self.fault(place, format!("{name}{shown} {reason}"));
                 self.unread.insert(section.to_owned());
             }
             None => {
@@ -179,6 +181,9 @@ impl Loader {
     fn finish(mut self) -> Result<Config, Faults> {
         if self.config.tls.cert.is_some() && !self.places.contains_key("mqtt.tls_listen") {
             self.config.mqtt.door.tls_listen = Listen(vec![([127, 0, 0, 1], 8883).into()]);
+        }
+        if !self.places.contains_key("cluster.listen") {
+            self.config.cluster.listen = self.config.cluster.listen_default();
         }
         for (index, node) in std::mem::take(&mut self.listeners).iter().enumerate() {
             match self.read_listener(index, node) {
@@ -287,6 +292,7 @@ fn set_key(config: &mut Config, name: &str, given: Given<'_>) -> Option<Result<(
         "tls" => config.tls.set(key, given),
         "http" => config.http.set(key, given),
         "access" => config.access.set(key, given),
+        "cluster" => config.cluster.set(key, given),
         _ => None,
     }
 }

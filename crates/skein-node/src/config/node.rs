@@ -21,6 +21,8 @@ section! {
         id: u16 = 1, Restart;
         /// Name of the node in logs and on the dashboard: letters, digits, `-`, `_` and `.`.
         name: String = "skein-1".to_owned(), Restart;
+        /// Weight of the node in a quorum, once there is one.
+        qrank: u8 = 1, Restart;
         /// Threads that serve connections; 0 means one for each core.
         workers: u16 = 0, Restart;
     }

@@ -17,6 +17,8 @@ pub struct Key {
     /// When a change takes effect.
     pub effect: Effect,
     pub(super) is_list: bool,
+    /// Whether values are never shown, not in faults either.
+    pub(super) is_secret: bool,
 }
 
 /// When a changed key takes effect.
@@ -86,6 +88,7 @@ macro_rules! section {
                     doc: concat!($($doc),+),
                     effect: $crate::config::section::Effect::$effect,
                     is_list: <$type as $crate::config::setting::Setting>::IS_LIST,
+                    is_secret: <$type as $crate::config::setting::Setting>::IS_SECRET,
                 },)+]
             }
 

@@ -3,11 +3,11 @@
 //! A file gives typed values and a text where a number belongs is a fault; variables and flags give texts only. What is
 //! written back is TOML and reads as the same value.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use skein_plane::access::Anonymous;
 
-use super::document::Value;
+use super::{document::Value, listen::Listen};
 
 /// What a source gives for a key.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,9 @@ pub(super) trait Setting: Sized {
 
     /// Whether a variable or flag may give several, separated by commas.
     const IS_LIST: bool = false;
+
+    /// Whether values are never shown.
+    const IS_SECRET: bool = false;
 
     /// Reads a value. An error ends the sentence "`key = value` …": what it is not, and what to write.
     fn read(given: Given<'_>) -> Result<Self, String>;
@@ -149,6 +152,23 @@ impl Setting for Option<PathBuf> {
 
     fn to_toml(&self) -> String {
         self.as_ref().map_or_else(|| quoted(""), Setting::to_toml)
+    }
+}
+
+/// An address, or none.
+impl Setting for Option<SocketAddr> {
+    const KIND: &'static str = "address, or \"off\"";
+
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        match Listen::read(given)?.0.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some(*one)),
+            _ => Err("is more than one address: write one".to_owned()),
+        }
+    }
+
+    fn to_toml(&self) -> String {
+        Listen(self.iter().copied().collect()).to_toml()
     }
 }
 

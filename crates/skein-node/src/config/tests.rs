@@ -1,5 +1,6 @@
 //! The configuration as an operator meets it.
 
+mod cluster;
 mod faults;
 mod keys;
 mod sources;

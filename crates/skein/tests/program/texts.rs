@@ -28,6 +28,9 @@ fn version_and_help() {
         "store",
         "bench",
         "compat",
+        "nodes",
+        "drain",
+        "dev",
     ] {
         assert!(
             help.lines().any(|line| line.trim_start().starts_with(&format!("{command} "))),
@@ -36,7 +39,7 @@ fn version_and_help() {
         succeeds(skein().args([command, "--help"]));
     }
     let (_, examples) = help.split_once("Examples:\n").unwrap();
-    assert_eq!(examples.lines().count(), 3);
+    assert_eq!(examples.lines().count(), 4);
     assert!(succeeds(skein().args(["bench", "mqtt", "pairs", "--help"])).out.contains("--pairs"));
 }
 

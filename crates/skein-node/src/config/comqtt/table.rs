@@ -24,6 +24,13 @@ pub(super) enum Meaning {
     Datasource,
     Storage,
     NodeName,
+    BindAddress,
+    BindPort,
+    AdvertiseAddress,
+    AdvertisePort,
+    Members,
+    /// What comqtt's cluster needs and this one does not.
+    OfOldCluster,
     PacketBytes,
     /// A plain number.
     Number(&'static str),
@@ -52,6 +59,7 @@ pub(super) enum Meaning {
 pub(super) enum Part {
     Auth,
     Bridge,
+    Cluster,
     LogFiles,
     Disk,
     Redis,
@@ -96,8 +104,10 @@ const LOG_LEVELS: &[(&str, &str)] = &[
 ];
 
 const OFF: &[&str] = &["", "0", "false"];
-const LATER: Meaning = missing("is about the cluster, which comes later");
-const REDIS: Meaning = Meaning::PartOf(Part::Redis, "is about Redis, which is not supported yet");
+const REDIS: Meaning = Meaning::PartOf(
+    Part::Redis,
+    "is about Redis, which is not needed: nodes keep and share what it would hold",
+);
 const COMPATIBILITY: Meaning =
     Meaning::Missing { inert: OFF, reason: "is a deviation from MQTT that is not offered" };
 const LOG_FILE: Meaning = Meaning::PartOf(
@@ -213,23 +223,23 @@ pub(super) const KNOWN: &[Known] = &[
     key("log.caller", LOG_SHAPE),
     key("log.env", LOG_SHAPE),
     both("cluster.node-name", &["node-name"], Meaning::NodeName),
-    both("cluster.bind-addr", &["bind-ip"], LATER),
-    both("cluster.bind-port", &["gossip-port", "port"], LATER),
-    both("cluster.members", &["members"], LATER),
-    both("cluster.raft-port", &["raft-port"], LATER),
-    both("cluster.raft-bootstrap", &["raft-bootstrap"], LATER),
-    both("cluster.raft-log-level", &["raft-log-level"], LATER),
-    both("cluster.grpc-enable", &["grpc-enable"], LATER),
-    both("cluster.grpc-port", &["grpc-port"], LATER),
-    both("cluster.nodes-file-dir", &["nodes-file-dir"], LATER),
-    key("cluster.discovery-way", LATER),
-    key("cluster.advertise-addr", LATER),
-    key("cluster.advertise-port", LATER),
-    key("cluster.queue-depth", LATER),
-    key("cluster.tags", LATER),
-    key("cluster.raft-impl", LATER),
-    key("cluster.raft-dir", LATER),
-    key("cluster.inbound-pool-size", LATER),
-    key("cluster.outbound-pool-size", LATER),
-    key("cluster.inout-pool-nonblocking", LATER),
+    both("cluster.bind-addr", &["bind-ip"], Meaning::BindAddress),
+    both("cluster.bind-port", &["gossip-port", "port"], Meaning::BindPort),
+    both("cluster.members", &["members"], Meaning::Members),
+    both("cluster.raft-port", &["raft-port"], Meaning::OfOldCluster),
+    both("cluster.raft-bootstrap", &["raft-bootstrap"], Meaning::OfOldCluster),
+    both("cluster.raft-log-level", &["raft-log-level"], Meaning::OfOldCluster),
+    both("cluster.grpc-enable", &["grpc-enable"], Meaning::OfOldCluster),
+    both("cluster.grpc-port", &["grpc-port"], Meaning::OfOldCluster),
+    both("cluster.nodes-file-dir", &["nodes-file-dir"], Meaning::OfOldCluster),
+    key("cluster.discovery-way", Meaning::OfOldCluster),
+    key("cluster.advertise-addr", Meaning::AdvertiseAddress),
+    key("cluster.advertise-port", Meaning::AdvertisePort),
+    key("cluster.queue-depth", Meaning::OfOldCluster),
+    key("cluster.tags", Meaning::OfOldCluster),
+    key("cluster.raft-impl", Meaning::OfOldCluster),
+    key("cluster.raft-dir", Meaning::OfOldCluster),
+    key("cluster.inbound-pool-size", Meaning::OfOldCluster),
+    key("cluster.outbound-pool-size", Meaning::OfOldCluster),
+    key("cluster.inout-pool-nonblocking", Meaning::OfOldCluster),
 ];

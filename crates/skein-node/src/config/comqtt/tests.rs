@@ -71,11 +71,22 @@ fn the_command_lines_of_its_documentation() {
         ],
     ] {
         let translation = from_flags(arguments).unwrap();
-        assert!(translation.config.is_ok(), "{:?}", translation.config);
-        for part in ["--mode: cluster mode comes later", "cluster.bind-port = "] {
-            assert!(mentions(&translation, part), "{part}: {:?}", translation.warnings);
-        }
+        let config = translation.config.as_ref().unwrap_or_else(|faults| panic!("{faults}"));
+        let port: u16 = config.cluster.listen.unwrap().port();
+        assert_eq!(config.node.id, port, "three nodes on one machine differ");
+        assert_eq!(config.data.dir, PathBuf::from(format!("data/comqtt-{port}")));
+        let join = if port == 7946 { "[]" } else { "\"localhost:7946\"" };
+        assert_eq!(config.cluster.join.to_toml(), join);
+        assert!(mentions(&translation, "from the gossip port"), "{:?}", translation.warnings);
     }
+    assert!(mentions(
+        &from_flags(&["--mode=2", "--raft-port=8701"]).unwrap(),
+        "cluster.raft-port is not needed"
+    ));
+    assert!(mentions(&from_flags(&["--mode=2", "--redis=a:1"]).unwrap(), "about Redis, which is not needed"));
+    let alone = from_flags(&["--mode=1", "--gossip-port=7946"]).unwrap();
+    assert!(!alone.config.as_ref().unwrap().cluster.is_on());
+    assert!(mentions(&alone, "mode = 1: the node runs alone"));
     let one = from_flags(&["-tcp=:1885", "-ws=", "--http", "localhost:1881", "-storage-way=0"]).unwrap();
     let config = one.config.unwrap();
     assert_eq!(config.mqtt.door.listen.to_toml(), "\"0.0.0.0:1885\"");
@@ -169,6 +180,8 @@ fn a_file_is_translated_key_by_key() {
     );
     assert_eq!((limits.maximum_qos, limits.retain_available, limits.wildcard_available), (1, false, true));
     assert_eq!((config.node.id, &*config.node.name), (7, "7"));
+    assert_eq!(config.cluster.listen, Some(([127, 0, 0, 1], 7946).into()));
+    assert_eq!(config.cluster.join.to_toml(), r#"["localhost:7946", "localhost:7947"]"#);
     assert_eq!((config.log.level.name(), config.log.format.name()), ("warn", "json"));
     for part in [
         "bridge-way = 1: bridges are not supported yet",
@@ -180,7 +193,8 @@ fn a_file_is_translated_key_by_key() {
         "redis.options.addr is about Redis",
         "redis.options.password is about Redis",
         "log.output: messages go to the standard error stream only",
-        "cluster.members = \"localhost:7946,localhost:7947\" is about the cluster",
+        "cluster.discovery-way is not needed",
+        "node.id = 7: from node-name",
         "client-write-buffer-size",
         "unheard-of is not known to be a key of comqtt",
     ] {
@@ -189,6 +203,31 @@ fn a_file_is_translated_key_by_key() {
     for part in ["hidden", "obscure-not-authorized", "pprof", "log.enable"] {
         assert!(!mentions(&translation, part), "{part}: {:#?}", translation.warnings);
     }
+}
+
+#[test]
+fn every_key_of_the_cluster_is_used_or_named() {
+    let text = "cluster:\n  discovery-way: 1\n  node-name: co3\n  bind-addr: 127.0.0.1\n  bind-port: 7948\n  \
+                advertise-addr: localhost\n  advertise-port: 7999\n  members: localhost:7946\n  queue-depth: 1\n  tags: x\n  \
+                raft-impl: 1\n  raft-port: 8703\n  raft-dir: d\n  raft-bootstrap: true\n  raft-log-level: error\n  \
+                grpc-enable: true\n  grpc-port: 17948\n  inbound-pool-size: 1\n  outbound-pool-size: 1\n  \
+                inout-pool-nonblocking: true\n  nodes-file-dir: d\n";
+    let translation = from_file(text).unwrap();
+    let config = translation.config.as_ref().unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!((config.node.id, &*config.node.name), (3, "co3"));
+    assert_eq!(config.cluster.advertise.to_toml(), "\"localhost:7999\"");
+    assert_eq!(config.cluster.listen.to_toml(), "\"127.0.0.1:7948\"");
+    let named =
+        translation.warnings.iter().filter(|warning| warning.contains("is not needed: nodes agree")).count();
+    assert_eq!(named, 14, "{:#?}", translation.warnings);
+}
+
+#[test]
+fn a_cluster_that_others_reach_needs_a_secret() {
+    let translation = from_flags(&["--mode=2", "--bind-ip=192.0.2.1"]).unwrap();
+    let faults = translation.config.unwrap_err().to_string();
+    assert!(faults.contains("set cluster.secret"), "{faults}");
+    assert!(translation.toml.contains("listen = \"192.0.2.1:7946\""));
 }
 
 #[test]

@@ -1,0 +1,159 @@
+//! The cluster over HTTP: which nodes there are, what crosses between them, and emptying this one.
+//!
+//! The door knows no cluster. The node gives it a [`ClusterView`] when it is made; a node that runs alone has one too, with
+//! itself in it.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use axum::{Extension, Json, body::Bytes, extract::State};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    door::Shared,
+    guard::Caller,
+    problem::{Kind, Problem},
+};
+
+/// Clients sent away in a second where nobody says how many.
+const DRAIN_RATE_DEFAULT: u32 = 500;
+/// More in a second is no rate any more.
+const DRAIN_RATE_MAX: u32 = 1_000_000;
+
+/// What the node knows of its cluster, and can do about it.
+pub trait ClusterView: Send + Sync + fmt::Debug {
+    /// Every node heard of since the start, this one too, by its number.
+    fn nodes(&self) -> Vec<NodeRow>;
+
+    /// What crosses between this node and others.
+    fn figures(&self) -> ClusterFigures;
+
+    /// Sends all clients to other nodes, so many in a second, then leaves and stops. Once begun it goes on.
+    fn drain(&self, rate_per_sec: u32);
+}
+
+/// A node of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeRow {
+    /// Its number.
+    pub node_id: u16,
+    /// Its name.
+    pub name: String,
+    /// Where other nodes reach it.
+    pub address: String,
+    /// Its weight in a quorum, once there is one.
+    pub qrank: u8,
+    /// Which life of it.
+    pub incarnation: u64,
+    /// `up`, `leaving` or `down`.
+    pub state: &'static str,
+    /// Where clients reach it, if it says.
+    pub server_reference: Option<String>,
+    /// Whether it is the node that answers.
+    pub is_self: bool,
+}
+
+/// What crosses between nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterFigures {
+    /// Each peer that is up.
+    pub links: Vec<LinkFigures>,
+    /// What happened between this node and others since it started, by name.
+    pub events: BTreeMap<String, u64>,
+}
+
+/// What goes over the link to one peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LinkFigures {
+    /// The peer's number.
+    pub node_id: u16,
+    /// Whether the link is open.
+    pub linked: bool,
+    /// Messages handed to it.
+    pub sent_messages: u64,
+    /// QoS 0 messages dropped, because the link was cut or full.
+    pub dropped_messages: u64,
+    /// Bytes of messages that wait for it.
+    pub queued_bytes: u64,
+    /// Runs of messages that are kept until the peer has handled them.
+    pub unhandled_runs: u64,
+    /// Their bytes.
+    pub unhandled_bytes: u64,
+    /// Its lanes.
+    pub lanes: Vec<LaneFigures>,
+}
+
+/// What went over one lane of a link.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LaneFigures {
+    /// The lane.
+    pub lane: &'static str,
+    /// Frames sent.
+    pub sent_frames: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Frames received.
+    pub received_frames: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+}
+
+/// The cluster in `/api/v1/status`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Summary {
+    nodes: BTreeMap<&'static str, usize>,
+    links: Vec<LinkFigures>,
+    events: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DrainWanted {
+    rate_per_sec: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Draining {
+    draining: bool,
+    connected: usize,
+}
+
+/// Answers `GET /api/v1/cluster/nodes`.
+pub(crate) async fn nodes(State(shared): State<Arc<Shared>>) -> Json<Vec<NodeRow>> {
+    Json(shared.node.cluster.nodes())
+}
+
+/// Answers `POST /api/v1/cluster/drain`; without a body at the usual rate.
+pub(crate) async fn drain(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    body: Bytes,
+) -> Result<Json<Draining>, Problem> {
+    let wanted = if body.is_empty() { DrainWanted::default() } else { read_wanted(&body)? };
+    let rate = wanted.rate_per_sec.unwrap_or(DRAIN_RATE_DEFAULT);
+    if rate == 0 || rate > DRAIN_RATE_MAX {
+        return Err(bad_body(format!("rate_per_sec is {rate}; it is 1 to {DRAIN_RATE_MAX}")));
+    }
+    let user = caller.user.as_deref();
+    tracing::info!(rate, by = %caller.peer, user, "http: drain asked for by an operator");
+    shared.node.cluster.drain(rate);
+    Ok(Json(Draining { draining: true, connected: shared.plane.sessions().connected() }))
+}
+
+fn read_wanted(body: &Bytes) -> Result<DrainWanted, Problem> {
+    let read = Json::<DrainWanted>::from_bytes(body);
+    read.map(|Json(wanted)| wanted).map_err(|error| bad_body(error.body_text()))
+}
+
+fn bad_body(error: String) -> Problem {
+    Problem::new(Kind::BadBody, error, "send nothing, or {\"rate_per_sec\": 500}")
+}
+
+pub(crate) fn summary(shared: &Shared) -> Summary {
+    let cluster = &shared.node.cluster;
+    let mut nodes = BTreeMap::from([("up", 0), ("leaving", 0), ("down", 0)]);
+    for node in cluster.nodes() {
+        *nodes.entry(node.state).or_default() += 1;
+    }
+    let ClusterFigures { links, events } = cluster.figures();
+    Summary { nodes, links, events }
+}

@@ -1,0 +1,119 @@
+//! Values that are never shown: not in listings, faults, logs or a configuration that is printed.
+
+use std::fmt;
+
+use super::setting::{Given, Setting, quoted};
+
+/// What stands for a secret.
+const HIDDEN: &str = "(hidden)";
+
+/// The secret of the cluster.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(pub Option<String>);
+
+/// The address of a database, with its password.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct DatabaseUrl(pub Option<String>);
+
+impl DatabaseUrl {
+    /// The address without its password, for people.
+    #[must_use]
+    pub fn shown(&self) -> Option<String> {
+        let url = self.0.as_deref()?;
+        let (scheme, rest) = url.split_once("://")?;
+        // What follows a question mark may hold a password too.
+        let place = |text: &str| text.split(['?', '#']).next().unwrap_or_default().to_owned();
+        let shown = match rest.split('@').collect::<Vec<_>>().as_slice() {
+            [host] => place(host),
+            [user, host] if !user.contains(['/', '?', '#']) => match user.split_once(':') {
+                Some((name, _password)) => format!("{name}:***@{}", place(host)),
+                None => format!("{user}@{}", place(host)),
+            },
+            // Which part is the password cannot be told for sure.
+            _ => "***".to_owned(),
+        };
+        Some(format!("{scheme}://{shown}"))
+    }
+}
+
+impl Setting for Secret {
+    const KIND: &'static str = "secret text, or \"\" for none";
+    const IS_SECRET: bool = true;
+
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        match given.text() {
+            Some("") => Ok(Self(None)),
+            Some(HIDDEN) => {
+                Err("is what stands for a secret that is not shown; write the secret itself".to_owned())
+            }
+            Some(text) => Ok(Self(Some(text.to_owned()))),
+            None => Err("is not a text: put it in quotes".to_owned()),
+        }
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(if self.0.is_some() { HIDDEN } else { "" })
+    }
+}
+
+impl Setting for DatabaseUrl {
+    const KIND: &'static str = "address of a database, or \"\" for none";
+    const IS_SECRET: bool = true;
+
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        let advice =
+            "write \"postgres://user:password@host/database\" or \"mysql://user:password@host/database\"";
+        match given.text() {
+            Some("") => Ok(Self(None)),
+            Some(text) => {
+                let known = ["postgres://", "postgresql://", "mysql://"];
+                match known.iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme)) {
+                    true => Ok(Self(Some(text.to_owned()))),
+                    false => Err(format!("is not the address of a database: {advice}")),
+                }
+            }
+            None => Err(format!("is not the address of a database: {advice}")),
+        }
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(&self.shown().unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Secret(..)" } else { "Secret(none)" })
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DatabaseUrl").field(&self.shown()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_shows_a_secret() {
+        let secret = Secret::read(Given::Text("open sesame")).unwrap();
+        assert_eq!((secret.to_toml(), format!("{secret:?}")), ("\"(hidden)\"".into(), "Secret(..)".into()));
+        assert!(Secret::read(Given::Text("(hidden)")).is_err());
+        for (url, shown) in [
+            ("postgres://skein:pass@db/cluster?password=pass", "postgres://skein:***@db/cluster"),
+            ("mysql://skein:p@ss/w@db:3306", "mysql://***"),
+            ("mysql://db/x?password=pass@word", "mysql://***"),
+            ("mysql://skein:pass?word@db", "mysql://***"),
+            ("mysql://skein@db/a#pass", "mysql://skein@db/a"),
+            ("postgresql://db", "postgresql://db"),
+        ] {
+            let url = DatabaseUrl::read(Given::Text(url)).unwrap();
+            assert_eq!(url.to_toml(), quoted(shown));
+            assert!(!format!("{url:?}").contains("pass"), "{url:?}");
+        }
+        assert!(DatabaseUrl::read(Given::Text("sqlite://x")).is_err());
+    }
+}
