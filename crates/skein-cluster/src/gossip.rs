@@ -16,6 +16,10 @@
 //! *Pauses.* A node that was stopped, or got no processor, does not hold its own silence against others: its timers go on
 //! from where they stood ([`timers`]).
 //!
+//! *One-way cuts.* A node that reaches others and hears nobody would hold all of them for dead and make them believe it of
+//! each other. So a node with several members that hears none of them doubts itself first: it takes nobody for dead until the
+//! others have given it up and believe it no more, tells nobody that he is down, and keeps to itself what its links say.
+//!
 //! *Flapping.* A node that goes down and comes back within a minute more than once is let in 1, 2, 4, 8, 16, at last 30
 //! seconds later ([`damping`]); until then it is alive to foca and [`Standing::HeldBack`] to everyone else.
 //!
@@ -58,6 +62,11 @@ use crate::{Gone, GossipSettings, NodeInfo};
 pub const DATAGRAM_BYTES_MAX: usize = 1232;
 /// The longest message before it is sealed.
 const PLAIN_BYTES_MAX: usize = DATAGRAM_BYTES_MAX - seal::SEAL_BYTES;
+
+/// Something comes several times in each interval; a node with several members to which nothing came for so many intervals
+/// may be cut off itself.
+const SILENT_INTERVALS: u32 = 3;
+const DOUBT_INTERVAL_MIN: Duration = Duration::from_millis(10);
 
 /// What membership asks of its caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +125,9 @@ pub struct Membership {
     timers: Timers,
     roster: Roster,
     phase: Phase,
+    /// When a datagram came last, and how many members there were then. A link that opens says nothing of datagrams.
+    heard: Moment,
+    heard_among: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +154,8 @@ impl Membership {
             timers: Timers::default(),
             roster: Roster::default(),
             phase: Phase::Living,
+            heard: Moment::ZERO,
+            heard_among: 0,
         }
     }
 
@@ -186,6 +200,9 @@ impl Membership {
             result = foca.handle_data(bytes, runtime).map_err(|error| refusal(&error));
             Ok(())
         });
+        if result.is_ok() {
+            self.note_heard(now);
+        }
         result
     }
 
@@ -196,6 +213,10 @@ impl Membership {
         }
         self.timers.put_off(now, self.settings.probe_timeout);
         while let Some(timer) = self.timers.take_due(now) {
+            if matches!(timer, Timer::ChangeSuspectToDown { .. }) && self.must_doubt_itself(now) {
+                self.timers.set(now.after(self.settings.probe_interval.max(DOUBT_INTERVAL_MIN)), timer);
+                continue;
+            }
             self.drive(now, out, |foca, runtime| foca.handle_timer(timer, runtime));
         }
         self.roster.tick(now, out);
@@ -210,15 +231,17 @@ impl Membership {
         [self.timers.first(), self.roster.next_due()].into_iter().flatten().min()
     }
 
-    /// The link to a member was cut and could not be made again: it is down, and everybody is told.
+    /// The link to a member was cut and could not be made again: it is down, and everybody is told; by a node that hears
+    /// nobody, only itself.
     pub fn declare_down(&mut self, peer: &NodeInfo, now: Moment, out: &mut Vec<GossipAction>) {
         if self.phase == Phase::Left || matches!(self.standing(peer), Standing::Unknown | Standing::GivenUp) {
             return;
         }
         let down = Member::down(Life::new(Arc::new(peer.clone())));
+        let spread = !self.hears_nobody(now);
         self.drive(now, out, |foca, runtime| {
-            foca.apply_many(std::iter::once(down), true, &mut *runtime)?;
-            foca.gossip(runtime)
+            foca.apply_many(std::iter::once(down), spread, &mut *runtime)?;
+            if spread { foca.gossip(runtime) } else { Ok(()) }
         });
     }
 
@@ -287,6 +310,24 @@ impl Membership {
         self.repace();
     }
 
+    /// Whether it may be this node that is cut off: several members are there, and nothing comes from any of them.
+    fn hears_nobody(&self, now: Moment) -> bool {
+        let silent_max = self.settings.probe_interval.saturating_mul(SILENT_INTERVALS);
+        self.heard_among > 1 && now.since(self.heard) > silent_max
+    }
+
+    fn note_heard(&mut self, now: Moment) {
+        (self.heard, self.heard_among) = (now, self.foca.num_members());
+    }
+
+    /// Whether it hears nobody and the others may not have given it up yet. What it says of them could still be believed.
+    fn must_doubt_itself(&self, now: Moment) -> bool {
+        let settings = &self.settings;
+        let given_up_after = settings.probe_interval.saturating_mul(SILENT_INTERVALS * 2)
+            + pace::config(settings, self.paced_for).suspect_to_down_after;
+        self.hears_nobody(now) && now.since(self.heard) < given_up_after
+    }
+
     fn me(&self) -> &NodeInfo {
         &self.foca.identity().info
     }
@@ -315,7 +356,8 @@ impl Membership {
     ) -> Vec<OwnedNotification<Life>> {
         // Before anything is set: what is set now must not be put off with what is late.
         self.timers.put_off(now, self.settings.probe_timeout);
-        let mut surroundings = Surroundings { now, timers: &mut self.timers, out, news: Vec::new() };
+        let judges = !self.hears_nobody(now);
+        let mut surroundings = Surroundings { now, judges, timers: &mut self.timers, out, news: Vec::new() };
         let result = step(&mut self.foca, &mut surroundings);
         let news = surroundings.news;
         if let Err(error) = result {
@@ -361,6 +403,8 @@ fn refusal(error: &foca::Error) -> GossipError {
 /// What foca meets while it works.
 struct Surroundings<'a> {
     now: Moment,
+    /// Whether it may tell others that they are down.
+    judges: bool,
     timers: &'a mut Timers,
     out: &'a mut Vec<GossipAction>,
     news: Vec<OwnedNotification<Life>>,
@@ -372,6 +416,9 @@ impl Runtime<Life> for Surroundings<'_> {
     }
 
     fn send_to(&mut self, to: Life, data: &[u8]) {
+        if !self.judges && codec::is_verdict(data) {
+            return;
+        }
         let bytes = Bytes::copy_from_slice(data);
         self.out.push(GossipAction::Send { to: to.info.advertise, bytes });
     }

@@ -242,6 +242,12 @@ impl Cluster {
         self.node_mut(id).take_server().terminate()
     }
 
+    /// Waits until a node ends by itself, as one that was drained does.
+    #[track_caller]
+    pub fn wait_for_end(&mut self, id: u16) -> ExitStatus {
+        self.node_mut(id).take_server().wait_for_end()
+    }
+
     /// SIGSTOP: the node stands still, and its sockets stay open.
     #[track_caller]
     pub fn stop_signal(&mut self, id: u16) {

@@ -35,9 +35,18 @@ pub(super) struct CodecError(pub(super) &'static str);
 
 const SHORT: CodecError = CodecError("it ends in the middle");
 
+/// The kind of a message stands behind its version and the life it is for.
+const KIND_AT: usize = 1 + 2 + 8;
+const VERDICT: u8 = 10;
+
 /// Whom a message is for.
 pub(super) fn addressee(mut message: &[u8]) -> Result<(NodeId, Incarnation), CodecError> {
     read_addressee(&mut message)
+}
+
+/// Whether a message of this codec tells its addressee that it is down.
+pub(super) fn is_verdict(message: &[u8]) -> bool {
+    message.get(KIND_AT) == Some(&VERDICT)
 }
 
 fn read_addressee(buf: &mut impl Buf) -> Result<(NodeId, Incarnation), CodecError> {
@@ -120,7 +129,7 @@ fn put_header(out: &mut Vec<u8>, header: &Header<Life>) {
         Message::Feed => (7, 0, None),
         Message::Gossip => (8, 0, None),
         Message::Broadcast => (9, 0, None),
-        Message::TurnUndead => (10, 0, None),
+        Message::TurnUndead => (VERDICT, 0, None),
     };
     out.put_u8(VERSION);
     put_life(out, &header.dst);
@@ -152,7 +161,7 @@ fn read_header(buf: &mut impl Buf) -> Result<Header<Life>, CodecError> {
         6 => Message::Announce,
         7 => Message::Feed,
         8 => Message::Gossip,
-        10 => Message::TurnUndead,
+        VERDICT => Message::TurnUndead,
         // 9 too: nothing but membership is gossiped.
         _ => return Err(CodecError("its kind is unknown")),
     };

@@ -187,3 +187,41 @@ fn a_pause_does_not_put_off_what_is_set_after_it() {
     let probed = |action: &GossipAction| matches!(action, GossipAction::Send { to, .. } if *to == node(3, 1).advertise);
     assert!(out.iter().any(probed), "{out:?}");
 }
+
+/// What it says arrives, what is said to it does not: the others give it up, and nobody else.
+#[test]
+fn a_node_that_hears_nobody_makes_no_strife_among_the_others() {
+    let mut nodes = met([membership(1), membership(2), membership(3)]);
+    let deaf = nodes[2].me().advertise;
+    let mut news = Vec::new();
+    for millis in (0..15_000).step_by(10) {
+        for number in 0..nodes.len() {
+            let mut out = Vec::new();
+            nodes[number].tick(at(millis), &mut out);
+            news.extend(told(&out).into_iter().map(|action| (nodes[number].me().id, action)));
+            let mut sent = out;
+            while let Some(action) = sent.pop() {
+                let GossipAction::Send { to, bytes } = action else { continue };
+                let Some(node) = nodes.iter_mut().find(|node| node.me().advertise == to && to != deaf) else {
+                    continue;
+                };
+                let mut more = Vec::new();
+                let _refused = node.datagram(&bytes, at(millis), &mut more);
+                news.extend(told(&more).into_iter().map(|action| (node.me().id, action)));
+                sent.extend(more);
+            }
+        }
+        if millis == 4000 {
+            // Its links are cut too by then.
+            let mut out = Vec::new();
+            nodes[2].declare_down(&node(1, 1), at(millis), &mut out);
+            news.extend(told(&out).into_iter().map(|action| (NodeId(3), action)));
+        }
+    }
+    let down = |of: u16| GossipAction::Down(node(of, 1), Gone::Failed);
+    let of_others: Vec<_> = news.iter().filter(|(by, _)| *by != NodeId(3)).cloned().collect();
+    assert_eq!(of_others.len(), 2, "{of_others:?}");
+    for by in [1, 2] {
+        assert!(of_others.contains(&(NodeId(by), down(3))), "{of_others:?}");
+    }
+}
