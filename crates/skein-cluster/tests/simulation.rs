@@ -2,7 +2,12 @@
 //! a toy plane. docs/simulation.md says what is checked, and how each checker was shown to fail.
 //!
 //! `SKEIN_SIM_SEED=<n>` runs one schedule, `SKEIN_SIM_SCHEDULES=<count>` more of them, `SKEIN_SIM_TRACE=1` says what happens.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says so when something is not as it should be")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test says so when something is not as it should be"
+)]
 
 #[path = "simulation/checks.rs"]
 mod checks;

@@ -1,112 +1,110 @@
-//! A simple model of gossip: each node has a table of nodes and spreads it; who is not reached for a while, directly or
-//! through another one, is down. It stands for real membership, with the same kinds of news.
+//! Real membership beside each core, as the shell has it: a thread of its own, so that what one says to the other comes a
+//! little later; and datagrams, which the network loses, delays and blocks.
 
-use std::collections::BTreeMap;
+use bytes::Bytes;
+use skein_cluster::{Event, GossipAction, GossipSettings, Membership, NodeInfo};
+use skein_types::Moment;
 
-use skein_cluster::{Gone, NodeInfo};
-use skein_types::{Incarnation, NodeId};
+use super::{
+    node::address,
+    world::{Happening, World},
+};
 
-use super::random::Dice;
-
-/// A member that is not reached for so long is down.
-const SUSPECT_MS: u64 = 1200;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rumour {
-    Alive,
-    Down(Gone),
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Known {
-    pub(crate) info: NodeInfo,
-    pub(crate) rumour: Rumour,
-    missed_since: Option<u64>,
-}
-
-pub(crate) type Table = BTreeMap<NodeId, Known>;
-
-/// What a node's gossip has to say to its core.
-#[derive(Clone, Debug)]
-pub(crate) enum News {
-    Alive(NodeInfo),
-    Dead(NodeInfo, Gone),
-    GivenUp(Incarnation),
-}
-
-#[derive(Debug)]
 pub(crate) struct Gossip {
-    pub(crate) me: NodeInfo,
-    pub(crate) table: Table,
+    pub(crate) membership: Membership,
+    me: NodeInfo,
+    pub(crate) tick_at: u64,
+}
+
+/// What a core asks of gossip.
+#[derive(Clone, Debug)]
+pub(crate) enum Command {
+    Meet(NodeInfo),
+    DeclareDown(NodeInfo),
+    Renew(NodeInfo),
+    Leave,
+    Datagram(Bytes),
+    Tick,
 }
 
 impl Gossip {
-    pub(crate) fn new(me: NodeInfo) -> Self {
-        Self { me, table: Table::new() }
-    }
-
-    /// What is sent to others: its table, and that it lives.
-    pub(crate) fn say(&self, rumour: Rumour) -> Table {
-        let mut table = self.table.clone();
-        table.insert(self.me.id, Known { info: self.me.clone(), rumour, missed_since: None });
-        table
-    }
-
-    /// Another one's table.
-    pub(crate) fn hear(&mut self, table: &Table, news: &mut Vec<News>) {
-        for Known { info, rumour, .. } in table.values() {
-            self.learn(info, *rumour, news);
+    pub(crate) fn new(me: NodeInfo, seed: u64) -> Self {
+        Self {
+            membership: Membership::new(me.clone(), GossipSettings::default(), seed),
+            me,
+            tick_at: u64::MAX,
         }
     }
+}
 
-    pub(crate) fn learn(&mut self, info: &NodeInfo, rumour: Rumour, news: &mut Vec<News>) {
-        if info.id == self.me.id {
-            if matches!(rumour, Rumour::Down(_)) && info.incarnation >= self.me.incarnation {
-                news.push(News::GivenUp(info.incarnation));
+impl World {
+    /// The core asks gossip for something, which does it in its own time.
+    pub(crate) fn ask_gossip(&mut self, place: usize, command: Command) {
+        let at = self.now + self.dice.range(0, 5);
+        self.happen_at(at, place, Happening::Gossip(command));
+    }
+
+    pub(crate) fn gossip(&mut self, place: usize, command: Command) {
+        let now = Moment::from_millis(self.now);
+        let Some(node) = &mut self.nodes[place] else { return };
+        let Gossip { membership, me, tick_at } = &mut node.gossip;
+        let mut out = Vec::new();
+        match command {
+            Command::Meet(info) => membership.meet(&info, now, &mut out),
+            Command::DeclareDown(info) => membership.declare_down(&info, now, &mut out),
+            Command::Renew(info) => {
+                *me = info.clone();
+                membership.renew(info, now, &mut out);
             }
-            return;
+            Command::Leave => membership.leave(now, &mut out),
+            // One for an earlier life, or from a stranger, is refused.
+            Command::Datagram(bytes) => _ = membership.datagram(&bytes, now, &mut out),
+            Command::Tick => {
+                *tick_at = u64::MAX;
+                membership.tick(now, &mut out);
+            }
         }
-        let known = self.table.get(&info.id);
-        let is_news = known.is_none_or(|known| {
-            info.incarnation > known.info.incarnation
-                || info.incarnation == known.info.incarnation
-                    && known.rumour == Rumour::Alive
-                    && rumour != Rumour::Alive
-        });
-        if is_news {
-            self.table.insert(info.id, Known { info: info.clone(), rumour, missed_since: None });
-            news.push(match rumour {
-                Rumour::Alive => News::Alive(info.clone()),
-                Rumour::Down(gone) => News::Dead(info.clone(), gone),
-            });
+        let incarnation = me.incarnation;
+        let due = membership.next_due().map(|due| due.as_millis().max(self.now + 1));
+        if let Some(due) = due.filter(|due| *due < *tick_at) {
+            *tick_at = due;
+            self.happen_at(due, place, Happening::Gossip(Command::Tick));
+        }
+        for action in out {
+            let news = match action {
+                GossipAction::Send { to, bytes } => {
+                    self.send_datagram(place, to, bytes);
+                    continue;
+                }
+                GossipAction::Alive(info) => Event::Alive(info),
+                GossipAction::Down(info, gone) => Event::Dead(info, gone),
+                GossipAction::GivenUp => Event::GivenUp { incarnation },
+            };
+            self.say(|| format!("n{} hears {news:?}", place + 1));
+            let at = self.last_news_at(place) + self.dice.range(0, 3);
+            self.note_news_at(place, at);
+            self.happen_at(at, place, Happening::News(Box::new(news)));
         }
     }
 
-    /// Whom to send to now: some who are alive, sometimes one who is not.
-    pub(crate) fn whom(&self, dice: &mut Dice) -> Vec<NodeId> {
-        let ids = |down: bool| -> Vec<NodeId> {
-            let wanted = self.table.iter().filter(|(_, known)| (known.rumour != Rumour::Alive) == down);
-            wanted.map(|(id, _)| *id).collect()
-        };
-        let mut whom: Vec<_> = (0..2).filter_map(|_| dice.pick(&ids(false))).collect();
-        if dice.chance(20) {
-            whom.extend(dice.pick(&ids(true)));
+    fn send_datagram(&mut self, place: usize, to: std::net::SocketAddr, bytes: Bytes) {
+        self.trace.note_bytes(&bytes);
+        let there = (0..self.nodes.len()).find(|there| address(*there) == to);
+        let Some(there) = there.filter(|there| self.network.passes(place, *there)) else { return };
+        if !self.dice.chance(self.gossip_loss_percent) {
+            let at = self.now + self.network.delay(place, there, &mut self.dice);
+            self.happen_at(at, there, Happening::Gossip(Command::Datagram(bytes)));
         }
-        whom
     }
 
-    /// One round of probes; `reaches` says whether a node answers.
-    pub(crate) fn probe(&mut self, now: u64, mut reaches: impl FnMut(NodeId) -> bool, news: &mut Vec<News>) {
-        for (id, known) in &mut self.table {
-            if known.rumour != Rumour::Alive {
-                continue;
-            }
-            if reaches(*id) {
-                known.missed_since = None;
-            } else if now - *known.missed_since.get_or_insert(now) >= SUSPECT_MS {
-                known.rumour = Rumour::Down(Gone::Failed);
-                news.push(News::Dead(known.info.clone(), Gone::Failed));
-            }
+    /// News come in order.
+    fn last_news_at(&self, place: usize) -> u64 {
+        self.nodes[place].as_ref().map_or(0, |node| node.news_at).max(self.now)
+    }
+
+    fn note_news_at(&mut self, place: usize, at: u64) {
+        if let Some(node) = &mut self.nodes[place] {
+            node.news_at = at;
         }
     }
 }

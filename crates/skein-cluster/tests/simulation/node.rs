@@ -25,6 +25,8 @@ pub(crate) struct Node {
     pub(crate) host: Arc<ToyHost>,
     pub(crate) core: Core,
     pub(crate) gossip: Gossip,
+    /// When the last of its news reaches the core.
+    pub(crate) news_at: u64,
     /// Which process at this place: what happens to an earlier one happens to nobody.
     pub(crate) process: u64,
     pub(crate) ends: BTreeMap<EndId, EndState>,
@@ -32,6 +34,8 @@ pub(crate) struct Node {
     /// By life of this process: what the operator was told.
     pub(crate) notes: Vec<Vec<Notification>>,
     pub(crate) is_paused: bool,
+    /// Its links gather what they write next.
+    pub(crate) is_batching: bool,
     /// What happens to it while it is paused.
     pub(crate) inbox: VecDeque<Happening>,
     pub(crate) tick_at: u64,
@@ -71,10 +75,6 @@ pub(crate) fn node_id(place: usize) -> NodeId {
     NodeId(u16::try_from(place + 1).expect("few nodes"))
 }
 
-pub(crate) fn place_of(id: NodeId) -> usize {
-    usize::from(id.0) - 1
-}
-
 impl Node {
     /// Starts a process; its incarnation is later than that of any before, as a clock would have it.
     pub(crate) fn start(place: usize, process: u64, now: u64, seed: u64) -> Self {
@@ -97,12 +97,14 @@ impl Node {
             core: Core::new(cluster.clone(), host.clone(), LinkSettings::default(), seed),
             cluster,
             host,
-            gossip: Gossip::new(info),
+            gossip: Gossip::new(info, seed ^ 1),
+            news_at: 0,
             process,
             ends: BTreeMap::new(),
             waits: Vec::new(),
             notes: vec![Vec::new()],
             is_paused: false,
+            is_batching: false,
             inbox: VecDeque::new(),
             tick_at: u64::MAX,
             refused: None,

@@ -122,6 +122,12 @@ fn use_it(world: &mut World) {
             for _ in 0..world.dice.range(1, 8) {
                 publish(world, place);
             }
+            // Links break most easily under load.
+            if world.dice.chance(15) {
+                let pause = world.dice.range(0, 40);
+                world.run_until(world.now + pause);
+                cut_some(world);
+            }
         }
     }
 }

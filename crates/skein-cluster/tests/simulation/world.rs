@@ -6,14 +6,14 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
-use skein_cluster::{Action, Event, ForwardedRun, Gone, LinkId, Peer, Told};
+use skein_cluster::{Action, Event, ForwardedRun, LinkId, Peer, Told};
 use skein_types::Moment;
 
 use super::{
-    gossip::{News, Rumour, Table},
+    gossip::Command,
     ledger::Ledger,
     network::{Carried, EndId, Network},
-    node::{EndState, Node, Promise, address, place_of},
+    node::{EndState, Node, Promise, address},
     random::{Dice, Trace},
 };
 
@@ -41,8 +41,13 @@ pub(crate) enum Happening {
     Arrived(EndId, Wire),
     /// The other side reset the connection.
     Reset(EndId),
-    Heard(Box<Table>),
+    /// Gossip has something to do.
+    Gossip(Command),
+    /// Gossip has something to say to the core.
+    News(Box<Event>),
     Tick,
+    /// Its links write what waits.
+    Write,
     /// A message of this peer was written down.
     Written(EndId, u64, Arc<Peer>),
 }
@@ -115,7 +120,7 @@ impl World {
         self.queue.insert((at, self.sequence), what);
     }
 
-    fn happen_at(&mut self, at: u64, place: usize, what: Happening) {
+    pub(crate) fn happen_at(&mut self, at: u64, place: usize, what: Happening) {
         if let Some(node) = &self.nodes[place] {
             let process = node.process;
             self.push(at, Queued::At { place, process, what });
@@ -157,6 +162,7 @@ impl World {
         let seed = self.dice.next();
         self.nodes[place] = Some(Node::start(place, self.processes, self.now, seed));
         self.say(|| format!("n{} starts, seeds {seeds:?}", place + 1));
+        self.gossip(place, Command::Tick);
         self.core(place, Event::Candidates(seeds.iter().map(|seed| address(*seed)).collect()));
     }
 
@@ -208,6 +214,7 @@ impl World {
             self.happen(place, what);
         }
         self.core(place, Event::Tick);
+        self.gossip(place, Command::Tick);
     }
 
     /// Something happens to a process that is there.
@@ -217,6 +224,7 @@ impl World {
             match what {
                 // Its timers go off when it wakes up.
                 Happening::Tick => node.tick_at = u64::MAX,
+                Happening::Gossip(Command::Tick) => node.gossip.tick_at = u64::MAX,
                 what => node.inbox.push_back(what),
             }
             return;
@@ -229,15 +237,13 @@ impl World {
             Happening::DialFailed(to) => self.core(place, Event::DialFailed { to }),
             Happening::Arrived(end, wire) => self.arrived(place, end, wire),
             Happening::Reset(end) => self.closed_from_below(place, end),
-            Happening::Heard(table) => {
-                let mut news = Vec::new();
-                node.gossip.hear(&table, &mut news);
-                self.news(place, news);
-            }
+            Happening::Gossip(command) => self.gossip(place, command),
+            Happening::News(event) => self.core(place, *event),
             Happening::Tick => {
                 node.tick_at = u64::MAX;
                 self.core(place, Event::Tick);
             }
+            Happening::Write => self.write_what_waits(place),
             Happening::Written(end, number, peer) => {
                 peer.note_received(number);
                 self.send(place, end, Wire::Handled(number));
@@ -301,7 +307,8 @@ impl World {
         }
         if let Some(number) = number {
             // Its plane writes it down first.
-            let at = self.now + self.dice.range(0, 20);
+            let slow = self.dice.chance(20);
+            let at = self.now + if slow { self.dice.range(50, 400) } else { self.dice.range(0, 20) };
             self.happen_at(at, place, Happening::Written(end, *number, peer.clone()));
         }
     }
@@ -388,13 +395,13 @@ impl World {
                 let peer = state.and_then(|state| state.peer.take());
                 peer.expect("only who was attached is detached").link_closed();
             }
-            Action::Meet(info) => self.learn(place, &info, Rumour::Alive),
-            Action::DeclareDown(info) => self.learn(place, &info, Rumour::Down(Gone::Failed)),
+            Action::Meet(info) => self.ask_gossip(place, Command::Meet(info)),
+            Action::DeclareDown(info) => self.ask_gossip(place, Command::DeclareDown(info)),
             Action::Renew(info) => {
                 self.say(|| format!("{here} renews: {}", info.incarnation));
                 let Some(node) = &mut self.nodes[place] else { return };
-                node.gossip.me = info;
                 node.notes.push(Vec::new());
+                self.ask_gossip(place, Command::Renew(info));
             }
             Action::Notify(note) => {
                 self.say(|| format!("{here} notifies {note:?}"));
@@ -411,28 +418,6 @@ impl World {
                 if let Some(node) = &mut self.nodes[place] {
                     node.refused = Some(refused);
                 }
-            }
-        }
-    }
-
-    fn learn(&mut self, place: usize, info: &skein_cluster::NodeInfo, rumour: Rumour) {
-        let mut news = Vec::new();
-        if let Some(node) = &mut self.nodes[place] {
-            node.gossip.learn(info, rumour, &mut news);
-        }
-        // Gossip tells its core of it in its own time, not within the call.
-        for one in news {
-            if let News::Alive(info) = one {
-                let at = self.now + self.dice.range(1, 100);
-                let mut table = Table::new();
-                let known =
-                    self.nodes[place].as_ref().and_then(|node| node.gossip.table.get(&info.id).cloned());
-                table.extend(known.map(|known| (info.id, known)));
-                // Heard anew, so that it becomes news again.
-                if let Some(node) = &mut self.nodes[place] {
-                    node.gossip.table.remove(&info.id);
-                }
-                self.happen_at(at, place, Happening::Heard(Box::new(table)));
             }
         }
     }
@@ -460,7 +445,18 @@ impl World {
         while self.nodes[place].as_ref().is_some_and(Node::take_flushed) {
             self.core(place, Event::Flush);
         }
-        self.write_what_waits(place);
+        // Links write in batches: what comes now and then waits for one, and for what else may happen until then.
+        if self.nodes[place].as_ref().is_some_and(|node| !node.is_batching) {
+            if self.dice.chance(80) {
+                self.write_what_waits(place);
+            } else {
+                let at = self.now + self.dice.range(1, 100);
+                self.happen_at(at, place, Happening::Write);
+                if let Some(node) = &mut self.nodes[place] {
+                    node.is_batching = true;
+                }
+            }
+        }
         self.keep_promises(place);
         let Some(node) = &mut self.nodes[place] else { return };
         let due = node.core.next_due().map(Moment::as_millis);
@@ -471,7 +467,8 @@ impl World {
     }
 
     fn write_what_waits(&mut self, place: usize) {
-        let Some(node) = &self.nodes[place] else { return };
+        let Some(node) = &mut self.nodes[place] else { return };
+        node.is_batching = false;
         let attached =
             node.ends.iter().filter_map(|(end, state)| state.peer.clone().map(|peer| (*end, peer)));
         for (end, peer) in attached.collect::<Vec<_>>() {
@@ -496,20 +493,6 @@ impl World {
         }
     }
 
-    fn news(&mut self, place: usize, news: Vec<News>) {
-        for one in news {
-            self.say(|| format!("n{} hears {one:?}", place + 1));
-            self.core(
-                place,
-                match one {
-                    News::Alive(info) => Event::Alive(info),
-                    News::Dead(info, gone) => Event::Dead(info, gone),
-                    News::GivenUp(incarnation) => Event::GivenUp { incarnation },
-                },
-            );
-        }
-    }
-
     fn pulse(&mut self) {
         self.push(self.now + PULSE_MS, Queued::Pulse);
         for (end, at, wire) in self.network.release(self.now, &mut self.dice) {
@@ -529,45 +512,12 @@ impl World {
         for wire in self.network.forget_closed() {
             self.lose(&wire);
         }
-        for place in (0..runs.len()).filter(|place| runs[*place]) {
-            self.gossip(place, &runs);
-        }
-    }
-
-    fn gossip(&mut self, place: usize, runs: &[bool]) {
-        let (network, now, loss) = (&self.network, self.now, self.gossip_loss_percent);
-        let pass = |a: usize, b: usize| network.passes(a, b) && network.passes(b, a) && runs[a] && runs[b];
-        let Some(node) = &mut self.nodes[place] else { return };
-        let dice = &mut self.dice;
-        let mut news = Vec::new();
-        let reaches = |id| {
-            let there = place_of(id);
-            let direct = pass(place, there) && !dice.chance(loss);
-            direct || (0..runs.len()).any(|helper| pass(place, helper) && pass(helper, there))
-        };
-        node.gossip.probe(now, reaches, &mut news);
-        let table = node.gossip.say(Rumour::Alive);
-        for whom in node.gossip.whom(&mut self.dice) {
-            self.send_table(place, place_of(whom), table.clone());
-        }
-        self.news(place, news);
-    }
-
-    pub(crate) fn send_table(&mut self, from: usize, to: usize, table: Table) {
-        if self.network.passes(from, to) && !self.dice.chance(self.gossip_loss_percent) {
-            let at = self.now + self.network.delay(from, to, &mut self.dice);
-            self.happen_at(at, to, Happening::Heard(Box::new(table)));
-        }
     }
 
     /// A planned leave: said over links and by gossip, then the process ends.
     pub(crate) fn leave(&mut self, place: usize) {
         self.core(place, Event::Leave);
-        let Some(node) = &self.nodes[place] else { return };
-        let table = node.gossip.say(Rumour::Down(Gone::Left));
-        for to in (0..self.nodes.len()).filter(|to| *to != place) {
-            self.send_table(place, to, table.clone());
-        }
+        self.gossip(place, Command::Leave);
         self.end_process(place, false);
     }
 
