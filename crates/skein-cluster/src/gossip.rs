@@ -47,7 +47,7 @@ use std::{
 use bytes::Bytes;
 use foca::{Foca, Member, NoCustomBroadcast, Notification, OwnedNotification, Runtime, State, Timer};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
-use skein_types::Moment;
+use skein_types::{Incarnation, Moment};
 
 pub use self::seal::{Seal, SealError};
 use self::{
@@ -270,6 +270,12 @@ impl Membership {
             // It goes on probing the members it knows, also when what it has just said does not arrive.
             foca.apply_many(std::iter::empty(), false, runtime)
         });
+    }
+
+    /// Which life of this node gossips.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        self.me().incarnation
     }
 
     /// The members that are alive and not held back, by id, without this node.

@@ -38,7 +38,7 @@ pub use self::{
 };
 use crate::{
     Cluster, Host, Notification, Settings,
-    core::{Core, Event, JoinRefused},
+    core::{Core, CoreFigures, Event, JoinRefused},
     gossip::{Membership, Seal},
     link::LinkConfig,
 };
@@ -50,7 +50,6 @@ type OnRefused = Box<dyn FnOnce(JoinRefused) + Send>;
 
 /// What both threads share.
 struct Common {
-    cluster: Arc<Cluster>,
     host: Arc<dyn Host>,
     clock: Box<dyn Fn() -> Moment + Send + Sync>,
     observer: Observer,
@@ -60,6 +59,8 @@ struct Common {
     to_links: Mailbox<Command>,
     to_gossip: Mailbox<GossipCommand>,
     counters: Counters,
+    /// What the core has counted, for whoever asks from another thread.
+    core_figures: Mutex<CoreFigures>,
     refused: Mutex<Refused>,
 }
 
@@ -108,7 +109,6 @@ impl Running {
         let address = listener.local_addr()?;
         let seed = u64::from_le_bytes(gossiping::salt()?);
         let common = Arc::new(Common {
-            cluster: cluster.clone(),
             host: host.clone(),
             clock: Box::new(clock),
             observer,
@@ -117,6 +117,7 @@ impl Running {
             to_links: Mailbox::default(),
             to_gossip: Mailbox::default(),
             counters: Counters::default(),
+            core_figures: Mutex::default(),
             refused: Mutex::new(Refused::Not(None)),
         });
         let flushed = Arc::downgrade(&common);
@@ -219,7 +220,7 @@ impl Running {
     /// What links and gossip did.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        self.common.counters.figures()
+        Figures { core: self.common.core_figures.lock().clone(), ..self.common.counters.figures() }
     }
 }
 

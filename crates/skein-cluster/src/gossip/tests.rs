@@ -1,6 +1,6 @@
 //! Two and three memberships, message by message.
 
-use skein_types::{Incarnation, NodeId};
+use skein_types::NodeId;
 
 use super::*;
 

@@ -12,7 +12,10 @@ use std::{
 use parking_lot::Mutex;
 use skein_types::NodeId;
 
-use crate::link::{FaultCounters, FaultCounts, LaneCount};
+use crate::{
+    core::CoreFigures,
+    link::{FaultCounters, FaultCounts, LaneCount},
+};
 
 /// The figures at one moment.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +26,8 @@ pub struct Figures {
     pub faults: FaultCounts,
     /// Connections whose other side has not shown yet that it knows the secret.
     pub handshakes: u64,
+    /// What happened between this node and others.
+    pub core: CoreFigures,
     /// Runs that were received and could not be read.
     pub unreadable_runs: u64,
     /// Datagrams of gossip sent.
@@ -89,6 +94,7 @@ impl Counters {
             links: links.iter().map(|(node, counters)| counters.figures(*node)).collect(),
             faults: self.faults.counts(),
             handshakes: self.handshakes.load(Relaxed),
+            core: CoreFigures::default(),
             unreadable_runs: self.unreadable_runs.load(Relaxed),
             datagrams_sent: self.datagrams_sent.load(Relaxed),
             datagrams_received: self.datagrams_received.load(Relaxed),

@@ -166,7 +166,8 @@ impl Gossiping {
                 }
                 GossipAction::Alive(info) => Event::Alive(info),
                 GossipAction::Down(info, gone) => Event::Dead(info, gone),
-                GossipAction::GivenUp => Event::GivenUp { incarnation: self.common.cluster.me().incarnation },
+                // Not the cluster's, which may be the next one by now: that would be given up for nothing.
+                GossipAction::GivenUp => Event::GivenUp { incarnation: self.membership.incarnation() },
             };
             self.common.to_links.put(Command::Event(event));
         }

@@ -169,6 +169,10 @@ impl Links {
         let due = {
             let mut core = self.core.borrow_mut();
             core.handle(event, self.common.now(), &mut actions);
+            let mut shown = self.common.core_figures.lock();
+            if *shown != *core.figures() {
+                shown.clone_from(core.figures());
+            }
             core.next_due()
         };
         let before = self.due.replace(due);

@@ -104,7 +104,20 @@ fn lane_figures(
 fn events(figures: &Figures) -> BTreeMap<String, u64> {
     let mut events: BTreeMap<String, u64> =
         figures.faults.labelled().map(|(fault, count)| (format!("link_{fault}"), count)).collect();
+    let core = &figures.core;
+    for (refused, of) in [("refused", &core.refused), ("refused_elsewhere", &core.refused_elsewhere)] {
+        events.extend(of.iter().map(|(reason, count)| (format!("{refused}_{reason}"), *count)));
+    }
     for (event, count) in [
+        ("links_established", core.links_established),
+        ("links_cut", core.links_cut),
+        ("links_replaced", core.links_replaced),
+        ("dials_failed", core.dials_failed),
+        ("faulty_links", core.faulty_links),
+        ("copies_received", core.copies_received),
+        ("digest_repairs", core.digest_repairs),
+        ("declared_down", core.declared_down),
+        ("renewals", core.renewals),
         ("unreadable_runs", figures.unreadable_runs),
         ("datagrams_sent", figures.datagrams_sent),
         ("datagrams_received", figures.datagrams_received),

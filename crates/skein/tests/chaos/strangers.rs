@@ -26,12 +26,18 @@ fn garbage(length: usize, seed: u64) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-/// All events of one node that say that something was refused.
+/// How often a node has refused something: connections by fault, and datagrams.
 fn refused(cluster: &Cluster, id: u16) -> u64 {
     let (_, metrics) = cluster.node(id).get("/metrics").unwrap();
-    let events = metrics.lines().filter(|line| line.starts_with("skein_cluster_events_total{"));
-    let faults = events.filter(|line| !line.contains("link_opened") && !line.contains("dial"));
-    faults.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    let faults = ["not_skein", "not_authentic", "handshake", "secret", "crowded", "garbled"];
+    let is_refusal = |line: &&str| {
+        line.starts_with("skein_cluster_events_total{event=\"link_")
+            && faults.iter().any(|fault| line.contains(fault))
+            || line.contains("event=\"datagrams_refused\"")
+    };
+    let counts =
+        metrics.lines().filter(is_refusal).filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+    counts.sum()
 }
 
 #[test]
