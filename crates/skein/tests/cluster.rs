@@ -3,6 +3,8 @@
 
 #[path = "cluster/drain.rs"]
 mod drain;
+#[path = "cluster/finding.rs"]
+mod finding;
 #[path = "cluster/notifications.rs"]
 mod notifications;
 
