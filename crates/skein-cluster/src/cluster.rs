@@ -14,7 +14,7 @@ use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 use skein_types::{Incarnation, Moment, NodeId, Stamp};
 
-use crate::{NodeInfo, NodeState, NodeStatus, OwnState, Peer, Peers, Waits};
+use crate::{Load, NodeInfo, NodeState, NodeStatus, OwnState, Peer, Peers, Waits};
 
 /// What wakes whoever tells peers of changes.
 type Notify = Arc<dyn Fn() + Send + Sync>;
@@ -29,6 +29,8 @@ pub struct Cluster {
     notify: Mutex<Option<Notify>>,
     /// Every node heard of since the start, this one too.
     nodes: Mutex<BTreeMap<NodeId, NodeStatus>>,
+    /// How busy nodes that are up say they are, this one too.
+    loads: Mutex<BTreeMap<NodeId, Load>>,
 }
 
 impl Cluster {
@@ -38,6 +40,7 @@ impl Cluster {
         let status = NodeStatus { info: me.clone(), state: NodeState::Up, since: Moment::ZERO };
         Arc::new(Self {
             nodes: Mutex::new(BTreeMap::from([(me.id, status)])),
+            loads: Mutex::default(),
             me: ArcSwap::from_pointee(me),
             peers: ArcSwap::default(),
             own: OwnState::default(),
@@ -113,6 +116,21 @@ impl Cluster {
         let status = NodeStatus { info: info.clone(), state, since };
         let before = self.nodes.lock().insert(info.id, status);
         before.is_none_or(|before| before.info.incarnation != info.incarnation || before.state != state)
+    }
+
+    /// How busy a node that is up says it is.
+    #[must_use]
+    pub fn load(&self, node: NodeId) -> Option<Load> {
+        self.loads.lock().get(&node).copied()
+    }
+
+    /// Notes how busy a node says it is; nothing is known of one that is gone.
+    pub fn note_load(&self, node: NodeId, load: Option<Load>) {
+        let mut loads = self.loads.lock();
+        match load {
+            Some(load) => _ = loads.insert(node, load),
+            None => _ = loads.remove(&node),
+        }
     }
 
     /// A stamp above all that were made or heard of here.

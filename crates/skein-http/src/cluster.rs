@@ -50,6 +50,10 @@ pub struct NodeRow {
     pub server_reference: Option<String>,
     /// Whether it is the node that answers.
     pub is_self: bool,
+    /// Connected clients there a moment ago; none where that is not known.
+    pub clients: Option<u32>,
+    /// Messages it took over in the second before; none where that is not known.
+    pub messages_per_sec: Option<u32>,
 }
 
 /// What crosses between nodes.

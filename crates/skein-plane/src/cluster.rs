@@ -21,7 +21,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
-use skein_cluster::{Cluster, Host, Peer, RemoteWill, Strategy};
+use skein_cluster::{Cluster, Host, Key, Load, Peer, RemoteWill, Strategy, Value};
 use skein_types::{ClientId, Moment, NodeId, Stamp, SubscriptionFilter, Topic};
 
 pub(crate) use self::group::Ticket;
@@ -38,6 +38,9 @@ use crate::{
     publish::{Batch, Effects},
 };
 
+/// How often a node says how busy it is.
+const LOAD_INTERVAL_MILLIS: u128 = 1000;
+
 /// The cluster as the plane keeps it.
 #[derive(Debug)]
 pub(crate) struct Clustered {
@@ -49,6 +52,14 @@ pub(crate) struct Clustered {
     tickets: Tickets,
     wills: Mutex<Wills>,
     digests_said_at: Mutex<Moment>,
+    load_said: Mutex<LoadSaid>,
+}
+
+/// When this node said last how busy it is, and how many messages it had taken over then.
+#[derive(Debug, Default)]
+struct LoadSaid {
+    at: Moment,
+    accepted: u64,
 }
 
 /// What is known of another node.
@@ -99,6 +110,7 @@ impl Plane {
             tickets: Tickets::default(),
             wills: Mutex::default(),
             digests_said_at: Mutex::default(),
+            load_said: Mutex::default(),
         });
         self
     }
@@ -169,6 +181,33 @@ impl Plane {
         self.publish_due_wills(batch, now);
         self.ask_for_tickets(batch, now);
         self.say_digests(batch, now);
+        self.say_load(clustered, batch, now);
+    }
+
+    /// Once in a second, and only what is new.
+    fn say_load(&self, clustered: &Clustered, batch: &mut Batch, now: Moment) {
+        let accepted = self.ledger().figures().accepted;
+        let messages = {
+            let mut said = clustered.load_said.lock();
+            let elapsed_millis = now.since(said.at).as_millis();
+            if elapsed_millis < LOAD_INTERVAL_MILLIS {
+                return;
+            }
+            let before = std::mem::replace(&mut *said, LoadSaid { at: now, accepted });
+            u128::from(accepted - before.accepted) * 1000 / elapsed_millis
+        };
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let load = Load {
+            clients: count(self.sessions().connected()),
+            sessions: count(self.sessions().len()),
+            messages_per_sec: u32::try_from(messages).unwrap_or(u32::MAX),
+        };
+        let Clustered { cluster, .. } = clustered;
+        if cluster.load(cluster.id()) != Some(load) {
+            cluster.note_load(cluster.id(), Some(load));
+            cluster.own().set(Key::Load, Some(Value::Load(load)));
+            batch.effects.said = true;
+        }
     }
 }
 

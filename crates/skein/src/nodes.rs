@@ -12,11 +12,12 @@ use crate::{
     table::{Column, member, table},
 };
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 8] = [
     Column("NODE", |item| member(item, "node_id")),
     Column("NAME", |item| member(item, "name")),
     Column("STATE", state),
     Column("ADDRESS", address),
+    Column("CLIENTS", |item| member(item, "clients")),
     Column("CLIENTS AT", |item| member(item, "server_reference")),
     Column("QRANK", |item| member(item, "qrank")),
     Column("INCARNATION", |item| member(item, "incarnation")),
@@ -66,14 +67,14 @@ mod tests {
     fn nodes_as_a_table() {
         let rows = [
             json!({"node_id": 1, "name": "a", "address": "127.0.0.1:5777", "qrank": 1, "incarnation": 7, "state": "up",
-                   "server_reference": "127.0.0.1:1883", "is_self": true}),
+                   "server_reference": "127.0.0.1:1883", "is_self": true, "clients": 12}),
             json!({"node_id": 2, "name": "b", "address": "", "qrank": 1, "incarnation": 8, "state": "down",
                    "server_reference": null, "is_self": false}),
         ];
         let expect = "\
-NODE  NAME  STATE       ADDRESS         CLIENTS AT      QRANK  INCARNATION
-1     a     up (asked)  127.0.0.1:5777  127.0.0.1:1883  1      7
-2     b     down        -               -               1      8";
+NODE  NAME  STATE       ADDRESS         CLIENTS  CLIENTS AT      QRANK  INCARNATION
+1     a     up (asked)  127.0.0.1:5777  12       127.0.0.1:1883  1      7
+2     b     down        -               -        -               1      8";
         assert_eq!(table(&COLUMNS, &rows), expect);
     }
 }

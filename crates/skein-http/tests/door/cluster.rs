@@ -26,9 +26,9 @@ fn nodes_are_listed_with_their_states() {
     let answer = get(node.address, "/api/v1/cluster/nodes");
     let expect = json!([
         {"node_id": 7, "name": "node-7", "address": "192.0.2.7:5777", "qrank": 1, "incarnation": u64::MAX, "state": "up",
-         "server_reference": null, "is_self": true},
+         "server_reference": null, "is_self": true, "clients": 5, "messages_per_sec": 0},
         {"node_id": 8, "name": "node-8", "address": "192.0.2.8:5777", "qrank": 1, "incarnation": u64::MAX, "state": "down",
-         "server_reference": "b.example.org:1883", "is_self": false},
+         "server_reference": "b.example.org:1883", "is_self": false, "clients": null, "messages_per_sec": null},
     ]);
     assert_eq!((answer.status, answer.json()), (200, expect));
     let status = get(node.address, "/api/v1/status").json();

@@ -178,6 +178,8 @@ impl ClusterView for TwoNodes {
             state,
             server_reference: (node_id == 8).then(|| "b.example.org:1883".to_owned()),
             is_self: node_id == 7,
+            clients: (node_id == 7).then_some(5),
+            messages_per_sec: (node_id == 7).then_some(0),
         };
         vec![row(7, "up"), row(8, "down")]
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use skein_cluster::{
-    Cluster, Lane, NodeStatus, Peer, PeerFigures,
+    Cluster, Lane, Load, NodeStatus, Peer, PeerFigures,
     shell::{Figures, Running},
 };
 use skein_http::{ClusterFigures, ClusterView, LaneFigures, LinkFigures, NodeRow};
@@ -28,7 +28,8 @@ impl View {
 impl ClusterView for View {
     fn nodes(&self) -> Vec<NodeRow> {
         let me = self.cluster.id();
-        self.cluster.nodes().into_iter().map(|node| row(node, me)).collect()
+        let nodes = self.cluster.nodes().into_iter();
+        nodes.map(|node| row(self.cluster.load(node.info.id), node, me)).collect()
     }
 
     fn figures(&self) -> ClusterFigures {
@@ -43,7 +44,7 @@ impl ClusterView for View {
     }
 }
 
-fn row(node: NodeStatus, me: NodeId) -> NodeRow {
+fn row(load: Option<Load>, node: NodeStatus, me: NodeId) -> NodeRow {
     let info = node.info;
     // A node that runs alone has no address that anybody dials.
     let has_address = info.advertise.port() != 0;
@@ -56,6 +57,8 @@ fn row(node: NodeStatus, me: NodeId) -> NodeRow {
         state: node.state.word(),
         server_reference: info.server_reference.as_deref().map(str::to_owned),
         is_self: info.id == me,
+        clients: load.map(|load| load.clients),
+        messages_per_sec: load.map(|load| load.messages_per_sec),
     }
 }
 

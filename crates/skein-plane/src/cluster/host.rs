@@ -57,6 +57,7 @@ impl Host for PlaneHost {
             if let Some(mut node) = node {
                 batch.effects.tally.link_dropped += node.newly_lost();
                 node.forget_routes(plane);
+                clustered.cluster.note_load(peer.id(), None);
                 plane.take_wills_over(peer, gone, std::mem::take(&mut node.wills), now);
             }
             plane.matcher().invalidate();
@@ -81,7 +82,10 @@ impl Host for PlaneHost {
                         clustered.with_node(from, |node| node.claims.remove(client));
                     }
                     (Key::Will(client), value) => clustered.will_said(from, client, value.as_ref()),
-                    (Key::Load, _) => {}
+                    (Key::Load, Some(Value::Load(load))) => {
+                        clustered.cluster.note_load(from.id(), Some(*load));
+                    }
+                    (Key::Load, _) => clustered.cluster.note_load(from.id(), None),
                 }
             }
         });

@@ -94,6 +94,11 @@ fn a_node_is_listed_and_counted() {
     let output =
         Command::new(env!("CARGO_BIN_EXE_skein")).args(["nodes", "--json", "--url", &url]).output().unwrap();
     assert!(String::from_utf8(output.stdout).unwrap().starts_with("[\n"));
+    let _client = RawClient::open_v4(cluster.node(1).mqtt, "counted");
+    wait_until("node 2 knows how many clients node 1 has", DEADLINE, || {
+        let (_, nodes) = cluster.node(2).get("/api/v1/cluster/nodes").unwrap();
+        nodes.contains(r#""clients":1"#) && nodes.contains(r#""clients":0"#)
+    });
     let (_, metrics) = cluster.node(1).get("/metrics").unwrap();
     for line in ["skein_cluster_nodes{state=\"up\"} 2", "skein_link_up{peer=\"2\"} 1"] {
         assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");
