@@ -31,6 +31,8 @@ impl Mariadb {
         install.arg("--no-defaults").arg(format!("--datadir={}", directory.path().join("data").display()));
         install
             .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
+            // Each removes what it takes for left-over temporary tables, those of others that start meanwhile too.
+            .env("TMPDIR", directory.path())
             .current_dir(directory.path());
         run(&mut install);
         let init = "create database if not exists skein;
