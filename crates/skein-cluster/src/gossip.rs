@@ -128,6 +128,7 @@ pub struct Membership {
     /// When a datagram came last, and how many members there were then. A link that opens says nothing of datagrams.
     heard: Moment,
     heard_among: usize,
+    seed: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +157,7 @@ impl Membership {
             phase: Phase::Living,
             heard: Moment::ZERO,
             heard_among: 0,
+            seed,
         }
     }
 
@@ -265,11 +267,25 @@ impl Membership {
             return;
         }
         self.phase = Phase::Living;
+        if self.foca.num_members() == 0 {
+            return self.begin_anew(me);
+        }
         self.drive(now, out, |foca, runtime| {
             foca.change_identity(Life::new(Arc::new(me)), &mut *runtime)?;
             // It goes on probing the members it knows, also when what it has just said does not arrive.
             foca.apply_many(std::iter::empty(), false, runtime)
         });
+    }
+
+    /// Forgets which lives were over: whom nobody is left to may be the one who was cut off, and the others well all the time.
+    fn begin_anew(&mut self, me: NodeInfo) {
+        let seed = self.seed ^ me.incarnation.0;
+        let fresh = Self::new(me, self.settings, seed);
+        self.leaving = fresh.leaving;
+        self.foca = fresh.foca;
+        self.paced_for = fresh.paced_for;
+        self.timers = fresh.timers;
+        self.heard_among = 0;
     }
 
     /// Which life of this node gossips.

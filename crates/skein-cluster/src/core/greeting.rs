@@ -175,6 +175,7 @@ impl Core {
         addresses.for_each(|address| self.dials.settled(address));
         self.figures.links_established += 1;
         let newcomer = !std::mem::replace(&mut self.life.linked, true);
+        self.note_linked();
         let Some(member) = self.members.get_mut(&hello.info.id) else { return };
         member.link = Some(id);
         member.incoming.link_opened();

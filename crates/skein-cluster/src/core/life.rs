@@ -32,7 +32,14 @@ pub(super) struct Life {
     given_up: Option<Incarnation>,
     renewals: u32,
     renewed_at: Moment,
+    /// Peers lost by failure since there was a new one.
+    failed: u32,
+    /// It has lost all of them, and is about to begin another life for that.
+    cut_off: bool,
 }
+
+/// So many peers lost until none is left are more likely one node cut off than as many failed.
+const LOSSES_OF_ONE_CUT_OFF: u32 = 2;
 
 impl Life {
     pub(super) fn is_over(&self) -> bool {
@@ -90,19 +97,39 @@ impl Core {
         self.close_all(now, out);
     }
 
+    /// A peer was lost. A node that has lost all of several is cut off, and it is the others who are together: it begins
+    /// another life and holds none of theirs for over, so that they need not part when it comes back.
+    pub(super) fn note_failed(&mut self, now: Moment, out: &mut Vec<Action>) {
+        self.life.failed = self.life.failed.saturating_add(1);
+        let is_alone = self.members.values().all(|member| member.peer.is_none());
+        if is_alone && self.life.failed >= LOSSES_OF_ONE_CUT_OFF && !self.life.is_given_up() {
+            self.life.failed = 0;
+            self.life.cut_off = true;
+            tracing::warn!("cluster: all other nodes are lost at once; this one may be cut off");
+            self.given_up(self.cluster.me().incarnation, now, out);
+        }
+    }
+
+    pub(super) fn note_linked(&mut self) {
+        self.life.failed = 0;
+    }
+
     pub(super) fn renew_if_due(&mut self, now: Moment, out: &mut Vec<Action>) {
         let Some(given_up) = self.life.given_up else { return };
         if now < self.life.renewal_due() {
             return;
         }
         self.life.given_up = None;
+        if std::mem::take(&mut self.life.cut_off) {
+            self.pasts.forget_lives();
+        }
         let quiet = now.since(self.life.renewed_at) > RENEWAL_WINDOW;
         self.life.renewals = if quiet { 1 } else { self.life.renewals + 1 };
         self.life.renewed_at = now;
         self.figures.renewals += 1;
         self.cluster.renew(Incarnation(given_up.0.saturating_add(1)));
         let me = self.cluster.me();
-        tracing::warn!(incarnation = %me.incarnation, "cluster: others had given up this node; it begins another life");
+        tracing::warn!(incarnation = %me.incarnation, "cluster: this node was given up or cut off; it begins another life");
         let state = if self.life.leaving { NodeState::Leaving } else { NodeState::Up };
         self.cluster.set_status(&me, state, now);
         out.push(Action::Renew((*me).clone()));

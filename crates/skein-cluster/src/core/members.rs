@@ -202,6 +202,7 @@ impl Core {
             self.pasts.end(id, member.info.incarnation);
         }
         self.close_links_of(&member, gone, recollection, now, out);
+        let member_was_peer = member.peer.is_some();
         if let Some(peer) = &member.peer {
             // First nobody sends to it or waits for it any more; then the plane clears up, and finds it gone.
             self.cluster.dismiss(peer);
@@ -227,6 +228,9 @@ impl Core {
             let again = Member { alive: member.alive, ..Member::new(member.info, now) };
             self.members.insert(id, again);
             self.want_member(id, now);
+        }
+        if recollection == Recollection::Over && gone == Gone::Failed && member_was_peer {
+            self.note_failed(now, out);
         }
     }
 

@@ -33,6 +33,11 @@ impl Pasts {
         past.over = past.over.max(Some(incarnation));
     }
 
+    /// No life is held for over any more.
+    pub(super) fn forget_lives(&mut self) {
+        self.0.values_mut().for_each(|past| past.over = None);
+    }
+
     /// The node was up, and is lost.
     pub(super) fn lose(&mut self, id: NodeId, now: Moment) {
         let losses = &mut self.0.entry(id).or_default().losses;
