@@ -9,15 +9,24 @@ use serde_json::Value;
 use crate::workspace::Workspace;
 
 /// A crate and the crates of the workspace that it may depend on, top to bottom.
-const TABLE: [(&str, &[&str]); 13] = [
+const TABLE: [(&str, &[&str]); 14] = [
     ("skein", &["skein-node", "skein-bench", "skein-store"]),
     (
         "skein-node",
-        &["skein-mqtt", "skein-http", "skein-plane", "skein-cluster", "skein-store", "skein-types"],
+        &[
+            "skein-mqtt",
+            "skein-http",
+            "skein-plane",
+            "skein-access",
+            "skein-cluster",
+            "skein-store",
+            "skein-types",
+        ],
     ),
-    ("skein-mqtt", &["skein-plane", "skein-types"]),
-    ("skein-http", &["skein-plane", "skein-types"]),
-    ("skein-plane", &["skein-cluster", "skein-store", "skein-types"]),
+    ("skein-mqtt", &["skein-plane", "skein-access", "skein-types"]),
+    ("skein-http", &["skein-plane", "skein-access", "skein-types"]),
+    ("skein-plane", &["skein-access", "skein-cluster", "skein-store", "skein-types"]),
+    ("skein-access", &["skein-types"]),
     ("skein-cluster", &["skein-types"]),
     ("skein-store", &["skein-store-derive", "skein-wal"]),
     ("skein-store-derive", &[]),

@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use skein_plane::access::{Admission, Authenticated, Door};
+use skein_access::{Admission, Authenticated, Door};
 use skein_types::{Code, UserName};
 
 use self::origin::Host;

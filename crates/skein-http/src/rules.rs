@@ -12,7 +12,8 @@ use axum::{
     http::{StatusCode, Uri},
 };
 use serde::{Deserialize, Serialize};
-use skein_plane::{StoredRule, access::RuleBlock};
+use skein_access::RuleBlock;
+use skein_plane::StoredRule;
 
 use crate::{
     change::body,

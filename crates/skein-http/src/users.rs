@@ -13,10 +13,8 @@ use axum::{
     http::{StatusCode, Uri},
 };
 use serde::{Deserialize, Serialize};
-use skein_plane::{
-    NewPassword, StoredUser, UserChange,
-    access::{Credentials, NewUser, UserSummary},
-};
+use skein_access::{Credentials, NewUser, UserSummary};
+use skein_plane::{NewPassword, StoredUser, UserChange};
 
 use crate::{
     change::body,

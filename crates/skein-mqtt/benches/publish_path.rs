@@ -16,14 +16,12 @@ use std::{
 
 use bytes::Bytes;
 use divan::{Bencher, counter::ItemsCount};
+use skein_access::{Access, AccessList, Anonymous};
 use skein_mqtt::{
     Context, MqttConnection, Origin, Settings, Step,
     codec::{Ack, Connect, Packet, Publish, RetainHandling, Subscribe, SubscribeItem, Version},
 };
-use skein_plane::{
-    Batch, Handle, Plane, PlaneLimits, Socket,
-    access::{Access, AccessList, Anonymous},
-};
+use skein_plane::{Batch, Handle, Plane, PlaneLimits, Socket};
 use skein_types::{Moment, QoS, SubscriptionFilter, Topic};
 
 const TOPIC: &str = "bench/site-12/device-345";

@@ -15,10 +15,8 @@ mod subscribe;
 use std::{collections::HashMap, net::SocketAddr, num::NonZeroU16, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use skein_plane::{
-    Batch, Commit, Ending, Epoch, Handle, Outbox, Plane, Publisher, Session, Socket,
-    access::{Authenticated, BoundAccess, ScramExchange},
-};
+use skein_access::{Authenticated, BoundAccess, ScramExchange};
+use skein_plane::{Batch, Commit, Ending, Epoch, Handle, Outbox, Plane, Publisher, Session, Socket};
 use skein_types::{ByteString, ClientId, Code, Moment, Topic, UserName};
 
 use self::rate::RateLimit;
@@ -62,7 +60,7 @@ pub enum Step {
     Close(Closed),
 }
 
-/// Credentials to be checked with [`skein_plane::access::Access::verify_password`].
+/// Credentials to be checked with [`skein_access::Access::verify_password`].
 pub struct PasswordCheck {
     /// The user's name.
     pub user: ByteString,

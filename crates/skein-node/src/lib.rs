@@ -3,6 +3,7 @@
 //! The program and embedders use it; nothing below it knows it. Start with [`Node::start`] in `node.rs`.
 #![warn(missing_docs)]
 
+mod access_file;
 mod cluster;
 pub mod config;
 mod durable;
@@ -10,14 +11,15 @@ mod node;
 mod settings;
 mod sys;
 
+pub use access_file::{read_access_file, write_file_atomically};
 pub use cluster::{ClusterEvent, ClusterSetUpError, Ended};
 pub use node::{Node, StartError};
+/// Users and rules, and the editing of texts that hold them.
+pub use skein_access as access;
 /// The cluster, for embedders that look at it or bring a strategy of their own.
 pub use skein_cluster;
 pub use skein_mqtt::Clock;
 /// The packets of MQTT, for programs that are clients too.
 pub use skein_mqtt::codec as mqtt_codec;
-/// Users and rules, and the editing of files that hold them.
-pub use skein_plane::access;
 /// The words the other crates share: topics, filters, quality of service.
 pub use skein_types as types;

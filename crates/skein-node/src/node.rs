@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use skein_access::{Access, AccessFaults, AccessList};
 use skein_cluster::{
     JoinRefused,
     discovery::DiscoveryError,
@@ -22,10 +23,7 @@ use skein_http::{HttpDoor, Readiness, ReadinessSwitch};
 use skein_mqtt::{
     Clock, ListenError, Listener, ListenerState, Redirect, Shared, TlsError, TlsSource, Workers,
 };
-use skein_plane::{
-    AccessChangeError, Batch, Plane, RestoreError,
-    access::{Access, AccessFaults, AccessList, read_access_file},
-};
+use skein_plane::{AccessChangeError, Batch, Plane, RestoreError};
 use skein_store::OpenError;
 use skein_types::{Code, Moment};
 use tokio::{net::TcpListener, sync::oneshot};
@@ -472,8 +470,8 @@ fn bind_http(config: &Config) -> Result<Vec<TcpListener>, StartError> {
 fn access_list(config: &Config) -> Result<AccessList, StartError> {
     let Some(file) = &config.access.file else { return Ok(AccessList::open()) };
     let path = file.display().to_string();
-    let text =
-        read_access_file(file).map_err(|source| StartError::AccessFile { path: path.clone(), source })?;
+    let text = crate::read_access_file(file)
+        .map_err(|source| StartError::AccessFile { path: path.clone(), source })?;
     AccessList::parse(&text).map_err(|faults| StartError::AccessFaults { path, faults })
 }
 

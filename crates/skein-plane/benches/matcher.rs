@@ -6,10 +6,10 @@
 use std::{net::SocketAddr, num::NonZeroU16, sync::Arc, time::Duration};
 
 use divan::{Bencher, black_box, counter::ItemsCount};
+use skein_access::{Access, AccessList, Anonymous};
 use skein_plane::{
     Batch, Connection, ConnectionInfo, Handle, Open, Plane, PlaneLimits, Publisher, QueueLimits,
     RetainHandling, SessionLimits, SubscribeOptions,
-    access::{Access, AccessList, Anonymous},
     wire::{DeliveryOptions, Encoded, Form, Frame, Wire},
 };
 use skein_types::{ClientId, Code, Message, Moment, QoS, SessionKey, SubscriptionFilter, Topic};

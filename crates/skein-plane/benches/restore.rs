@@ -15,10 +15,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use skein_access::{Access, AccessList, Anonymous, Door, Identity};
 use skein_plane::{
     Batch, Connection, ConnectionInfo, Durability, Durable, Ending, Handle, Open, Plane, PlaneLimits,
     Publisher, QueueLimits, RetainHandling, SessionLimits, SubscribeOptions, WallClock,
-    access::{Access, AccessList, Anonymous, Door, Identity},
     wire::{DeliveryOptions, Encoded, Form, Frame, Wire},
 };
 use skein_store::{Options, Store, Time};

@@ -49,6 +49,8 @@ pub struct Durable {
     clock: WallClock,
     /// Held while dirty rows are read and handed to the store; taken before a session's lock, never after.
     order: Mutex<()>,
+    /// Held while stored users and rules are changed, from reading them to putting them in force.
+    access_changing: Mutex<()>,
     last_message: AtomicU64,
     memory_bytes_max: u64,
     /// The store holds as much as it may.
@@ -85,6 +87,7 @@ impl Durable {
             store,
             clock,
             order: Mutex::default(),
+            access_changing: Mutex::default(),
             last_message: AtomicU64::new(0),
             memory_bytes_max: u64::MAX,
             memory_full: AtomicBool::new(false),

@@ -1,17 +1,17 @@
 //! The message plane: what every door of a Skein node shares.
 //!
 //! Start with [`Plane::publish`] in `publish.rs`: the whole path of a message is there. Sessions and their outboxes
-//! are in `session.rs`, subscriptions in `matcher.rs`, users and rules in `access.rs`.
+//! are in `session.rs`, subscriptions in `matcher.rs`. Users and rules are `skein-access`.
 //!
 //! Nothing here is asynchronous, does IO or reads a clock; doors drive it with the moment at hand. It never depends
 //! on a door: a door's bytes are made through the [`wire::Wire`] it brings.
 #![warn(missing_docs)]
 
-pub mod access;
 mod acknowledge;
 mod cluster;
 mod delivery;
 mod durable;
+mod enforce;
 mod handle;
 mod ledger;
 mod matcher;

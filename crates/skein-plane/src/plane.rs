@@ -10,8 +10,9 @@ use std::sync::{
 
 use parking_lot::Mutex;
 
+use skein_access::Access;
+
 use crate::{
-    access::Access,
     cluster::Clustered,
     delivery::NodeQueue,
     durable::{Commit, Durable},

@@ -15,13 +15,13 @@ mod shared;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use skein_access::{BoundAccess, Verdict};
 use skein_cluster::{EncodedRun, GroupTarget, Peer, RunEncoder, Sent, Waits};
 use skein_types::{Message, Moment, QoS, SessionKey, Stamp};
 
 pub use self::congestion::Congestion;
 use self::frames::{Frames, FramesPool};
 use crate::{
-    access::{BoundAccess, Verdict},
     cluster::Ticket,
     durable::{Commit, Journal},
     ledger::Tally,

@@ -22,13 +22,13 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use parking_lot::{Mutex, MutexGuard};
+use skein_access::{BoundAccess, Verdict};
 use skein_types::{ClientId, Message, Moment, SessionKey, SubscriptionFilter, Topic, UserName};
 
 pub use self::connection::{Connection, ConnectionInfo, Flushed};
 pub(crate) use self::inbound::Inbound;
 use self::subscriptions::Subscriptions;
 use crate::{
-    access::{BoundAccess, Verdict},
     delivery::{Delivery, QueueLimits},
     durable::Turn,
     matcher::SubscribeOptions,

@@ -11,12 +11,12 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
+use skein_access::BoundAccess;
 use skein_types::{ClientId, Code, Moment, SessionKey};
 
 use self::parting::Aftermath;
 pub use self::table::Sessions;
 use crate::{
-    access::BoundAccess,
     durable::Journal,
     outbox::Outbox,
     plane::Plane,

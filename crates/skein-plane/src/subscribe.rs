@@ -2,10 +2,10 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use skein_access::Subscribe as Verdict;
 use skein_types::{Code, Moment, SubscriptionFilter};
 
 use crate::{
-    access::Subscribe as Verdict,
     matcher::SubscribeOptions,
     plane::Plane,
     publish::{Batch, Effects},

@@ -14,9 +14,9 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
-use skein_node::access::{
-    Credentials, NewUser, UserSummary, add_user, list_users, read_access_file, remove_user, set_password,
-    write_file_atomically,
+use skein_node::{
+    access::{Credentials, NewUser, UserSummary, add_user, list_users, remove_user, set_password},
+    read_access_file, write_file_atomically,
 };
 
 use self::node::NodeArgs;

@@ -1,7 +1,7 @@
 //! Who may use which route.
 
+use skein_access::{Access, AccessList, Anonymous, Credentials, NewUser, new_user_block};
 use skein_http::{HttpSettings, ROLE_ADMIN, ROLE_MONITOR};
-use skein_plane::access::{Access, AccessList, Anonymous, Credentials, NewUser, new_user_block};
 
 use crate::{
     client::{Client, get, request},

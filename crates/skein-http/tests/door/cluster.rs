@@ -1,8 +1,8 @@
 //! The routes of the cluster: their exact shapes, and who may drain.
 
 use serde_json::json;
+use skein_access::{Access, AccessList, Anonymous};
 use skein_http::HttpSettings;
-use skein_plane::access::{Access, AccessList, Anonymous};
 
 use crate::{
     client::{Client, get},

@@ -11,6 +11,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use skein_access::{Access, AccessList, Anonymous, Door, Identity};
 use skein_http::{
     ClusterFigures, ClusterView, HttpDoor, HttpSettings, LaneFigures, LinkFigures, ListenerFigures, NodeInfo,
     NodeRow, ReadinessSwitch,
@@ -18,7 +19,6 @@ use skein_http::{
 use skein_plane::{
     Batch, Connection, ConnectionInfo, Ending, Handle, Open, Opened, Plane, PlaneLimits, QueueLimits,
     SessionLimits, Will,
-    access::{Access, AccessList, Anonymous, Door, Identity},
     wire::{DeliveryOptions, Encoded, Form, Frame, Wire},
 };
 use skein_types::{ClientId, Code, Message, Moment, QoS, Topic, UserName};

@@ -2,8 +2,8 @@
 //! Changing them is shown with the whole program, which has a store.
 
 use serde_json::json;
+use skein_access::{Access, AccessList, Anonymous};
 use skein_http::HttpSettings;
-use skein_plane::access::{Access, AccessList, Anonymous};
 
 use crate::{
     client::{Answer, Client, get},

@@ -4,7 +4,7 @@
 //! connection the client may prove itself again (section 4.12.1); a failure then ends the connection.
 
 use bytes::Bytes;
-use skein_plane::access::{Authenticated, SCRAM_NONCE_BYTES, ScramExchange};
+use skein_access::{Authenticated, SCRAM_NONCE_BYTES, ScramExchange};
 use skein_types::{ByteString, Code};
 
 use super::{AuthState, Context, MqttConnection, Open, Phase, Refusal, Step, connect::AuthDone};

@@ -3,9 +3,9 @@
 use std::{num::NonZeroU16, sync::Arc};
 
 use bytes::Bytes;
+use skein_access::{Admission, Authenticated, Door, Identity, Verdict};
 use skein_plane::{
     Connection, ConnectionInfo, Durability, EXPIRY_NEVER_SECS, Open as OpenSession, Publisher, Will,
-    access::{Admission, Authenticated, Door, Identity, Verdict},
 };
 use skein_types::{ByteString, ClientId, Code, Message, SessionKey};
 

@@ -18,7 +18,8 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use skein_plane::{Batch, Commit, Congestion, Flushed, Handle, Outbox, access::Authenticated};
+use skein_access::Authenticated;
+use skein_plane::{Batch, Commit, Congestion, Flushed, Handle, Outbox};
 use skein_types::{Code, Moment, UserName};
 use tokio::time::Sleep;
 

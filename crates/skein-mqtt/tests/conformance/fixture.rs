@@ -16,10 +16,10 @@ use std::{
 
 use crate::DURABILITY;
 
+use skein_access::{Access, AccessList, Anonymous};
 use skein_mqtt::{Clock, Listener, ListenerState, Settings, Shared, Transport, Workers};
 use skein_plane::{
     Batch, Durability, Durable, LedgerFigures, Plane, PlaneLimits, Publisher, SessionInfo, WallClock,
-    access::{Access, AccessList, Anonymous},
 };
 use skein_store::{Options, Store, Time};
 use skein_testkit::{DEADLINE, RawClient, TestDirectory, wait_until};

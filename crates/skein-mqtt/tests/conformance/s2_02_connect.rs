@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use skein_plane::access::{AccessList, Anonymous, new_password_hash};
+use skein_access::{AccessList, Anonymous, new_password_hash};
 use skein_testkit::bytes;
 
 use crate::statements::fixture::{Server, expect_refusal};

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use skein_plane::access::{AccessList, Anonymous};
+use skein_access::{AccessList, Anonymous};
 use skein_types::QoS;
 
 use crate::statements::fixture::{Present, Server};

@@ -5,7 +5,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
-use skein_plane::access::{AccessList, Anonymous, new_scram_keys};
+use skein_access::{AccessList, Anonymous, new_scram_keys};
 use skein_testkit::RawClient;
 
 use crate::statements::fixture::{Server, expect_refusal};

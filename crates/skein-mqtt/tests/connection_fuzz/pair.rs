@@ -4,6 +4,7 @@ use std::{io, io::IoSlice, net::SocketAddr, num::NonZeroU16, sync::Arc, time::Du
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use skein_access::{Access, AccessList, Anonymous, Authenticated};
 use skein_mqtt::{
     Closed, Context, MqttConnection, Origin, Settings, Step,
     codec::{Ack, Connect, DecodeContext, Packet, Version, Will, decode},
@@ -11,7 +12,6 @@ use skein_mqtt::{
 use skein_plane::{
     Batch, Commit, Durability, Durable, Handle, Plane, PlaneLimits, QueueLimits, SessionLimits, Socket,
     WallClock,
-    access::{Access, AccessList, Anonymous, Authenticated},
 };
 use skein_store::{ClassId, Options, Store, Time};
 use skein_types::{Code, Moment, QoS, Topic, UserName};

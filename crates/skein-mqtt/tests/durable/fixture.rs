@@ -12,11 +12,9 @@ use std::{
     time::Duration,
 };
 
+use skein_access::{Access, AccessList, Anonymous};
 use skein_mqtt::{Clock, Listener, Settings, Shared, Transport, Workers};
-use skein_plane::{
-    Batch, Durability, Durable, Plane, PlaneLimits, WallClock,
-    access::{Access, AccessList, Anonymous},
-};
+use skein_plane::{Batch, Durability, Durable, Plane, PlaneLimits, WallClock};
 use skein_store::{ClassId, Options, Store, Time};
 use skein_testkit::{DEADLINE, RawClient, wait_until};
 use skein_types::ClientId;

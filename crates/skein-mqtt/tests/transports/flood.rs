@@ -7,11 +7,9 @@ use std::{
     time::Duration,
 };
 
+use skein_access::{AccessList, Anonymous};
 use skein_mqtt::{Settings, Transport, codec::Version};
-use skein_plane::{
-    SessionLimits,
-    access::{AccessList, Anonymous},
-};
+use skein_plane::SessionLimits;
 use skein_testkit::DEADLINE;
 use skein_types::ClientId;
 

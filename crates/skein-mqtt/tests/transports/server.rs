@@ -7,11 +7,9 @@ use std::{
     time::Duration,
 };
 
+use skein_access::{Access, AccessList, Anonymous};
 use skein_mqtt::{Clock, Listener, ListenerState, Settings, Shared, Transport, Workers};
-use skein_plane::{
-    Plane, PlaneLimits,
-    access::{Access, AccessList, Anonymous},
-};
+use skein_plane::{Plane, PlaneLimits};
 use skein_testkit::{DEADLINE, wait_until};
 
 pub(crate) const PACKET_BYTES_MAX: u32 = 256 * 1024;

@@ -12,11 +12,11 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
+use skein_access::{AccessList, Anonymous};
 use skein_mqtt::{
     ClientCertificates, Demand, Settings, TlsFiles, TlsSource, Transport,
     codec::{Packet, ReasonCode},
 };
-use skein_plane::access::{AccessList, Anonymous};
 use skein_testkit::{Certificates, DEADLINE, RawClient, TestDirectory, wait_until};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};

@@ -4,12 +4,12 @@ use std::{collections::VecDeque, sync::atomic::Ordering::Relaxed, time::Duration
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
+use skein_access::{AccessList, Anonymous};
 use skein_mqtt::{
     ClientCertificates, Demand, Settings, TlsSource, Transport, WebSocketIo,
     codec::{Packet, ReasonCode, decode},
     serve_stream,
 };
-use skein_plane::access::{AccessList, Anonymous};
 use skein_testkit::RawClient;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},

@@ -8,7 +8,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use skein_plane::access::Anonymous;
+use skein_access::Anonymous;
 
 use super::{
     Config,

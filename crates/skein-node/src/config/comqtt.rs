@@ -9,7 +9,7 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
-use skein_plane::access::nearest_name;
+use skein_access::nearest_name;
 
 use self::{
     cluster::Asked,

@@ -4,7 +4,7 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use skein_plane::access::position;
+use skein_access::position;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
 };
 
-use skein_plane::access::nearest_name;
+use skein_access::nearest_name;
 
 use super::{
     Config, Sources, VARIABLE_PREFIX,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use skein_plane::access::Anonymous;
+use skein_access::Anonymous;
 
 use super::{
     check::Check,

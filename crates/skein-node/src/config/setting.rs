@@ -5,7 +5,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
-use skein_plane::access::Anonymous;
+use skein_access::Anonymous;
 
 use super::{document::Value, listen::Listen};
 
@@ -220,7 +220,7 @@ macro_rules! choice {
                     $(Some($text) => Ok(Self::$variant),)+
                     other => {
                         let name = other.unwrap_or_default();
-                        let near = skein_plane::access::nearest_name(name, Self::NAMES.iter().copied());
+                        let near = skein_access::nearest_name(name, Self::NAMES.iter().copied());
                         let advice = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
                         Err(format!("is none of {}{advice}", Self::NAMES.join(", ")))
                     }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
+use skein_access::Subscribe as Verdict;
 use skein_store::{Row, Snapshot};
 use skein_types::{Message, Moment, QoS, SessionKey};
 
@@ -21,7 +22,6 @@ use super::{
     schema::{INBOUND, MESSAGE, QUEUE, RETAINED, SESSION, SUBSCRIPTION},
 };
 use crate::{
-    access::Subscribe as Verdict,
     cluster::RESTORED_WILL_SECS,
     delivery::{self, Delivery, Kept, Waiting},
     plane::Plane,

@@ -3,6 +3,7 @@
 use std::{cell::Cell, num::NonZeroU32};
 
 use bytestring::ByteString;
+use skein_access::{Door, Identity, UserSource};
 use skein_store::{Key, KeyBuilder, Row, RowFault, RowReader, RowWriter, Time};
 use skein_types::{
     ClientId, Message, Moment, NodeId, Properties, QoS, SessionKey, Stamp, SubscriptionFilter, Topic,
@@ -10,7 +11,6 @@ use skein_types::{
 };
 
 use crate::{
-    access::{Door, Identity, UserSource},
     durable::WallClock,
     matcher::SubscribeOptions,
     retained::Stored,

@@ -1,6 +1,6 @@
 //! Users and rules in the store: changed while the node runs, in force at once, and there after a crash.
 //!
-//! They stand beside those of the access file ([`crate::access`]): the file's users win, its rules are asked first. Each
+//! They stand beside those of the access file ([`skein_access`]): the file's users win, its rules are asked first. Each
 //! change is one transaction and is answered when it is committed; the list that it leads to is put in force before
 //! the next change begins. The change that finds the disk full waits for room, those after it are refused. All calls wait for the disk, so they are made where blocking is allowed; and whoever makes
 //! one calls [`Plane::enforce_access`] afterwards.
@@ -9,17 +9,14 @@ mod rows;
 
 use std::time::SystemTime;
 
+use skein_access::{
+    AccessFaults, AccessList, Credentials, NewUser, PasswordError, RuleBlock, SCRAM_ITERATIONS_DEFAULT,
+    UserSummary, new_password_hash, new_scram_keys,
+};
 use skein_store::{CommitError, Isolation, StatementError, TransactError};
 use skein_types::Moment;
 
-use crate::{
-    access::{
-        AccessFaults, AccessList, Credentials, NewUser, PasswordError, RuleBlock, SCRAM_ITERATIONS_DEFAULT,
-        UserSummary, new_password_hash, new_scram_keys,
-    },
-    durable::Durable,
-    plane::Plane,
-};
+use crate::{durable::Durable, plane::Plane};
 
 use self::rows::Stored;
 pub(super) use self::rows::{RuleRow, UserRow};
@@ -133,7 +130,7 @@ impl Plane {
     /// They cannot be read, or this program does not take them.
     pub fn load_stored_access(&self) -> Result<(), AccessChangeError> {
         let Some(durable) = self.durable() else { return Ok(()) };
-        let _one_at_a_time = self.access().changing.lock();
+        let _one_at_a_time = durable.access_changing.lock();
         self.access().replace_stored(durable.stored_access()?.list()?);
         Ok(())
     }
@@ -279,7 +276,7 @@ impl Plane {
     ) -> Result<R, AccessChangeError> {
         let durable = self.durable().ok_or(AccessChangeError::NoStore)?;
         durable.refuse_when_read_only()?;
-        let _one_at_a_time = self.access().changing.lock();
+        let _one_at_a_time = durable.access_changing.lock();
         let done = durable.store.transact(Isolation::Serializable, |transaction| {
             let before = Stored::read(transaction)?;
             let mut after = before.clone();

@@ -6,11 +6,11 @@ mod concurrent;
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
+use skein_access::{Access, AccessList, Anonymous, Door, Identity};
 use skein_types::{ClientId, Filter, QoS, SessionKey, SubscriptionFilter, Topic};
 
 use super::{Group, Matcher, Origin, Reach, Route, RouteCache, SubscribeOptions};
 use crate::{
-    access::{Access, AccessList, Anonymous, Door, Identity},
     delivery::QueueLimits,
     session::{Session, SessionLimits},
 };

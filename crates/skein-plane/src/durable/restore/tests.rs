@@ -2,13 +2,13 @@
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
+use skein_access::{Access, AccessList, Anonymous, Door, Identity, UserSource};
 use skein_store::{Options, Store, Time};
 use skein_types::{ClientId, Moment, QoS, SessionKey};
 
 use super::*;
 use crate::{
     Durable, PlaneLimits, QueueLimits, WallClock,
-    access::{Access, AccessList, Anonymous, Door, Identity, UserSource},
     delivery::Next,
     durable::{rows::QueueEntry, schema},
     wire::{DeliveryOptions, SubscriptionIds},

@@ -10,7 +10,7 @@ use std::{
 use skein_store::{Access, Direction, KeyRange, Object, StatementError, Time, Transaction};
 
 use super::{AccessChangeError, StoredUser};
-use crate::access::{RuleBlock, UserBlock, UserSummary, text_of};
+use skein_access::{RuleBlock, UserBlock, UserSummary, text_of};
 
 /// A user as it is kept.
 #[derive(Clone, PartialEq, Object)]

@@ -2,15 +2,13 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use skein_access::{Access, Admission, Anonymous, Door, Identity, UserSource, Verdict};
 use skein_store::{Options, Store, Time};
 use skein_types::{ClientId, Code, Moment, Topic, UserName};
 use skein_wal::disk::FaultyDisk;
 
 use super::*;
-use crate::{
-    PlaneLimits, WallClock,
-    access::{Access, Admission, Anonymous, Door, Identity, UserSource, Verdict},
-};
+use crate::{PlaneLimits, WallClock};
 
 const NOW: Moment = Moment::from_millis(1000);
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use skein_access::{Access, AccessList, Anonymous, Door, Identity};
 use skein_types::{Filter, Message, Moment, QoS, SessionKey, SubscriptionFilter, Topic};
 
 use super::{
@@ -19,9 +20,7 @@ use super::{
 };
 use crate::{
     Batch, EXPIRY_NEVER_SECS, Handle, Open, Plane, PlaneLimits, Publisher, RetainHandling, SessionLimits,
-    SubscribeOptions,
-    access::{Access, AccessList, Anonymous, Door, Identity},
-    matcher::tests::PLAIN,
+    SubscribeOptions, matcher::tests::PLAIN,
 };
 
 const NOW: Moment = Moment::from_millis(1);

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use skein_access::{Access, AccessList, Anonymous, Door, Identity};
 use skein_cluster::{Cluster, Interest, NodeInfo};
 use skein_types::{Code, Incarnation, Message, Moment, NodeId, QoS, SubscriptionFilter, Topic};
 
@@ -20,7 +21,6 @@ use super::{
 use crate::{
     Acked, Acknowledgement, Batch, Durability, EXPIRY_NEVER_SECS, Ending, Handle, Open, Plane, PlaneLimits,
     Published, QueueLimits, RetainHandling, SessionLimits, SubscribeOptions, Will,
-    access::{Access, AccessList, Anonymous, Door, Identity},
 };
 
 /// Clients the steps are about; one more watches wills.

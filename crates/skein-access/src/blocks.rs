@@ -6,12 +6,22 @@
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 
 /// A user as a block of an access file has it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct UserBlock<'u> {
-    pub(crate) name: &'u str,
-    pub(crate) password: Option<&'u str>,
-    pub(crate) scram: Option<&'u str>,
-    pub(crate) roles: &'u [String],
+#[derive(Clone, Copy)]
+pub struct UserBlock<'u> {
+    /// The name.
+    pub name: &'u str,
+    /// An argon2id hash.
+    pub password: Option<&'u str>,
+    /// SCRAM-SHA-256 keys.
+    pub scram: Option<&'u str>,
+    /// The roles.
+    pub roles: &'u [String],
+}
+
+impl std::fmt::Debug for UserBlock<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserBlock").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// A rule as a block of an access file has it. A list that is absent concerns everybody.
@@ -36,7 +46,8 @@ pub struct RuleBlock {
 }
 
 /// The text of an access file with these users and rules, in this order.
-pub(crate) fn text_of<'a>(
+#[must_use]
+pub fn text_of<'a>(
     users: impl Iterator<Item = UserBlock<'a>>,
     rules: impl Iterator<Item = &'a RuleBlock>,
 ) -> String {
@@ -80,7 +91,7 @@ fn rule_table(rule: &RuleBlock) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::AccessList;
+    use crate::AccessList;
 
     #[test]
     fn names_cannot_leave_their_quotes() {

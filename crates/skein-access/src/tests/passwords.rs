@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use skein_types::Code;
 
-use crate::access::{Access, AccessList, Admission, Anonymous, Credentials, NewUser, new_user_block};
+use crate::{Access, AccessList, Admission, Anonymous, Credentials, NewUser, new_user_block};
 
 fn user(name: &str, credentials: Credentials) -> String {
     let roles = ["r1".to_owned()];

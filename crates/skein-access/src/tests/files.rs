@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::access::{
+use crate::{
     AccessList, Credentials, EditError, NewUser, add_user, list_users, new_user_block, remove_user,
     set_password,
 };

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use proptest::prelude::*;
 use skein_types::{ClientId, Filter, Topic, UserName};
 
-use crate::access::{Access, AccessList, Anonymous, Authenticated, Door, Identity, Subscribe, Verdict};
+use crate::{Access, AccessList, Anonymous, Authenticated, Door, Identity, Subscribe, Verdict};
 
 fn access(text: &str) -> Arc<Access> {
     Arc::new(Access::new(AccessList::parse(text).unwrap(), Anonymous::Always))

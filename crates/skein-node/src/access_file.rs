@@ -1,4 +1,4 @@
-//! The only functions of access control that touch files.
+//! Reading and writing the access file: the access control itself (`skein-access`) touches no file.
 //!
 //! Called at start, on reload and by the commands that edit users; never on the path of a message.
 

@@ -10,13 +10,13 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::hmac;
-use crate::access::PasswordError;
+use crate::PasswordError;
 
 const SCRAM_SHA_256: &str = "SCRAM-SHA-256";
 /// RFC 7677 section 4.
-pub(in crate::access) const ITERATIONS_MIN: u32 = 4096;
+pub(crate) const ITERATIONS_MIN: u32 = 4096;
 /// A client computes as many, and so does the server for a password sent in clear: about 0.1 s.
-pub(in crate::access) const ITERATIONS_MAX: u32 = 1_000_000;
+pub(crate) const ITERATIONS_MAX: u32 = 1_000_000;
 const SALT_BYTES: usize = 16;
 const SALT_BYTES_MAX: usize = 64;
 
@@ -73,7 +73,7 @@ impl ScramKeys {
     }
 
     /// Whether these keys are of `password`, as a client sent it in clear.
-    pub(in crate::access) fn are_of(&self, password: &[u8]) -> bool {
+    pub(crate) fn are_of(&self, password: &[u8]) -> bool {
         let text = std::str::from_utf8(password).ok();
         let prepared = text.and_then(|text| stringprep::saslprep(text).ok());
         // A password that cannot be right still costs what a wrong one does.
@@ -84,7 +84,7 @@ impl ScramKeys {
 
     /// Keys that look like these, of a user who does not exist. They follow from `name` and a secret of the list, so
     /// that asking twice, even after a restart, shows the same salt.
-    pub(in crate::access) fn decoy(&self, name: &str) -> Self {
+    pub(crate) fn decoy(&self, name: &str) -> Self {
         let secret = hmac(&self.server_key, b"skein decoy user");
         let derived = |purpose: &str| hmac(&secret, format!("{purpose}:{name}").as_bytes());
         let salt_bytes = derived("salt").into_iter().chain(derived("more salt"));

@@ -1,7 +1,7 @@
 //! Access control: who a client is and what it may do. Every door of the server asks here, and only here.
 //!
-//! Text goes in, decisions come out. Nothing in this module opens a socket or reads a clock; the few functions that
-//! touch files are in `access/disk.rs`. No secret is ever shown or logged.
+//! Text goes in, decisions come out. Nothing in this crate opens a file or a socket or reads a clock; random bytes for
+//! salts come from the operating system. No secret is ever shown or logged.
 //!
 //! # Users
 //! A user of the access file has a password hash (argon2id), keys for SCRAM-SHA-256, both, or neither; one with
@@ -23,16 +23,15 @@
 //!
 //! # Where the list comes from
 //! From the access file and from the store, where users and rules can be changed while the node runs
-//! ([`Plane::add_user`](crate::Plane::add_user) and the others). The file's rules come first and its users win.
+//! (`Plane::add_user` and the others in `skein-plane`). The file's rules come first and its users win.
 //!
 //! # Changing the list
 //! [`Access::reload`] puts a new list in force at once for every bound connection, or leaves the old one when the new
 //! text has a fault. Each list has a number, the generation, by which callers notice that what they cached is old.
+#![warn(missing_docs)]
 
 mod blocks;
 mod bound;
-mod disk;
-mod enforce;
 mod fault;
 mod file;
 mod list;
@@ -54,10 +53,8 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use skein_types::{ClientId, Code, UserName};
 
-pub use blocks::RuleBlock;
-pub(crate) use blocks::{UserBlock, text_of};
+pub use blocks::{RuleBlock, UserBlock, text_of};
 pub use bound::{BoundAccess, IdentityRules};
-pub use disk::{read_access_file, write_file_atomically};
 pub use fault::{AccessFault, AccessFaults, nearest_name, position};
 pub use list::AccessList;
 pub use password::{PasswordError, new_password_hash};
@@ -184,8 +181,6 @@ pub struct Access {
     list: ArcSwap<AccessList>,
     generation: AtomicU64,
     parts: Mutex<Parts>,
-    /// Held while stored users and rules are changed, from reading them to putting them in force.
-    pub(crate) changing: Mutex<()>,
     anonymous: Anonymous,
     known_passwords: Mutex<KnownPasswords>,
 }
@@ -206,7 +201,6 @@ impl Access {
             list: ArcSwap::from_pointee(list.clone().numbered(1)),
             generation: AtomicU64::new(1),
             parts: Mutex::new(Parts { file: list, stored: None }),
-            changing: Mutex::new(()),
             anonymous,
             known_passwords: Mutex::new(KnownPasswords::new()),
         }
@@ -229,7 +223,7 @@ impl Access {
     }
 
     /// The same for the list that is stored.
-    pub(crate) fn replace_stored(&self, list: AccessList) {
+    pub fn replace_stored(&self, list: AccessList) {
         let mut parts = self.parts.lock();
         parts.stored = Some(list);
         self.put_in_force(&parts);
