@@ -28,26 +28,34 @@ enum What {
 impl Waits {
     /// Also waits until `peer` has handled the messages of this number.
     pub fn handled(&mut self, peer: &Arc<Peer>, number: u64) {
-        // One number covers all before it, and batches send many runs to few peers.
-        for wait in &mut self.waits {
-            if let What::Handled(present) = &mut wait.what
-                && Arc::ptr_eq(&wait.peer, peer)
-            {
-                *present = number.max(*present);
-                return;
-            }
-        }
-        self.waits.push(Wait { peer: peer.clone(), what: What::Handled(number) });
+        self.add(peer, What::Handled(number));
     }
 
     /// Also waits until `peer` has this node's soft state in effect up to this number.
     pub fn confirmed(&mut self, peer: &Arc<Peer>, number: u64) {
-        self.waits.push(Wait { peer: peer.clone(), what: What::Confirmed(number) });
+        self.add(peer, What::Confirmed(number));
     }
 
     /// These and others.
     pub fn extend(&mut self, other: Self) {
-        self.waits.extend(other.waits);
+        for Wait { peer, what } in other.waits {
+            self.add(&peer, what);
+        }
+    }
+
+    /// One number covers all before it, so that there are never more than two waits for a peer.
+    fn add(&mut self, peer: &Arc<Peer>, what: What) {
+        for wait in self.waits.iter_mut().filter(|wait| Arc::ptr_eq(&wait.peer, peer)) {
+            match (&mut wait.what, what) {
+                (What::Handled(present), What::Handled(number))
+                | (What::Confirmed(present), What::Confirmed(number)) => {
+                    *present = number.max(*present);
+                    return;
+                }
+                _ => {}
+            }
+        }
+        self.waits.push(Wait { peer: peer.clone(), what });
     }
 
     /// Whether nothing is waited for.

@@ -28,9 +28,7 @@ impl Shared {
             let changed = change(&shared.plane)?;
             let mut batch = Batch::default();
             shared.plane.enforce_access(&mut batch, shared.now());
-            if let Some(commit) = shared.plane.finish(&mut batch, shared.now()) {
-                shared.plane.leave(commit);
-            }
+            shared.plane.finish_unattended(&mut batch, shared.now());
             // It goes on when its request is gone, so the permit stays with it.
             drop(permit);
             Ok::<_, AccessChangeError>(changed)

@@ -87,9 +87,7 @@ pub(crate) async fn disconnect(
     let now = shared.now();
     let mut batch = Batch::default();
     let disconnected = shared.plane.disconnect(&session, Code::AdministrativeAction, false, &mut batch, now);
-    if let Some(commit) = shared.plane.finish(&mut batch, now) {
-        shared.plane.leave(commit);
-    }
+    shared.plane.finish_unattended(&mut batch, now);
     let id = session.client_id().to_string();
     if disconnected {
         let user = caller.user.as_deref();

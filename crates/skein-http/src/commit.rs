@@ -24,9 +24,7 @@ impl Shared {
             return Err(not_on_disk());
         }
         self.plane.committed(commit, &mut batch, self.now());
-        if let Some(next) = self.plane.finish(&mut batch, self.now()) {
-            self.plane.leave(next);
-        }
+        self.plane.finish_unattended(&mut batch, self.now());
         Ok(())
     }
 }

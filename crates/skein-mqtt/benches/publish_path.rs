@@ -21,7 +21,7 @@ use skein_mqtt::{
     Context, MqttConnection, Origin, Settings, Step,
     codec::{Ack, Connect, Packet, Publish, RetainHandling, Subscribe, SubscribeItem, Version},
 };
-use skein_plane::{Batch, Handle, Plane, PlaneLimits, Socket};
+use skein_plane::{Batch, Plane, PlaneLimits, Socket, TaskHandle};
 use skein_types::{Moment, QoS, SubscriptionFilter, Topic};
 
 const TOPIC: &str = "bench/site-12/device-345";
@@ -77,14 +77,14 @@ impl World {
             peer: SocketAddr::from(([127, 0, 0, 1], 1)),
             certificate_user: None,
             socket: Some(sink.clone()),
-            handle: Arc::new(Handle::default()),
+            handle: Arc::new(TaskHandle::default()),
         };
         let mut client = Client { mqtt: MqttConnection::new(settings.clone(), origin), sink };
         let mut connect = Connect::new(VERSION, name.into());
         connect.clean_start = true;
         let packets = std::iter::once(Packet::Connect(Box::new(connect))).chain(first.iter().cloned());
         self.receive(&mut client, encode(packets));
-        assert!(client.mqtt.session().is_some());
+        assert!(client.mqtt.handle().is_some());
         client
     }
 

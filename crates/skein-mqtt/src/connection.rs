@@ -16,7 +16,7 @@ use std::{collections::HashMap, net::SocketAddr, num::NonZeroU16, sync::Arc, tim
 
 use bytes::Bytes;
 use skein_access::{Authenticated, BoundAccess, ScramExchange};
-use skein_plane::{Batch, Commit, Ending, Epoch, Handle, Outbox, Plane, Publisher, Session, Socket};
+use skein_plane::{Batch, Commit, ConnectionHandle, Ending, Outbox, Plane, Socket, TaskHandle, Work};
 use skein_types::{ByteString, ClientId, Code, Moment, Topic, UserName};
 
 use self::rate::RateLimit;
@@ -45,6 +45,13 @@ pub struct Context<'a> {
     pub out: &'a mut Vec<u8>,
     /// Fills a slice with unpredictable bytes.
     pub random: fn(&mut [u8]),
+}
+
+impl Context<'_> {
+    /// The plane's part of it, and where answers are written.
+    fn split(&mut self) -> (Work<'_>, &mut Vec<u8>) {
+        (Work { plane: self.plane, batch: self.batch, now: self.now }, self.out)
+    }
 }
 
 /// What the transport does next.
@@ -107,7 +114,7 @@ pub struct Origin {
     /// The socket, when others may write to it directly.
     pub socket: Option<Arc<dyn Socket>>,
     /// How the connection's task is woken.
-    pub handle: Arc<Handle>,
+    pub handle: Arc<TaskHandle>,
 }
 
 #[derive(Debug)]
@@ -127,12 +134,10 @@ enum Phase {
 /// An accepted connection.
 #[derive(Debug)]
 pub(crate) struct Open {
-    session: Arc<Session>,
-    epoch: Epoch,
+    handle: ConnectionHandle,
     version: Version,
     /// A bridge of 3.1 or 3.1.1: what it sent does not come back to it, and retain flags come as published.
     bridge: bool,
-    publisher: Publisher,
     access: Arc<BoundAccess>,
     /// Topics by the client's aliases (MQTT-3.3.2-7).
     aliases: Option<Box<ClientAliases>>,
@@ -144,8 +149,6 @@ pub(crate) struct Open {
     expires_later: bool,
     /// Method of extended authentication, and an exchange under way.
     auth: Option<Box<AuthState>>,
-    /// Answers that wait for the commit of their batch.
-    withheld: Vec<u8>,
 }
 
 /// Topics the client introduced by number, on this connection only (MQTT-3.3.2-7).
@@ -187,7 +190,7 @@ impl MqttConnection {
                 Ok(None) => return Step::Read,
                 Ok(Some(packet)) => {
                     cx.batch.effects.tally.traffic.received_packets += 1;
-                    self.handle(packet, cx)
+                    self.handle_packet(packet, cx)
                 }
                 Err(error) => Err(self.decode_refusal(error)),
             };
@@ -221,33 +224,25 @@ impl MqttConnection {
     /// keeps them and returns the commit to wait for. Nothing may be received before
     /// [`MqttConnection::committed`] then.
     pub fn flush(&mut self, cx: &mut Context<'_>) -> Option<Commit> {
-        if cx.batch.may_promise() {
-            // Whether it does is known when the messages have found their sessions. Otherwise the answers go first, so
-            // that they stand before what the client is sent of its own messages.
-            cx.plane.settle(cx.batch, cx.now);
-        }
-        if let Phase::Open(open) = &mut self.phase {
-            match cx.batch.is_promise() {
-                true => open.withheld.append(cx.out),
-                false => open.deliver_replies(cx),
+        let (mut work, out) = cx.split();
+        match &mut self.phase {
+            Phase::Open(open) => {
+                work.batch.effects.tally.traffic.sent_packets += count_packets(out);
+                open.handle.finish(out, &mut work)
             }
+            _ => work.finish(),
         }
-        cx.plane.finish(cx.batch, cx.now)
     }
 
     /// The commit of the last batch is done: says what waited for it. What is sent next may have to be on disk first,
     /// too: then there is another commit to wait for.
     #[must_use]
     pub fn committed(&mut self, commit: Commit, cx: &mut Context<'_>) -> Option<Commit> {
-        if let Phase::Open(open) = &mut self.phase {
-            cx.out.append(&mut open.withheld);
-            // An idle connection holds no buffers.
-            open.withheld = Vec::new();
-            open.deliver_replies(cx);
-            cx.plane.send_waiting(&open.session, open.epoch, cx.now, &mut cx.batch.effects);
+        let (mut work, _) = cx.split();
+        match &mut self.phase {
+            Phase::Open(open) => open.handle.committed(commit, &mut work),
+            _ => work.committed(commit),
         }
-        cx.plane.committed(commit, cx.batch, cx.now);
-        cx.plane.finish(cx.batch, cx.now)
     }
 
     /// Ends the connection for a reason of the server's or the transport's.
@@ -258,14 +253,14 @@ impl MqttConnection {
                 Closed { code, detail, outbox: None, commit: None }
             }
         };
-        Closed { commit: cx.plane.finish(cx.batch, cx.now), ..closed }
+        Closed { commit: cx.split().0.finish(), ..closed }
     }
 
-    /// The session and its epoch, once open.
+    /// The connection's hold on its session, once open.
     #[must_use]
-    pub fn session(&self) -> Option<(&Arc<Session>, Epoch)> {
+    pub fn handle(&self) -> Option<&ConnectionHandle> {
         match &self.phase {
-            Phase::Open(open) => Some((&open.session, open.epoch)),
+            Phase::Open(open) => Some(&open.handle),
             _ => None,
         }
     }
@@ -274,7 +269,7 @@ impl MqttConnection {
     #[must_use]
     pub fn client_id(&self) -> Option<&ClientId> {
         match &self.phase {
-            Phase::Open(open) => Some(open.session.client_id()),
+            Phase::Open(open) => Some(open.handle.client_id()),
             Phase::Closed(client_id) => client_id.as_ref(),
             _ => None,
         }
@@ -326,7 +321,7 @@ impl MqttConnection {
         DecodeContext { side: Side::Server, version, packet_bytes_max }
     }
 
-    fn handle(&mut self, packet: Packet, cx: &mut Context<'_>) -> Result<Step, Refusal> {
+    fn handle_packet(&mut self, packet: Packet, cx: &mut Context<'_>) -> Result<Step, Refusal> {
         match (&mut self.phase, packet) {
             (Phase::Open(open), Packet::Publish(publish)) => open.publish(publish, &self.settings, cx)?,
             (Phase::Open(open), Packet::PubAck(ack)) => open.puback(&ack, cx),
@@ -364,9 +359,8 @@ impl MqttConnection {
                 ReasonCode::Success => Ending::Graceful,
                 _ => Ending::WithWill(Code::Disconnected),
             };
-            cx.plane.settle(cx.batch, cx.now);
             // What was asked before in the same batch is still answered, the CONNECT too (MQTT-3.1.4-5).
-            outbox = cx.plane.close(&open.session, open.epoch, ending, expiry_secs, cx.batch, cx.now);
+            outbox = open.handle.close(ending, expiry_secs, &mut cx.split().0);
         } else {
             code = Code::NotAuthorized;
         }
@@ -383,9 +377,7 @@ impl MqttConnection {
         let mut outbox = None;
         match self.leave_phase() {
             Phase::Open(open) => {
-                cx.plane.settle(cx.batch, cx.now);
-                let ending = Ending::WithWill(code);
-                outbox = cx.plane.close(&open.session, open.epoch, ending, None, cx.batch, cx.now);
+                outbox = open.handle.close(Ending::WithWill(code), None, &mut cx.split().0);
                 // Nothing when the session belongs to another connection: it was told by whoever took it.
                 if outbox.is_some() {
                     let Open { version, problem_information, packet_bytes_max, .. } = *open;
@@ -418,12 +410,13 @@ impl MqttConnection {
 }
 
 impl Open {
-    /// Moves the answers written so far into the session's outbox, behind what is there already.
-    fn deliver_replies(&self, cx: &mut Context<'_>) {
-        if !cx.out.is_empty() {
-            cx.batch.effects.tally.traffic.sent_packets += count_packets(cx.out);
-            cx.plane.reply(&self.session, self.epoch, cx.out, cx.batch);
-            cx.out.clear();
+    /// Puts the answers written so far before what is sent because of them, unless they promise something.
+    fn answer(&self, cx: &mut Context<'_>) {
+        let packets = count_packets(cx.out);
+        let (mut work, out) = cx.split();
+        self.handle.answer(out, &mut work);
+        if out.is_empty() {
+            work.batch.effects.tally.traffic.sent_packets += packets;
         }
     }
 

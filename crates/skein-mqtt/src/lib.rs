@@ -4,6 +4,7 @@
 //! plane's messages become packets, `server.rs` the sockets and threads around them.
 #![warn(missing_docs)]
 
+mod circle;
 mod clock;
 pub mod codec;
 mod connection;

@@ -2,10 +2,11 @@
 
 use std::{collections::HashMap, num::NonZeroU16};
 
-use skein_plane::wire::{DeliveryOptions, Encoded, Form, Frame, SubscriptionIds, Wire};
-use skein_types::{ByteString, Code, Topic};
+use skein_plane::wire::{DeliveryOptions, Encoded, Form, Frame, Recipient, SubscriptionIds, Wire};
+use skein_types::{ByteString, Code, QoS, Topic};
 
 use crate::{
+    circle,
     codec::{
         Ack, ConnAck, Disconnect, Packet, PublishHead, ReasonCode, Version, encode_publish_head,
         publish_length,
@@ -62,7 +63,12 @@ impl Wire for MqttWire {
     }
 
     fn publish(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Encoded {
-        let Frame { message, options, id, again, now } = frame;
+        let Frame { message, options, recipient, now } = frame;
+        let (packet_id, dup) = match *recipient {
+            Recipient::One { seq, again } => (seq.map(circle::id_of), again),
+            // A placeholder, to have the right length: it is taken out below.
+            Recipient::Each => ((options.qos != QoS::AtMostOnce).then_some(NonZeroU16::MAX), false),
+        };
         let ids: Vec<u32> = options.ids.iter().map(std::num::NonZeroU32::get).collect();
         let expiry_secs = message.expires_at.map(|deadline| {
             // MQTT-3.3.2-6: what is left, rounded up so that it is never 0 while it lives.
@@ -72,9 +78,9 @@ impl Wire for MqttWire {
         let mut head = PublishHead {
             topic: &message.topic,
             qos: options.qos,
-            dup: *again,
+            dup,
             retain: options.retain,
-            packet_id: *id,
+            packet_id,
             alias: None,
             expiry_secs,
             subscription_ids: &ids,
@@ -92,11 +98,23 @@ impl Wire for MqttWire {
                 self.packet_bytes_max,
             );
         }
-        Encoded::Head { id_at: encode_publish_head(&head, self.version, message.payload.len(), out) }
+        let start = out.len();
+        let own_at = encode_publish_head(&head, self.version, message.payload.len(), out);
+        if let (Recipient::Each, Some(at)) = (recipient, own_at) {
+            let id = start.saturating_add(at);
+            out.drain(id..id.saturating_add(2));
+        }
+        Encoded::Head { own_at }
     }
 
-    fn release(&mut self, id: NonZeroU16, out: &mut Vec<u8>) {
-        Packet::PubRel(Ack::success(id)).encode(self.version, out);
+    fn own(&mut self, seq: Option<u64>, out: &mut Vec<u8>) {
+        if let Some(seq) = seq {
+            out.extend_from_slice(&circle::id_of(seq).get().to_be_bytes());
+        }
+    }
+
+    fn release(&mut self, seq: u64, out: &mut Vec<u8>) {
+        Packet::PubRel(Ack::success(circle::id_of(seq))).encode(self.version, out);
     }
 
     fn greet(&mut self, present: bool, out: &mut Vec<u8>) {

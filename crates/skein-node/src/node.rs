@@ -312,9 +312,7 @@ impl Node {
     }
 
     fn end_batch(&self, batch: &mut Batch, now: Moment) {
-        if let Some(commit) = self.plane.finish(batch, now) {
-            self.plane.leave(commit);
-        }
+        self.plane.finish_unattended(batch, now);
     }
 
     /// Stops the node: no new clients, every client is told why and closed, then the threads end. What is not done

@@ -34,9 +34,7 @@ impl SysTopics {
                 }
             }
         }
-        if let Some(commit) = plane.finish(batch, now) {
-            plane.leave(commit);
-        }
+        plane.finish_unattended(batch, now);
     }
 
     fn figures(&self, plane: &Plane) -> Vec<(&'static str, String)> {

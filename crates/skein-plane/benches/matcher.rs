@@ -3,16 +3,15 @@
 //! `cargo bench -p skein-plane --bench matcher` prints the time per route among a hundred thousand subscriptions, and
 //! per publish whose route is in the publisher's cache.
 
-use std::{net::SocketAddr, num::NonZeroU16, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use divan::{Bencher, black_box, counter::ItemsCount};
 use skein_access::{Access, AccessList, Anonymous};
 use skein_plane::{
-    Batch, Connection, ConnectionInfo, Handle, Open, Plane, PlaneLimits, Publisher, QueueLimits,
-    RetainHandling, SessionLimits, SubscribeOptions,
-    wire::{DeliveryOptions, Encoded, Form, Frame, Wire},
+    Batch, Connection, ConnectionHandle, ConnectionInfo, Open, Plane, PlaneLimits, Publisher, QueueLimits,
+    RetainHandling, SessionLimits, SubscribeOptions, TaskHandle, WindowLimits, Work, wire::MessageWire,
 };
-use skein_types::{ClientId, Code, Message, Moment, QoS, SessionKey, SubscriptionFilter, Topic};
+use skein_types::{ClientId, Message, Moment, QoS, SessionKey, SubscriptionFilter, Topic};
 
 const FILTERS: usize = 100_000;
 /// Routes in one iteration, each of another topic.
@@ -20,21 +19,6 @@ const BATCH: usize = 100;
 
 fn main() {
     divan::main();
-}
-
-#[derive(Debug)]
-struct NoWire;
-
-impl Wire for NoWire {
-    fn form(&self, _: &DeliveryOptions, _: usize) -> Option<Form> {
-        None
-    }
-    fn publish(&mut self, _: &Frame<'_>, _: &mut Vec<u8>) -> Encoded {
-        Encoded::Head { id_at: None }
-    }
-    fn release(&mut self, _: NonZeroU16, _: &mut Vec<u8>) {}
-    fn greet(&mut self, _: bool, _: &mut Vec<u8>) {}
-    fn farewell(&mut self, _: Code, _: &mut Vec<u8>) {}
 }
 
 /// A plane with one session that has `filters`.
@@ -59,14 +43,15 @@ fn plane(filters: impl Iterator<Item = String>) -> Plane {
         client_id: ClientId::new("subscriber"),
         clean_start: true,
         expiry_secs: 0,
-        receive_maximum: NonZeroU16::MAX,
+        window: WindowLimits::unacknowledged(u16::MAX.into()),
         will: None,
         access: None,
         limits: Arc::new(limits),
         durability: skein_plane::Durability::Memory,
     };
-    let connection = Connection::new(Box::new(NoWire), None, Arc::new(Handle::default()), info);
-    let opened = plane.open(open, connection, &mut Batch::default(), Moment::ZERO);
+    let connection = Connection::new(Box::new(MessageWire), None, Arc::new(TaskHandle::default()), info);
+    let mut work = Work { plane: &plane, batch: &mut Batch::default(), now: Moment::ZERO };
+    let (connection, _present) = ConnectionHandle::open(open, connection, &mut work);
     let options = SubscribeOptions {
         qos: QoS::AtMostOnce,
         no_local: false,
@@ -76,15 +61,8 @@ fn plane(filters: impl Iterator<Item = String>) -> Plane {
     };
     for filter in filters {
         let filter = SubscriptionFilter::new(&filter).expect("a filter");
-        plane
-            .subscribe(
-                &opened.session,
-                opened.epoch,
-                filter,
-                options,
-                RetainHandling::Never,
-                &mut Batch::default(),
-            )
+        connection
+            .subscribe(filter, options, RetainHandling::Never, &mut work)
             .expect("nothing is forbidden");
     }
     plane

@@ -8,7 +8,6 @@
 use std::{
     fs,
     net::{IpAddr, SocketAddr},
-    num::NonZeroU16,
     path::Path,
     process::Command,
     sync::Arc,
@@ -17,12 +16,12 @@ use std::{
 
 use skein_access::{Access, AccessList, Anonymous, Door, Identity};
 use skein_plane::{
-    Batch, Connection, ConnectionInfo, Durability, Durable, Ending, Handle, Open, Plane, PlaneLimits,
-    Publisher, QueueLimits, RetainHandling, SessionLimits, SubscribeOptions, WallClock,
-    wire::{DeliveryOptions, Encoded, Form, Frame, Wire},
+    Batch, Connection, ConnectionHandle, ConnectionInfo, Durability, Durable, Ending, Open, Plane,
+    PlaneLimits, Publisher, QueueLimits, RetainHandling, SessionLimits, SubscribeOptions, TaskHandle,
+    WallClock, WindowLimits, Work, wire::MessageWire,
 };
 use skein_store::{Options, Store, Time};
-use skein_types::{ClientId, Code, Message, Moment, QoS, SubscriptionFilter, Topic};
+use skein_types::{ClientId, Message, Moment, QoS, SubscriptionFilter, Topic};
 
 const RETAINED: usize = 1_000_000;
 const SESSIONS: usize = 100_000;
@@ -31,21 +30,6 @@ const PAYLOAD_BYTES: usize = 64;
 /// Changes in one batch while the store is filled.
 const BATCH: usize = 1000;
 const NOW: Moment = Moment::from_millis(1000);
-
-#[derive(Debug)]
-struct NoWire;
-
-impl Wire for NoWire {
-    fn form(&self, _: &DeliveryOptions, _: usize) -> Option<Form> {
-        None
-    }
-    fn publish(&mut self, _: &Frame<'_>, _: &mut Vec<u8>) -> Encoded {
-        Encoded::Head { id_at: None }
-    }
-    fn release(&mut self, _: NonZeroU16, _: &mut Vec<u8>) {}
-    fn greet(&mut self, _: bool, _: &mut Vec<u8>) {}
-    fn farewell(&mut self, _: Code, _: &mut Vec<u8>) {}
-}
 
 /// The name of the benchmark's own second call: it measures in a process that has held nothing before.
 const MEASURE: &str = "measure";
@@ -151,7 +135,7 @@ fn open_session(plane: &Plane, number: usize, limits: &Arc<SessionLimits>, batch
         client_id,
         clean_start: true,
         expiry_secs: 1_000_000,
-        receive_maximum: NonZeroU16::MAX,
+        window: WindowLimits::unacknowledged(u16::MAX.into()),
         will: None,
         access: Some(Arc::new(plane.access().bind(identity))),
         limits: limits.clone(),
@@ -165,8 +149,9 @@ fn open_session(plane: &Plane, number: usize, limits: &Arc<SessionLimits>, batch
         keep_alive_secs: 0,
         connected_at: NOW,
     };
-    let connection = Connection::new(Box::new(NoWire), None, Arc::<Handle>::default(), info);
-    let opened = plane.open(open, connection, batch, NOW);
+    let connection = Connection::new(Box::new(MessageWire), None, Arc::<TaskHandle>::default(), info);
+    let mut work = Work { plane, batch, now: NOW };
+    let (connection, _present) = ConnectionHandle::open(open, connection, &mut work);
     let options = SubscribeOptions {
         qos: QoS::AtLeastOnce,
         no_local: false,
@@ -175,8 +160,8 @@ fn open_session(plane: &Plane, number: usize, limits: &Arc<SessionLimits>, batch
         partly_allowed: false,
     };
     let filter = SubscriptionFilter::new(&format!("devices/{number}/commands")).unwrap();
-    plane.subscribe(&opened.session, opened.epoch, filter, options, RetainHandling::Never, batch).unwrap();
-    plane.close(&opened.session, opened.epoch, Ending::Graceful, None, batch, NOW);
+    connection.subscribe(filter, options, RetainHandling::Never, &mut work).unwrap();
+    connection.close(Ending::Graceful, None, &mut work);
 }
 
 fn message(topic: &str, qos: QoS) -> Message {

@@ -1,6 +1,6 @@
 //! What clients say about messages: acknowledgements of those sent to them, and the two steps of QoS 2 towards us.
 
-use std::{num::NonZeroU16, sync::Arc};
+use std::sync::Arc;
 
 use skein_types::Moment;
 
@@ -12,7 +12,7 @@ use crate::{
     session::{Epoch, Session},
 };
 
-/// An acknowledgement from a client.
+/// How far a client says it has come with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acknowledgement {
     /// PUBACK; `rejected` when its reason is an error.
@@ -30,19 +30,21 @@ pub enum Acknowledgement {
 }
 
 impl Plane {
-    /// Takes an acknowledgement and sends what the window has room for now.
+    /// Takes an acknowledgement and sends what the window has room for now. `seq_of` tells the message's number from that
+    /// of the oldest one that is not acknowledged.
     #[expect(clippy::too_many_arguments, reason = "who, what and the work at hand; nothing to put together")]
-    pub fn acknowledge(
+    pub(crate) fn acknowledge(
         &self,
         session: &Arc<Session>,
         epoch: Epoch,
-        id: NonZeroU16,
+        seq_of: impl FnOnce(u64) -> u64,
         what: Acknowledgement,
         batch: &mut Batch,
         now: Moment,
     ) -> Acked {
         let Some(mut state) = session.lock_as(epoch) else { return Acked::Unknown };
-        let (acked, rejected) = apply(&mut state.delivery, id, what);
+        let seq = seq_of(state.delivery.front());
+        let (acked, rejected) = apply(&mut state.delivery, seq, what);
         if state.kept {
             if acked == Acked::Release {
                 batch.effects.journal.take_turn(&mut state);
@@ -62,13 +64,37 @@ impl Plane {
         acked
     }
 
+    /// Takes the acknowledgement of every message up to `seq`, and sends what the window has room for now.
+    pub(crate) fn acknowledge_up_to(
+        &self,
+        session: &Arc<Session>,
+        epoch: Epoch,
+        seq: u64,
+        batch: &mut Batch,
+        now: Moment,
+    ) -> u64 {
+        let Some(mut state) = session.lock_as(epoch) else { return 0 };
+        let acknowledged = state.delivery.completed_up_to(seq);
+        if state.kept {
+            batch.effects.journal.free(session.key(), state.delivery.take_freed());
+        }
+        if acknowledged > 0 {
+            batch.effects.tally.delivered += acknowledged;
+            state.pump(self, now, &mut batch.effects);
+            if state.wants_flush() {
+                batch.touch(session);
+            }
+        }
+        acknowledged
+    }
+
     /// Notes the id of a QoS 2 message and says how many now wait for their release (for the receive maximum); none
     /// when it is a resend of one that is delivered already (MQTT-4.3.3-10).
-    pub fn receive_once(
+    pub(crate) fn receive_once(
         &self,
         session: &Session,
         epoch: Epoch,
-        id: NonZeroU16,
+        id: u64,
         batch: &mut Batch,
     ) -> Option<usize> {
         let mut state = session.lock_as(epoch)?;
@@ -83,7 +109,7 @@ impl Plane {
     }
 
     /// Forgets the id of a QoS 2 message; false when it was not known.
-    pub fn release(&self, session: &Session, epoch: Epoch, id: NonZeroU16, batch: &mut Batch) -> bool {
+    pub(crate) fn release(&self, session: &Session, epoch: Epoch, id: u64, batch: &mut Batch) -> bool {
         let Some(mut state) = session.lock_as(epoch) else { return false };
         let known = state.inbound.release(id);
         if known && state.kept {
@@ -94,10 +120,10 @@ impl Plane {
     }
 }
 
-fn apply(delivery: &mut Delivery, id: NonZeroU16, what: Acknowledgement) -> (Acked, bool) {
+fn apply(delivery: &mut Delivery, seq: u64, what: Acknowledgement) -> (Acked, bool) {
     match what {
-        Acknowledgement::Published { rejected } => (delivery.published(id), rejected),
-        Acknowledgement::Received { rejected } => (delivery.received(id, rejected), rejected),
-        Acknowledgement::Completed => (delivery.completed(id), false),
+        Acknowledgement::Published { rejected } => (delivery.published(seq), rejected),
+        Acknowledgement::Received { rejected } => (delivery.received(seq, rejected), rejected),
+        Acknowledgement::Completed => (delivery.completed(seq), false),
     }
 }

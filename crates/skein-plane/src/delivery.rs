@@ -1,9 +1,9 @@
 //! The sending half of a session: what waits, what is under way, and in which order (sans-IO).
 //!
 //! Messages at QoS 1 and 2 get consecutive numbers when they come, and stay in the window, in order, until the
-//! client has acknowledged them; what does not fit into the window waits in the queue. A message's id on the wire is
-//! its number on a circle, so that it is the same after a restart. After a reconnect everything unacknowledged is
-//! sent again in the original order before anything new (MQTT-4.4.0-1, MQTT-4.6.0-1).
+//! client has acknowledged them; what does not fit into the window waits in the queue. A door makes of the number what
+//! its protocol has on the wire; it is the same after a restart. After a reconnect everything unacknowledged is sent
+//! again in the original order before anything new (MQTT-4.4.0-1, MQTT-4.6.0-1).
 //!
 //! In a session that is kept on disk each of them has a stored row besides. A QoS 2 message is not sent before its row
 //! is on disk, because a client that received it under an id must find the same message under that id later; rows that
@@ -14,7 +14,7 @@ mod kept;
 mod node_queue;
 mod window;
 
-use std::{collections::VecDeque, num::NonZeroU16, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
 use skein_types::{Message, Moment, QoS};
 
@@ -29,8 +29,23 @@ pub(crate) use self::{
 };
 use crate::{cluster::Ticket, matcher::Group, wire::DeliveryOptions};
 
-/// Ids are 1 to 65 535 and used round and round.
-const ID_COUNT: u16 = u16::MAX;
+/// How many messages a client takes before it acknowledges, as its door says when it connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowLimits {
+    /// Messages sent and not fully acknowledged (MQTT's Receive Maximum, MQTT-3.3.4-9).
+    pub unacknowledged_max: u32,
+    /// Numbers from the oldest message that is not acknowledged to the newest that is sent. A door whose numbers go
+    /// round on the wire gives the size of its circle, so that no two messages under way have the same.
+    pub span_max: u32,
+}
+
+impl WindowLimits {
+    /// For a door that puts whole numbers on the wire.
+    #[must_use]
+    pub const fn unacknowledged(max: u32) -> Self {
+        Self { unacknowledged_max: max, span_max: u32::MAX }
+    }
+}
 
 /// Bounds of one session's queue.
 #[derive(Clone, Copy, Debug)]
@@ -107,10 +122,8 @@ struct InFlight {
 /// What to do with a message offered to a session.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Offer {
-    /// Send it under this id.
+    /// Send it under this number.
     Send {
-        /// Its id.
-        id: NonZeroU16,
         /// Its number.
         seq: u64,
     },
@@ -130,24 +143,24 @@ pub enum Acked {
     Done,
     /// A QoS 2 message arrived; its release must be sent (again).
     Release,
-    /// No message waits for this acknowledgement under this id.
+    /// No message waits for this acknowledgement under this number.
     Unknown,
 }
 
 /// Something to send now.
 #[derive(Debug)]
 pub(crate) enum Next<'a> {
-    /// A message under an id; `again` when it was sent before.
+    /// A message under its number; `again` when it was sent before.
     Publish {
-        /// Its id.
-        id: NonZeroU16,
+        /// Its number.
+        seq: u64,
         /// The message and its options.
         waiting: &'a Waiting,
         /// Whether it was sent on an earlier connection.
         again: bool,
     },
-    /// The release of an id, sent again.
-    Release(NonZeroU16),
+    /// The release of a message, sent again.
+    Release(u64),
     /// A QoS 0 message.
     Unacknowledged(Waiting),
 }
@@ -162,11 +175,10 @@ pub(crate) struct Delivery {
     next_seq: u64,
     /// Entries of the window, from its front, that the present connection has been sent; the one behind them is not
     /// done.
-    sent: u16,
-    /// Sent and not fully acknowledged; at most `receive_maximum`.
-    unacknowledged: u16,
-    /// How many unacknowledged messages the client takes (MQTT-3.3.4-9).
-    receive_maximum: u16,
+    sent: usize,
+    /// Sent and not fully acknowledged; at most `limits.unacknowledged_max`.
+    unacknowledged: u32,
+    limits: WindowLimits,
     queue: VecDeque<Waiting>,
     queue_bytes: usize,
     /// What of the queue is counted in the node's.
@@ -184,7 +196,7 @@ impl Default for Delivery {
             next_seq: 0,
             sent: 0,
             unacknowledged: 0,
-            receive_maximum: ID_COUNT,
+            limits: WindowLimits::unacknowledged(u32::MAX),
             queue: VecDeque::new(),
             queue_bytes: 0,
             counted: QueueTally::default(),
@@ -195,9 +207,9 @@ impl Default for Delivery {
 }
 
 impl Delivery {
-    /// A client connected: everything in the window will be sent again, at most `receive_maximum` at a time.
-    pub(crate) fn connected(&mut self, receive_maximum: NonZeroU16) {
-        self.receive_maximum = receive_maximum.get();
+    /// A client connected: everything in the window will be sent again, within `limits`.
+    pub(crate) fn connected(&mut self, limits: WindowLimits) {
+        self.limits = limits;
         self.sent = 0;
         self.unacknowledged = 0;
         self.pop_done();
@@ -215,7 +227,8 @@ impl Delivery {
         if online && self.queue.is_empty() && self.has_room() && waiting.may_be_sent() {
             let seq = self.number();
             waiting.seq = seq;
-            return Offer::Send { id: self.admit(waiting), seq };
+            self.admit(waiting);
+            return Offer::Send { seq };
         }
         if !self.has_queue_room(&waiting, limits) {
             // What expired meanwhile does not take the room of what did not.
@@ -258,26 +271,26 @@ impl Delivery {
     /// The next thing to send now, if the window has room. Messages that expired meanwhile are counted in
     /// `expired` and skipped; those sent before never expire (MQTT-4.3.2-3, MQTT-4.3.3-7).
     pub(crate) fn next(&mut self, now: Moment, expired: &mut u64) -> Option<Next<'_>> {
-        if usize::from(self.sent) < self.window.len() {
-            if self.unacknowledged >= self.receive_maximum {
+        if self.sent < self.window.len() {
+            if self.unacknowledged >= self.limits.unacknowledged_max {
                 return None;
             }
             let index = self.sent;
-            let id = self.id_at(index);
+            let seq = self.front + index as u64;
             self.sent += 1;
             self.unacknowledged += 1;
             self.pass_done();
-            let entry = self.window.get(usize::from(index))?;
+            let entry = self.window.get(index)?;
             return Some(match &entry.waiting {
-                Some(waiting) => Next::Publish { id, waiting, again: true },
-                None => Next::Release(id),
+                Some(waiting) => Next::Publish { seq, waiting, again: true },
+                None => Next::Release(seq),
             });
         }
         loop {
             let head = self.queue.front()?;
-            let needs_id = head.options.qos != QoS::AtMostOnce;
+            let numbered = head.is_numbered();
             let lives = !head.is_over(now);
-            if lives && needs_id && !(self.has_room_for(head.seq) && head.may_be_sent()) {
+            if lives && numbered && !(self.has_room_for(head.seq) && head.may_be_sent()) {
                 return None;
             }
             let waiting = self.queue.pop_front()?;
@@ -287,29 +300,28 @@ impl Delivery {
                 free(&mut self.freed, waiting.seq, waiting.kept);
                 continue;
             }
-            if !needs_id {
+            if !numbered {
                 return Some(Next::Unacknowledged(waiting));
             }
-            let again = waiting.again;
-            let id = self.admit(waiting);
+            let (seq, again) = (waiting.seq, waiting.again);
+            self.admit(waiting);
             let waiting = self.window.back()?.waiting.as_ref()?;
-            return Some(Next::Publish { id, waiting, again });
+            return Some(Next::Publish { seq, waiting, again });
         }
     }
 
     /// PUBACK: ends a QoS 1 hand-over.
-    pub(crate) fn published(&mut self, id: NonZeroU16) -> Acked {
-        match self.entry(id) {
-            Some(entry) if entry.phase == Phase::Published => self.finish(id),
+    pub(crate) fn published(&mut self, seq: u64) -> Acked {
+        match self.entry(seq) {
+            Some(entry) if entry.phase == Phase::Published => self.finish(seq),
             _ => Acked::Unknown,
         }
     }
 
     /// PUBREC: a QoS 2 message arrived; or, with `rejected`, it was refused and the hand-over ends (MQTT-4.3.3-4).
-    pub(crate) fn received(&mut self, id: NonZeroU16, rejected: bool) -> Acked {
-        let seq = self.seq_of(id);
-        match self.entry(id) {
-            Some(entry) if entry.phase == Phase::PublishedTwice && rejected => self.finish(id),
+    pub(crate) fn received(&mut self, seq: u64, rejected: bool) -> Acked {
+        match self.entry(seq) {
+            Some(entry) if entry.phase == Phase::PublishedTwice && rejected => self.finish(seq),
             Some(entry) if matches!(entry.phase, Phase::PublishedTwice | Phase::Released) => {
                 let first = entry.phase == Phase::PublishedTwice;
                 entry.phase = Phase::Released;
@@ -325,16 +337,32 @@ impl Delivery {
     }
 
     /// PUBCOMP: ends a QoS 2 hand-over.
-    pub(crate) fn completed(&mut self, id: NonZeroU16) -> Acked {
-        match self.entry(id) {
-            Some(entry) if entry.phase == Phase::Released => self.finish(id),
+    pub(crate) fn completed(&mut self, seq: u64) -> Acked {
+        match self.entry(seq) {
+            Some(entry) if entry.phase == Phase::Released => self.finish(seq),
             _ => Acked::Unknown,
         }
     }
 
-    /// Gives up the message last admitted under `id`, because it could not be encoded.
-    pub(crate) fn give_up(&mut self, id: NonZeroU16) {
-        self.finish(id);
+    /// Ends the hand-over of every message sent up to `seq`, as a client says that acknowledges cumulatively; returns
+    /// how many there were.
+    pub(crate) fn completed_up_to(&mut self, seq: u64) -> u64 {
+        let before = self.unacknowledged;
+        // Nothing that is finished stays at the front.
+        while self.front <= seq && self.entry(self.front).is_some() {
+            self.finish(self.front);
+        }
+        u64::from(before - self.unacknowledged)
+    }
+
+    /// Number of the oldest message that is not fully acknowledged, or of the next one.
+    pub(crate) fn front(&self) -> u64 {
+        self.front
+    }
+
+    /// Gives up message `seq`, which could not be encoded.
+    pub(crate) fn give_up(&mut self, seq: u64) {
+        self.finish(seq);
     }
 
     /// Messages in the window that are not fully acknowledged.

@@ -31,7 +31,7 @@ use std::sync::{
 use parking_lot::Mutex;
 use skein_store::{Store, Time};
 
-pub(crate) use self::commit::CommitFlag;
+pub(crate) use self::commit::{CommitFlag, Unattended};
 pub(crate) use self::journal::{Journal, KeptDelivery};
 pub(crate) use self::turn::Turn;
 pub use self::{

@@ -22,24 +22,26 @@ mod retained;
 mod session;
 mod sessions;
 mod subscribe;
+mod task_handle;
 pub mod wire;
 
 pub use acknowledge::Acknowledgement;
-pub use delivery::{Acked, NodeQueue, QueueLimits, QueueState, QueuedMessage};
+pub use delivery::{Acked, NodeQueue, QueueLimits, QueueState, QueuedMessage, WindowLimits};
 pub use durable::{
     AccessChangeError, Commit, Durable, NewPassword, RestoreError, Restored, RowError, StoredRule,
     StoredUser, UserChange, WallClock, schema,
 };
-pub use handle::{Handle, Parting};
+pub use handle::{ConnectionHandle, Work};
 pub use ledger::{DropReason, Ledger, LedgerFigures, Tally, TrafficTally};
 pub use matcher::{Matcher, SubscribeOptions};
-pub use outbox::{Outbox, SHARE_PAYLOAD_BYTES_MIN, Socket, Written};
+pub use outbox::{DeliveredMessage, Outbox, SHARE_PAYLOAD_BYTES_MIN, Socket, Written};
 pub use plane::{Plane, PlaneLimits, Traffic};
 pub use publish::{Batch, Congestion, Effects, Published, Publisher};
 pub use retained::Retained;
 pub use session::{
-    Connection, ConnectionInfo, EXPIRY_NEVER_SECS, Epoch, Flushed, Session, SessionInfo, SessionLimits,
-    SessionLoad, Will,
+    Connection, ConnectionInfo, EXPIRY_NEVER_SECS, Flushed, Session, SessionInfo, SessionLimits, SessionLoad,
+    Will,
 };
-pub use sessions::{Durability, Ending, Open, Opened, Sessions};
+pub use sessions::{Durability, Ending, Open, Sessions};
 pub use subscribe::RetainHandling;
+pub use task_handle::{Parting, TaskHandle};

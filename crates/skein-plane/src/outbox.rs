@@ -4,9 +4,12 @@
 //! (docs/adr/0003). An empty outbox owns no memory. Whoever writes takes the content out under the session's
 //! lock, writes without it, and puts the rest back in front, so that a system call never holds the lock.
 
-use std::{cell::RefCell, collections::VecDeque, io, io::IoSlice};
+use std::{cell::RefCell, collections::VecDeque, io, io::IoSlice, sync::Arc};
 
 use bytes::Bytes;
+use skein_types::Message;
+
+use crate::wire::DeliveryOptions;
 
 /// Frames whose payload is at least this long share the payload instead of copying it. Below, copying costs less
 /// than one more reference count and one more vector of a gathered write.
@@ -20,6 +23,8 @@ const ENCODE_ROOM_BYTES: usize = 256;
 const POOL_CHUNKS_MAX: usize = 256;
 /// A blocked connection keeps a whole chunk only when at least this much of it is in use.
 const SHRINK_BELOW_BYTES: usize = 2048;
+/// What a message for a client in this process takes beside its content.
+const MESSAGE_BYTES: usize = 64;
 /// Vectors handed to one gathered write.
 const WRITE_VECTORS_MAX: usize = 64;
 
@@ -54,11 +59,36 @@ pub trait Socket: Send + Sync + std::fmt::Debug {
     fn shutdown(&self);
 }
 
+/// A message for a client in this process, which takes messages and not bytes.
+#[derive(Clone, Debug)]
+pub struct DeliveredMessage {
+    /// The message.
+    pub message: Arc<Message>,
+    /// How it is delivered.
+    pub options: DeliveryOptions,
+    /// The number to acknowledge; none at QoS 0.
+    pub seq: Option<u64>,
+    /// Whether it may have been delivered before.
+    pub again: bool,
+}
+
 /// Bytes of one chunk and the number of QoS 0 messages among them, for the ledger.
 #[derive(Debug)]
 enum Chunk {
-    Own { bytes: Vec<u8>, start: usize, messages: u32 },
-    Shared { bytes: Bytes, messages: u32 },
+    Own {
+        bytes: Vec<u8>,
+        start: usize,
+        messages: u32,
+    },
+    Shared {
+        bytes: Bytes,
+        messages: u32,
+    },
+    /// For a client that takes messages; it has no socket.
+    Message {
+        delivered: Box<DeliveredMessage>,
+        messages: u32,
+    },
 }
 
 impl Chunk {
@@ -66,12 +96,15 @@ impl Chunk {
         match self {
             Self::Own { bytes, start, .. } => bytes.get(*start..).unwrap_or_default(),
             Self::Shared { bytes, .. } => bytes,
+            Self::Message { .. } => &[],
         }
     }
 
     fn messages(&self) -> u32 {
         match self {
-            Self::Own { messages, .. } | Self::Shared { messages, .. } => *messages,
+            Self::Own { messages, .. } | Self::Shared { messages, .. } | Self::Message { messages, .. } => {
+                *messages
+            }
         }
     }
 }
@@ -147,17 +180,6 @@ impl Outbox {
         }
     }
 
-    /// Appends one frame with `patch` written over the bytes at `at`: how a shared frame gets its recipient's id.
-    pub(crate) fn push_patched(&mut self, frame: &[u8], at: usize, patch: [u8; 2]) {
-        self.push_with(|out| {
-            let start = out.len();
-            out.extend_from_slice(frame);
-            if let Some(place) = out.get_mut(start + at..start + at + patch.len()) {
-                place.copy_from_slice(&patch);
-            }
-        });
-    }
-
     /// Counts QoS 0 messages among the bytes appended last.
     pub(crate) fn count(&mut self, messages: u32) {
         self.tail_messages += messages;
@@ -168,6 +190,24 @@ impl Outbox {
         self.bytes += payload.len();
         self.seal();
         self.full.push_back(Chunk::Shared { bytes: payload, messages });
+    }
+
+    /// Appends a message for a client in this process.
+    pub(crate) fn push_message(&mut self, delivered: DeliveredMessage, messages: u32) {
+        self.bytes += MESSAGE_BYTES + delivered.message.size_bytes();
+        self.full.push_back(Chunk::Message { delivered: Box::new(delivered), messages });
+    }
+
+    /// Takes out all messages, for the client in this process they are for. Returns how many of them are QoS 0.
+    pub(crate) fn take_messages(&mut self, out: &mut Vec<DeliveredMessage>) -> u64 {
+        let messages = self.messages();
+        out.extend(self.full.drain(..).filter_map(|chunk| match chunk {
+            Chunk::Message { delivered, .. } => Some(*delivered),
+            Chunk::Own { .. } | Chunk::Shared { .. } => None,
+        }));
+        self.full = VecDeque::new();
+        self.bytes = 0;
+        messages
     }
 
     fn seal(&mut self) {
@@ -211,7 +251,9 @@ impl Outbox {
         self.tail_messages = 0;
         for chunk in &mut self.full {
             match chunk {
-                Chunk::Own { messages, .. } | Chunk::Shared { messages, .. } => *messages = 0,
+                Chunk::Own { messages, .. }
+                | Chunk::Shared { messages, .. }
+                | Chunk::Message { messages, .. } => *messages = 0,
             }
         }
     }
@@ -297,6 +339,7 @@ impl Taken {
                 match chunk {
                     Chunk::Own { start, .. } => *start += bytes,
                     Chunk::Shared { bytes: shared, .. } => *shared = shared.slice(bytes..),
+                    Chunk::Message { .. } => {}
                 }
                 return;
             }

@@ -15,7 +15,7 @@ use skein_access::Access;
 use crate::{
     cluster::Clustered,
     delivery::NodeQueue,
-    durable::{Commit, Durable},
+    durable::{Durable, Unattended},
     ledger::{Ledger, Tally, TrafficTally},
     matcher::Matcher,
     retained::Retained,
@@ -34,8 +34,7 @@ pub struct Plane {
     queue: NodeQueue,
     durable: Option<Durable>,
     clustered: Option<Box<Clustered>>,
-    /// Commits nobody waits for, until their messages are sent.
-    pub(crate) unattended: Mutex<Vec<Commit>>,
+    pub(crate) unattended: Mutex<Unattended>,
 }
 
 /// Bytes and packets over all doors.

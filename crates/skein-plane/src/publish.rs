@@ -197,6 +197,13 @@ impl Plane {
         }
     }
 
+    /// Ends a batch in which nothing was promised to anybody who waits for it.
+    pub fn finish_unattended(&self, batch: &mut Batch, now: Moment) {
+        if let Some(commit) = self.finish(batch, now) {
+            self.leave(commit);
+        }
+    }
+
     /// Keeps a message as the last of its topic, on disk too, or forgets the one that was. Returns the version under which
     /// other nodes are to do the same, if there are any.
     fn retain(&self, message: &Message, batch: &mut Batch, now: Moment) -> Option<Stamp> {

@@ -8,11 +8,11 @@ pub(crate) mod connection;
 pub(crate) mod deliver;
 mod inbound;
 mod pump;
+mod push;
 mod subscriptions;
 
 use std::{
     collections::VecDeque,
-    num::NonZeroU16,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -29,7 +29,7 @@ pub use self::connection::{Connection, ConnectionInfo, Flushed};
 pub(crate) use self::inbound::Inbound;
 use self::subscriptions::Subscriptions;
 use crate::{
-    delivery::{Delivery, QueueLimits},
+    delivery::{Delivery, QueueLimits, WindowLimits},
     durable::Turn,
     matcher::SubscribeOptions,
 };
@@ -39,7 +39,7 @@ pub const EXPIRY_NEVER_SECS: u32 = u32::MAX;
 
 /// Number of a connection within its session; a session's present connection has the highest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Epoch(u32);
+pub(crate) struct Epoch(u32);
 
 /// Bounds of a session, from the listener its client came through.
 #[derive(Clone, Copy, Debug)]
@@ -333,9 +333,9 @@ impl State {
         self.connection.as_ref().map_or(0, |connection| connection.outbox.len())
     }
 
-    pub(crate) fn connected(&mut self, connection: Connection, receive_maximum: NonZeroU16) -> Epoch {
+    pub(crate) fn connected(&mut self, connection: Connection, window: WindowLimits) -> Epoch {
         self.epoch = self.epoch.next();
-        self.delivery.connected(receive_maximum);
+        self.delivery.connected(window);
         self.connection = Some(connection);
         self.expires_at = None;
         self.epoch

@@ -6,10 +6,7 @@
 mod parting;
 mod table;
 
-use std::{
-    num::NonZeroU16,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use skein_access::BoundAccess;
 use skein_types::{ClientId, Code, Moment, SessionKey};
@@ -17,6 +14,7 @@ use skein_types::{ClientId, Code, Moment, SessionKey};
 use self::parting::Aftermath;
 pub use self::table::Sessions;
 use crate::{
+    delivery::WindowLimits,
     durable::Journal,
     outbox::Outbox,
     plane::Plane,
@@ -33,8 +31,8 @@ pub struct Open {
     pub clean_start: bool,
     /// Seconds the session outlives the connection; [`EXPIRY_NEVER_SECS`] for ever.
     pub expiry_secs: u32,
-    /// Unacknowledged messages it takes.
-    pub receive_maximum: NonZeroU16,
+    /// How much it takes before it acknowledges.
+    pub window: WindowLimits,
     /// Its will.
     pub will: Option<Will>,
     /// Who it is and what it may do.
@@ -57,13 +55,13 @@ pub enum Durability {
 
 /// A session and the epoch of its new connection.
 #[derive(Debug)]
-pub struct Opened {
+pub(crate) struct Opened {
     /// The session.
-    pub session: Arc<Session>,
+    pub(crate) session: Arc<Session>,
     /// What the connection proves itself with from now on.
-    pub epoch: Epoch,
+    pub(crate) epoch: Epoch,
     /// Whether it was there before (MQTT-3.2.2-2).
-    pub present: bool,
+    pub(crate) present: bool,
 }
 
 /// How a connection ends.
@@ -78,7 +76,7 @@ pub enum Ending {
 impl Plane {
     /// Opens the session of a client that was let in: resumes the one it had or makes a new one, and takes it over
     /// from another connection of the same client (MQTT-3.1.4-3). From then on the session delivers to `connection`.
-    pub fn open(&self, open: Open, connection: Connection, batch: &mut Batch, now: Moment) -> Opened {
+    pub(crate) fn open(&self, open: Open, connection: Connection, batch: &mut Batch, now: Moment) -> Opened {
         let sessions = self.sessions();
         let mut aftermath = Aftermath::default();
         let opened = {
@@ -119,7 +117,7 @@ impl Plane {
             state.limits = open.limits;
             state.expiry_secs = open.expiry_secs;
             self.keep(&session, &mut state, kept, &mut batch.effects.journal);
-            let epoch = state.connected(connection, open.receive_maximum);
+            let epoch = state.connected(connection, open.window);
             hold |= kept;
             if hold && self.durable().is_some() {
                 batch.effects.journal.hold(&session, epoch);
@@ -149,7 +147,7 @@ impl Plane {
     /// Ends the connection of `epoch`. The session stays as long as it was asked to; `expiry_secs` replaces what the
     /// client said when it connected. Returns what was still to be written, or nothing if the epoch was over already.
     #[expect(clippy::too_many_arguments, reason = "who, how and the work at hand; nothing to put together")]
-    pub fn close(
+    pub(crate) fn close(
         &self,
         session: &Arc<Session>,
         epoch: Epoch,
@@ -251,9 +249,7 @@ impl Plane {
         }
         self.look_after_cluster(batch, now);
         self.attend(batch, now);
-        if let Some(commit) = self.finish(batch, now) {
-            self.leave(commit);
-        }
+        self.finish_unattended(batch, now);
         if let Some(durable) = self.durable() {
             durable.look_at_memory();
         }

@@ -33,7 +33,7 @@ impl Plane {
     /// [`Code::NotAuthorized`] by access rules, [`Code::QuotaExceeded`] above the session's bound,
     /// [`Code::SessionTakenOver`] when the connection is not the session's any more.
     #[expect(clippy::too_many_arguments, reason = "who, what and the work at hand; nothing to put together")]
-    pub fn subscribe(
+    pub(crate) fn subscribe(
         &self,
         session: &Arc<Session>,
         epoch: Epoch,
@@ -84,7 +84,7 @@ impl Plane {
 
     /// Ends a subscription; false when there was none (MQTT-3.10.4-1). What was sent already is finished
     /// (MQTT-3.10.4-3).
-    pub fn unsubscribe(
+    pub(crate) fn unsubscribe(
         &self,
         session: &Arc<Session>,
         epoch: Epoch,
@@ -102,7 +102,7 @@ impl Plane {
     }
 
     /// Encodes whatever waits for the session into its outbox, as far as window and outbox allow.
-    pub fn send_waiting(&self, session: &Session, epoch: Epoch, now: Moment, effects: &mut Effects) {
+    pub(crate) fn send_waiting(&self, session: &Session, epoch: Epoch, now: Moment, effects: &mut Effects) {
         if let Some(mut state) = session.lock_as(epoch) {
             state.pump(self, now, effects);
         }

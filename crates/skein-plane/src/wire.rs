@@ -2,8 +2,13 @@
 //!
 //! The plane decides what is sent to whom and when; a door's [`Wire`] only turns it into the bytes of its
 //! protocol. A wire lives under its session's lock and must never wait, log or call back into the plane.
+//!
+//! A frame that many connections take in the same form is made once ([`Wire::form`], [`Recipient::Each`]) and copied
+//! into each outbox; where it has a part that is each recipient's own (a number, an address), [`Wire::own`] writes that
+//! part while it is copied. A protocol that puts the payload last and as it is writes the head only and large payloads
+//! are never copied; one that escapes the payload or closes something behind it writes whole frames.
 
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use skein_types::{Code, Message, Moment, QoS};
@@ -66,24 +71,66 @@ pub struct Frame<'a> {
     pub message: &'a Message,
     /// How it goes out.
     pub options: &'a DeliveryOptions,
-    /// Its id at QoS 1 and 2; for a shared form a placeholder that is overwritten per connection.
-    pub id: Option<NonZeroU16>,
-    /// Whether it was sent before and not acknowledged (MQTT-3.3.1-1).
-    pub again: bool,
+    /// Whom it is made for.
+    pub recipient: Recipient,
     /// For the remaining expiry (MQTT-3.3.2-6).
     pub now: Moment,
 }
 
-/// What encoding a message came to.
+/// Whom a frame is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recipient {
+    /// This connection alone.
+    One {
+        /// The message's number in its session, which counts messages at QoS 1 and 2 from the session's beginning and is
+        /// the same after a reconnect and a restart; none at QoS 0.
+        seq: Option<u64>,
+        /// Whether it may have been sent before (MQTT-3.3.1-1).
+        again: bool,
+    },
+    /// Every connection that takes this form. What differs between them is left out, and written by [`Wire::own`].
+    Each,
+}
+
+/// What encoding a message came to. In both kinds of frame `own_at` is where, from the frame's start, the part belongs
+/// that is each recipient's own; it counts only for [`Recipient::Each`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoded {
-    /// The head was written; the payload follows it. `id_at` is where the two bytes of the id stand in the head.
+    /// The head was written. The payload follows it as it is and ends the frame.
     Head {
-        /// Offset of the id from the start of the head.
-        id_at: Option<usize>,
+        /// Place of the recipient's own part in the head.
+        own_at: Option<usize>,
     },
+    /// The whole frame was written, with the payload in whatever form the protocol wants and everything behind it.
+    Whole {
+        /// Place of the recipient's own part in the frame.
+        own_at: Option<usize>,
+    },
+    /// Nothing was written: the client is in this process and takes the message itself.
+    Message,
     /// The frame would be larger than the client accepts; nothing was written (MQTT-3.1.2-24).
     TooLarge,
+}
+
+/// The wire of a client in this process: it takes messages ([`ConnectionHandle::take_messages`]) and no bytes.
+///
+/// [`ConnectionHandle::take_messages`]: crate::ConnectionHandle::take_messages
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MessageWire;
+
+impl Wire for MessageWire {
+    fn form(&self, _: &DeliveryOptions, _: usize) -> Option<Form> {
+        None
+    }
+
+    fn publish(&mut self, _: &Frame<'_>, _: &mut Vec<u8>) -> Encoded {
+        Encoded::Message
+    }
+
+    fn own(&mut self, _: Option<u64>, _: &mut Vec<u8>) {}
+    fn release(&mut self, _: u64, _: &mut Vec<u8>) {}
+    fn greet(&mut self, _: bool, _: &mut Vec<u8>) {}
+    fn farewell(&mut self, _: Code, _: &mut Vec<u8>) {}
 }
 
 /// Makes the bytes of one connection.
@@ -92,11 +139,15 @@ pub trait Wire: Send + std::fmt::Debug {
     /// other connections of the same form and has room for a frame with `size_bytes` of topic, payload and properties.
     fn form(&self, options: &DeliveryOptions, size_bytes: usize) -> Option<Form>;
 
-    /// Writes the head of a message: everything before its payload.
+    /// Writes a message, or everything of it before its payload.
     fn publish(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Encoded;
 
-    /// Writes the second step of a QoS 2 hand-over: the publisher's release of `id` (PUBREL).
-    fn release(&mut self, id: NonZeroU16, out: &mut Vec<u8>);
+    /// Writes what [`Recipient::Each`] left out for this connection: whatever stands at `own_at` of the frame of message
+    /// `seq`.
+    fn own(&mut self, seq: Option<u64>, out: &mut Vec<u8>);
+
+    /// Writes the second step of a QoS 2 hand-over: the publisher's release of message `seq` (PUBREL).
+    fn release(&mut self, seq: u64, out: &mut Vec<u8>);
 
     /// Writes the answer to a client that was let in; `present` says whether it had a session (CONNACK). Nothing is
     /// written before it.

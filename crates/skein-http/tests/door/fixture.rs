@@ -2,7 +2,6 @@
 
 use std::{
     net::SocketAddr,
-    num::NonZeroU16,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -17,8 +16,8 @@ use skein_http::{
     NodeRow, ReadinessSwitch,
 };
 use skein_plane::{
-    Batch, Connection, ConnectionInfo, Ending, Handle, Open, Opened, Plane, PlaneLimits, QueueLimits,
-    SessionLimits, Will,
+    Batch, Connection, ConnectionHandle, ConnectionInfo, Ending, Open, Plane, PlaneLimits, QueueLimits,
+    SessionLimits, TaskHandle, Will, WindowLimits, Work,
     wire::{DeliveryOptions, Encoded, Form, Frame, Wire},
 };
 use skein_types::{ClientId, Code, Message, Moment, QoS, Topic, UserName};
@@ -43,8 +42,8 @@ pub(crate) struct Fixture {
 
 /// A connected client.
 pub(crate) struct Connected {
-    pub(crate) opened: Opened,
-    pub(crate) handle: Arc<Handle>,
+    pub(crate) connection: ConnectionHandle,
+    pub(crate) handle: Arc<TaskHandle>,
 }
 
 impl Fixture {
@@ -102,7 +101,7 @@ impl Fixture {
             client_id: ClientId::new(id),
             clean_start: false,
             expiry_secs,
-            receive_maximum: NonZeroU16::MAX,
+            window: WindowLimits::unacknowledged(u16::MAX.into()),
             will: Some(will()),
             access: Some(Arc::new(self.plane.access().bind(identity))),
             limits: Arc::new(limits()),
@@ -116,20 +115,21 @@ impl Fixture {
             keep_alive_secs: 60,
             connected_at: now,
         };
-        let handle = Arc::new(Handle::default());
+        let handle = Arc::new(TaskHandle::default());
         let connection = Connection::new(Box::new(Silent), None, handle.clone(), info);
         let mut batch = Batch::default();
-        let opened = self.plane.open(open, connection, &mut batch, now);
-        self.plane.finish(&mut batch, now);
-        Connected { opened, handle }
+        let mut work = Work { plane: &self.plane, batch: &mut batch, now };
+        let (connection, _present) = ConnectionHandle::open(open, connection, &mut work);
+        work.finish_unattended();
+        Connected { connection, handle }
     }
 
     /// The client goes; its session stays for as long as it asked for.
     pub(crate) fn leave(&self, client: &Connected) {
         let (mut batch, now) = (Batch::default(), Moment::from_millis(self.clock_millis.load(Relaxed)));
-        let Opened { session, epoch, .. } = &client.opened;
-        self.plane.close(session, *epoch, Ending::Graceful, None, &mut batch, now).unwrap();
-        self.plane.finish(&mut batch, now);
+        let mut work = Work { plane: &self.plane, batch: &mut batch, now };
+        client.connection.close(Ending::Graceful, None, &mut work).unwrap();
+        work.finish_unattended();
     }
 
     pub(crate) fn shut_down(&self) {
@@ -221,7 +221,9 @@ impl Wire for Silent {
         Encoded::TooLarge
     }
 
-    fn release(&mut self, _id: NonZeroU16, _out: &mut Vec<u8>) {}
+    fn own(&mut self, _seq: Option<u64>, _out: &mut Vec<u8>) {}
+
+    fn release(&mut self, _seq: u64, _out: &mut Vec<u8>) {}
 
     fn greet(&mut self, _present: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(&[0; GREETING_BYTES]);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed};
 
 use serde_json::{Value, json};
 use skein_http::Readiness;
-use skein_plane::{RetainHandling, SubscribeOptions};
+use skein_plane::{Batch, RetainHandling, SubscribeOptions, Work};
 use skein_types::{Code, Message, Moment, QoS, SubscriptionFilter, Topic};
 
 use crate::{
@@ -257,17 +257,8 @@ fn one_client_in_full() {
     };
     for filter in ["b/#", "$share/g/a/+"] {
         let filter = SubscriptionFilter::new(filter).unwrap();
-        let opened = &ann.opened;
-        node.plane
-            .subscribe(
-                &opened.session,
-                opened.epoch,
-                filter,
-                options,
-                RetainHandling::Never,
-                &mut skein_plane::Batch::default(),
-            )
-            .unwrap();
+        let mut work = Work { plane: &node.plane, batch: &mut Batch::default(), now: Moment::ZERO };
+        ann.connection.subscribe(filter, options, RetainHandling::Never, &mut work).unwrap();
     }
     let mut expect = json!({
         "id": "ann", "online": true, "username": "anna", "ip": "192.0.2.1", "port": 40000, "listener": "mqtt",

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::{Value, json};
-use skein_plane::{Batch, Publisher, QueueLimits, RetainHandling, SubscribeOptions};
+use skein_plane::{Batch, Publisher, QueueLimits, RetainHandling, SubscribeOptions, Work};
 use skein_types::{Code, Message, Moment, QoS, SubscriptionFilter, Topic};
 
 use crate::{
@@ -35,18 +35,9 @@ impl Fixture {
             partly_allowed: false,
         };
         let filter = SubscriptionFilter::new(filter).unwrap();
-        let opened = &client.opened;
-        let mut batch = Batch::default();
-        let subscribed = self.plane.subscribe(
-            &opened.session,
-            opened.epoch,
-            filter,
-            options,
-            RetainHandling::Never,
-            &mut batch,
-        );
-        subscribed.unwrap();
-        _ = self.plane.finish(&mut batch, self.now());
+        let mut work = Work { plane: &self.plane, batch: &mut Batch::default(), now: self.now() };
+        client.connection.subscribe(filter, options, RetainHandling::Never, &mut work).unwrap();
+        work.finish_unattended();
     }
 }
 
@@ -167,7 +158,7 @@ fn the_queues_of_all_sessions_have_one_bound_and_what_passes_it_is_counted() {
 
     // What a session held is free again when it ends.
     let (mut batch, now) = (Batch::default(), node.now());
-    node.plane.disconnect(&ann.opened.session, Code::AdministrativeAction, true, &mut batch, now);
+    node.plane.disconnect(ann.connection.session(), Code::AdministrativeAction, true, &mut batch, now);
     _ = node.plane.finish(&mut batch, now);
     let (messages, bytes) = queue.depth();
     assert_eq!(messages, 2);

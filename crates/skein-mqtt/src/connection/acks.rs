@@ -3,7 +3,10 @@
 use skein_plane::{Acked, Acknowledgement};
 
 use super::{Context, Open};
-use crate::codec::{Ack, Packet, ReasonCode};
+use crate::{
+    circle,
+    codec::{Ack, Packet, ReasonCode},
+};
 
 impl Open {
     pub(super) fn puback(&self, ack: &Ack, cx: &mut Context<'_>) {
@@ -24,7 +27,7 @@ impl Open {
     }
 
     pub(super) fn pubrel(&self, ack: &Ack, cx: &mut Context<'_>) {
-        let known = cx.plane.release(&self.session, self.epoch, ack.packet_id, cx.batch);
+        let known = self.handle.release(ack.packet_id.get().into(), &mut cx.split().0);
         // MQTT 5.0 section 4.3.3: an unknown id is answered too, so that the client can forget it.
         let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
         Packet::PubComp(Ack::with_reason(ack.packet_id, reason)).encode(self.version, cx.out);
@@ -35,6 +38,6 @@ impl Open {
     }
 
     fn acknowledge(&self, ack: &Ack, what: Acknowledgement, cx: &mut Context<'_>) -> Acked {
-        cx.plane.acknowledge(&self.session, self.epoch, ack.packet_id, what, cx.batch, cx.now)
+        self.handle.acknowledge(|front| circle::seq_of(ack.packet_id, front), what, &mut cx.split().0)
     }
 }

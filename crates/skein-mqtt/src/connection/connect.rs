@@ -5,12 +5,14 @@ use std::{num::NonZeroU16, sync::Arc};
 use bytes::Bytes;
 use skein_access::{Admission, Authenticated, Door, Identity, Verdict};
 use skein_plane::{
-    Connection, ConnectionInfo, Durability, EXPIRY_NEVER_SECS, Open as OpenSession, Publisher, Will,
+    Connection, ConnectionHandle, ConnectionInfo, Durability, EXPIRY_NEVER_SECS, Open as OpenSession, Will,
+    WindowLimits,
 };
 use skein_types::{ByteString, ClientId, Code, Message, SessionKey};
 
 use super::{AuthState, Context, MqttConnection, Open, PasswordCheck, Phase, RateLimit, Refusal, Step};
 use crate::{
+    circle,
     codec::{ConnAck, ConnAckProperties, Connect, ReasonCode, Version},
     settings::Settings,
     wire::MqttWire,
@@ -120,7 +122,10 @@ impl MqttConnection {
             client_id,
             clean_start: connect.clean_start,
             expiry_secs: terms.expiry_secs,
-            receive_maximum: terms.inflight,
+            window: WindowLimits {
+                unacknowledged_max: terms.inflight.get().into(),
+                span_max: circle::SIZE.into(),
+            },
             will: connect.will.as_deref().map(will_of),
             access: Some(access.clone()),
             limits: self.settings.session.clone(),
@@ -130,16 +135,13 @@ impl MqttConnection {
             self.phase = Phase::Checking(Box::new(connect));
             return Err(Refusal::of(Code::QuotaExceeded, "the server's store takes no more sessions now"));
         }
-        let opened = cx.plane.open(open, connection, cx.batch, cx.now);
-        let publisher = Publisher::new(opened.session.key(), Some(access.clone()));
+        let (handle, _present) = ConnectionHandle::open(open, connection, &mut cx.split().0);
         let Settings { publish_rate_messages_per_sec: messages, publish_rate_bytes_per_sec: bytes, .. } =
             *self.settings;
         self.phase = Phase::Open(Box::new(Open {
-            session: opened.session,
-            epoch: opened.epoch,
+            handle,
             version: connect.version,
             bridge: connect.bridge,
-            publisher,
             access,
             aliases: None,
             rate: RateLimit::new(messages, bytes, cx.now),
@@ -150,7 +152,6 @@ impl MqttConnection {
             auth: auth.map(|done| {
                 Box::new(AuthState { method: done.method, user, exchange: None, running: false })
             }),
-            withheld: Vec::new(),
         }));
         Ok(())
     }

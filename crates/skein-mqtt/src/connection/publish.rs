@@ -56,7 +56,7 @@ impl Open {
     ) -> Result<(), Refusal> {
         let mut reason = ReasonCode::Success;
         // MQTT-4.3.3-10: a resend is acknowledged and not delivered again.
-        if let Some(unreleased) = cx.plane.receive_once(&self.session, self.epoch, id, cx.batch) {
+        if let Some(unreleased) = self.handle.receive_once(id.get().into(), &mut cx.split().0) {
             if unreleased > usize::from(settings.receive_maximum.get()) {
                 return Err(Refusal::of(
                     Code::ReceiveMaximumExceeded,
@@ -66,7 +66,7 @@ impl Open {
             reason = self.hand_over(message, cx)?;
             if reason.is_error() {
                 // The hand-over ends here, so that the id is free again (MQTT-4.3.3-9).
-                cx.plane.release(&self.session, self.epoch, id, cx.batch);
+                self.handle.release(id.get().into(), &mut cx.split().0);
             }
         }
         Packet::PubRec(Ack::with_reason(id, reason)).encode(self.version, cx.out);
@@ -77,7 +77,7 @@ impl Open {
     /// acknowledged with the error where the version can say so, and is silently without effect where it cannot
     /// (MQTT 3.1.1 section 3.3.5).
     fn hand_over(&mut self, message: Message, cx: &mut Context<'_>) -> Result<ReasonCode, Refusal> {
-        Ok(match cx.plane.publish(&mut self.publisher, cx.batch, message, cx.now) {
+        Ok(match self.handle.publish(message, &mut cx.split().0) {
             Published::Matched => ReasonCode::Success,
             Published::Unmatched => ReasonCode::NoMatchingSubscribers,
             Published::Denied => ReasonCode::NotAuthorized,

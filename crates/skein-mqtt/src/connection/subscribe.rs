@@ -20,7 +20,6 @@ impl Open {
         settings: &Settings,
         cx: &mut Context<'_>,
     ) -> Result<(), Refusal> {
-        cx.plane.settle(cx.batch, cx.now);
         let Subscribe { packet_id, subscription_id, items, .. } = subscribe;
         let mut reasons = Vec::with_capacity(items.len());
         for item in items {
@@ -33,10 +32,7 @@ impl Open {
         let packet = Packet::SubAck(Box::new(SubAck { packet_id, reasons, properties: None }));
         self.send(&packet, cx);
         // The acknowledgement goes before the retained messages it brings; both wait where it waits for the disk.
-        if !cx.batch.is_promise() {
-            self.deliver_replies(cx);
-            cx.plane.send_waiting(&self.session, self.epoch, cx.now, &mut cx.batch.effects);
-        }
+        self.answer(cx);
         Ok(())
     }
 
@@ -74,15 +70,14 @@ impl Open {
             RetainHandling::SendIfNew => skein_plane::RetainHandling::IfNew,
             RetainHandling::DoNotSend => skein_plane::RetainHandling::Never,
         };
-        cx.plane.subscribe(&self.session, self.epoch, item.filter, options, retain, cx.batch)
+        self.handle.subscribe(item.filter, options, retain, &mut cx.split().0)
     }
 
     pub(super) fn unsubscribe(&self, unsubscribe: &Unsubscribe, cx: &mut Context<'_>) {
-        cx.plane.settle(cx.batch, cx.now);
         let reasons = unsubscribe
             .filters
             .iter()
-            .map(|filter| match cx.plane.unsubscribe(&self.session, self.epoch, filter, cx.batch) {
+            .map(|filter| match self.handle.unsubscribe(filter, &mut cx.split().0) {
                 true => ReasonCode::Success,
                 false => ReasonCode::NoSubscriptionExisted,
             })

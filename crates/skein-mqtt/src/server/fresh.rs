@@ -6,7 +6,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use skein_plane::{Handle, Outbox};
+use skein_plane::{Outbox, TaskHandle};
 use skein_types::Code;
 
 /// The handles of connections between accept and CONNECT.
@@ -18,13 +18,13 @@ pub(crate) struct Fresh {
 #[derive(Debug, Default)]
 struct Inner {
     /// By address: a handle has no other name.
-    handles: HashMap<usize, Weak<Handle>>,
+    handles: HashMap<usize, Weak<TaskHandle>>,
     closed: bool,
 }
 
 impl Fresh {
     /// Notes a connection; it is told at once when the server stops already.
-    pub(super) fn enter(&self, handle: &Arc<Handle>) {
+    pub(super) fn enter(&self, handle: &Arc<TaskHandle>) {
         let mut inner = self.inner.lock();
         if inner.closed {
             handle.part(Code::ServerShuttingDown, Outbox::default());
@@ -34,7 +34,7 @@ impl Fresh {
     }
 
     /// Forgets a connection: it has a session now, or has ended.
-    pub(super) fn leave(&self, handle: &Arc<Handle>) {
+    pub(super) fn leave(&self, handle: &Arc<TaskHandle>) {
         self.inner.lock().handles.remove(&address(handle));
     }
 
@@ -51,6 +51,6 @@ impl Fresh {
     }
 }
 
-fn address(handle: &Arc<Handle>) -> usize {
+fn address(handle: &Arc<TaskHandle>) -> usize {
     Arc::as_ptr(handle).addr()
 }

@@ -19,7 +19,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use skein_access::Authenticated;
-use skein_plane::{Batch, Commit, Congestion, Flushed, Handle, Outbox};
+use skein_plane::{Batch, Commit, Congestion, ConnectionHandle, Flushed, Outbox, TaskHandle, Work};
 use skein_types::{Code, Moment, UserName};
 use tokio::time::Sleep;
 
@@ -39,13 +39,13 @@ const READ_BYTES: usize = 64 * 1024;
 const CONGESTION_WAIT: Duration = Duration::from_millis(100);
 
 thread_local! {
-    static WORK: RefCell<Work> = RefCell::default();
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
     static READ: RefCell<BytesMut> = RefCell::default();
 }
 
 /// One thread's scratch space, lent to whichever connection is being handled.
 #[derive(Debug, Default)]
-struct Work {
+struct Scratch {
     batch: Batch,
     out: Vec<u8>,
 }
@@ -54,7 +54,7 @@ struct Work {
 pub(super) struct Connection {
     shared: Arc<Shared>,
     io: Io,
-    handle: Arc<Handle>,
+    handle: Arc<TaskHandle>,
     mqtt: MqttConnection,
     /// An incomplete packet.
     rest: BytesMut,
@@ -99,7 +99,7 @@ impl Connection {
         io: Io,
         user: Option<UserName>,
     ) -> Self {
-        let handle = Arc::new(Handle::default());
+        let handle = Arc::new(TaskHandle::default());
         let settings = place.settings();
         let origin = Origin { peer, certificate_user: user, socket: io.socket(), handle: handle.clone() };
         shared.fresh.enter(&handle);
@@ -272,10 +272,9 @@ impl Connection {
         }
         self.keep_rest(bytes);
         if self.is_overfull()
-            && let Some((session, epoch)) = self.mqtt.session()
+            && let Some(readable) = self.mqtt.handle().map(ConnectionHandle::readable)
         {
-            let session = session.clone();
-            self.wait_for(poll_fn(move |cx| match session.poll_readable(epoch, cx.waker()) {
+            self.wait_for(poll_fn(move |cx| match readable(cx.waker()) {
                 true => Poll::Ready(()),
                 false => Poll::Pending,
             }))
@@ -304,7 +303,7 @@ impl Connection {
                 return Err(end);
             }
             let now = self.shared.clock.now();
-            self.commit = WORK.with_borrow_mut(|Work { batch, out }| {
+            self.commit = SCRATCH.with_borrow_mut(|Scratch { batch, out }| {
                 let mut cx = Context { plane: &self.shared.plane, batch, now, out, random: fill_random };
                 self.mqtt.committed(*commit, &mut cx).map(Box::new)
             });
@@ -313,7 +312,7 @@ impl Connection {
     }
 
     fn is_overfull(&self) -> bool {
-        self.mqtt.session().is_some_and(|(session, epoch)| session.is_overfull(epoch))
+        self.mqtt.handle().is_some_and(ConnectionHandle::is_overfull)
     }
 
     /// Keeps an incomplete packet for the next read.
@@ -327,11 +326,11 @@ impl Connection {
     fn handle_batch(&mut self, handle: impl FnOnce(&mut MqttConnection, &mut Context<'_>) -> Step) -> Step {
         let now = self.shared.clock.now();
         self.last_heard = now;
-        let opening = self.mqtt.session().is_none();
-        let step = WORK.with_borrow_mut(|Work { batch, out }| {
+        let opening = self.mqtt.handle().is_none();
+        let step = SCRATCH.with_borrow_mut(|Scratch { batch, out }| {
             let mut cx = Context { plane: &self.shared.plane, batch, now, out, random: fill_random };
             let mut step = handle(&mut self.mqtt, &mut cx);
-            if opening && self.mqtt.session().is_some() {
+            if opening && self.mqtt.handle().is_some() {
                 // From here on the session tells when the server stops; before the client is told that it has one.
                 self.shared.fresh.leave(&self.handle);
             }
@@ -355,7 +354,7 @@ impl Connection {
 
     fn close(&mut self, code: Code, detail: &'static str) -> End {
         let now = self.shared.clock.now();
-        WORK.with_borrow_mut(|Work { batch, out }| {
+        SCRATCH.with_borrow_mut(|Scratch { batch, out }| {
             let mut cx = Context { plane: &self.shared.plane, batch, now, out, random: fill_random };
             let mut closed = self.mqtt.close(code, detail, &mut cx);
             closed.outbox.get_or_insert_default().push(out, 0);
@@ -366,24 +365,19 @@ impl Connection {
 
     /// The socket takes more.
     fn unblocked(&mut self) -> Result<(), End> {
-        let Some((session, epoch)) = self.mqtt.session() else { return Ok(()) };
+        let Some(handle) = self.mqtt.handle() else { return Ok(()) };
         let now = self.shared.clock.now();
-        let flushed = WORK.with_borrow_mut(|Work { batch, .. }| {
+        let flushed = SCRATCH.with_borrow_mut(|Scratch { batch, .. }| {
+            let mut work = Work { plane: &self.shared.plane, batch, now };
             let flushed = match self.io.pending_mut() {
-                None => session.unblock(epoch, &self.shared.plane, now, &mut batch.effects),
-                Some(pending) => {
-                    let mut take =
-                        || session.take_output(epoch, &self.shared.plane, pending, now, &mut batch.effects);
-                    // The second time takes what the first found room for.
-                    match take() {
-                        Flushed::Clear => take(),
-                        lost => lost,
-                    }
-                }
+                None => handle.unblocked(&mut work),
+                // The second time takes what the first found room for.
+                Some(pending) => match handle.take_output(pending, &mut work) {
+                    Flushed::Clear => handle.take_output(pending, &mut work),
+                    lost => lost,
+                },
             };
-            if let Some(commit) = self.shared.plane.finish(batch, now) {
-                self.shared.plane.leave(commit);
-            }
+            work.finish_unattended();
             flushed
         });
         self.note_flushed(flushed)
@@ -396,12 +390,12 @@ impl Connection {
             return Err(End { code: parting.code, detail, outbox: parting.outbox, commit: None });
         }
         self.leaving = self.leaving.or_else(|| self.handle.asked());
-        let Some((session, epoch)) = self.mqtt.session() else { return Ok(()) };
+        let Some(handle) = self.mqtt.handle() else { return Ok(()) };
         if self.io.pending_mut().is_some() {
             // One batch of output at a time; more is taken when it is written.
             return if self.io.has_pending() { Ok(()) } else { self.unblocked() };
         }
-        let flushed = session.flushed(epoch);
+        let flushed = handle.flushed();
         self.note_flushed(flushed)
     }
 
@@ -443,9 +437,9 @@ impl Drop for Connection {
         if std::thread::panicking() {
             // Half of somebody's answer must not reach the next connection of this thread.
             let _borrowed =
-                WORK.try_with(|work| work.try_borrow_mut().map(|mut work| *work = Work::default()));
+                SCRATCH.try_with(|work| work.try_borrow_mut().map(|mut work| *work = Scratch::default()));
         }
-        if self.mqtt.session().is_some() {
+        if self.mqtt.handle().is_some() {
             let End { commit, .. } = self.close(Code::Internal, "the connection's task ended early");
             commit.into_iter().for_each(|commit| self.shared.plane.leave(*commit));
         }

@@ -10,8 +10,8 @@ use skein_mqtt::{
     codec::{Ack, Connect, DecodeContext, Packet, Version, Will, decode},
 };
 use skein_plane::{
-    Batch, Commit, Durability, Durable, Handle, Plane, PlaneLimits, QueueLimits, SessionLimits, Socket,
-    WallClock,
+    Batch, Commit, Durability, Durable, Plane, PlaneLimits, QueueLimits, SessionLimits, Socket, TaskHandle,
+    WallClock, Work,
 };
 use skein_store::{ClassId, Options, Store, Time};
 use skein_types::{Code, Moment, QoS, Topic, UserName};
@@ -68,7 +68,7 @@ impl Socket for Valve {
 struct Door {
     mqtt: MqttConnection,
     socket: Arc<Valve>,
-    handle: Arc<Handle>,
+    handle: Arc<TaskHandle>,
     ctx: DecodeContext,
     /// Received and not handled.
     rest: Bytes,
@@ -124,7 +124,7 @@ pub(crate) fn connect_of(choice: u8, number: usize) -> Connect {
 impl Door {
     fn new(choice: u8, number: usize, durability: Durability) -> Self {
         let connect = connect_of(choice, number);
-        let (socket, handle) = (Arc::<Valve>::default(), Arc::<Handle>::default());
+        let (socket, handle) = (Arc::<Valve>::default(), Arc::<TaskHandle>::default());
         let writes = (choice & 16 == 0 || choice & 8 != 0).then(|| socket.clone() as Arc<dyn Socket>);
         let origin = Origin {
             peer: SocketAddr::from(([127, 0, 0, 1], 1)),
@@ -287,7 +287,7 @@ impl Pair {
             assert!(done.is_done());
             let mut cx = Context { plane, batch, now: *now, out, random: |bytes| bytes.fill(7) };
             *commit = mqtt.committed(done, &mut cx);
-            assert!(out.is_empty() || mqtt.session().is_none(), "an answer beside the session's outbox");
+            assert!(out.is_empty() || mqtt.handle().is_none(), "an answer beside the session's outbox");
             sent.append(out);
         }
         self.settle();
@@ -361,9 +361,10 @@ impl Pair {
             return;
         }
         door.socket.flow.lock().0 = bytes;
-        if let Some((session, epoch)) = door.mqtt.session() {
-            session.unblock(epoch, plane, *now, &mut batch.effects);
-            plane.finish(batch, *now);
+        if let Some(handle) = door.mqtt.handle() {
+            let mut work = Work { plane, batch, now: *now };
+            handle.unblocked(&mut work);
+            _ = work.finish();
         }
         self.settle();
     }
@@ -417,9 +418,7 @@ impl Pair {
             assert!(!session.is_connected());
             self.plane.disconnect(&session, Code::ServerShuttingDown, true, &mut self.batch, self.now);
         }
-        if let Some(commit) = self.plane.finish(&mut self.batch, self.now) {
-            self.plane.leave(commit);
-        }
+        self.plane.finish_unattended(&mut self.batch, self.now);
         self.check_store();
         let figures = self.plane.ledger().figures();
         assert_eq!(figures.pending, 0, "{figures:?}");

@@ -29,9 +29,7 @@ impl PlaneHost {
         let Some(clustered) = self.plane.clustered() else { return };
         let mut batch = Batch::default();
         act(&self.plane, clustered, &mut batch);
-        if let Some(commit) = self.plane.finish(&mut batch, now) {
-            self.plane.leave(commit);
-        }
+        self.plane.finish_unattended(&mut batch, now);
     }
 }
 

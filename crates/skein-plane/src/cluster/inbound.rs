@@ -109,9 +109,7 @@ impl Completion for Keeping {
         if let Some(commit) = self.commit.take() {
             let mut batch = Batch::default();
             self.plane.committed(commit, &mut batch, now);
-            if let Some(next) = self.plane.finish(&mut batch, now) {
-                self.plane.leave(next);
-            }
+            self.plane.finish_unattended(&mut batch, now);
         }
         true
     }

@@ -1,14 +1,14 @@
-//! Window and queue against a model that is a plain list, and what the list cannot show: ids going round.
+//! Window and queue against a model that is a plain list, and what the list cannot show: circles of numbers.
 
 mod rows;
 
-use std::{num::NonZeroU16, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use skein_types::{Filter, GroupName, Message, Moment, QoS, SessionKey, SubscriptionFilter, Topic};
 
-use super::{Acked, Delivery, Kept, Next, Offer, Phase, QueueLimits, Waiting};
+use super::{Acked, Delivery, Kept, Next, Offer, Phase, QueueLimits, Waiting, WindowLimits};
 use crate::{
     durable::SharedRow,
     matcher::{
@@ -56,8 +56,11 @@ impl Delivery {
     }
 }
 
-fn id(number: u16) -> NonZeroU16 {
-    NonZeroU16::new(number).unwrap()
+/// A circle of numbers as MQTT has it.
+const CIRCLE: u64 = 65_535;
+
+fn limits(unacknowledged_max: u16) -> WindowLimits {
+    WindowLimits { unacknowledged_max: unacknowledged_max.into(), span_max: CIRCLE as u32 }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,9 +78,8 @@ struct Held {
     bytes: usize,
     expires_at: Option<Moment>,
     stage: Stage,
-    /// Given when the message came; the id is its place on the circle of ids.
+    /// Given when the message came.
     seq: u64,
-    id: u16,
     /// Sent on the present connection.
     sent: bool,
 }
@@ -95,8 +97,8 @@ struct Model {
 /// What was sent, in a form that can be compared.
 #[derive(Debug, PartialEq, Eq)]
 enum Sent {
-    Message { id: Option<u16>, number: u32, again: bool },
-    Release(u16),
+    Message { seq: Option<u64>, number: u32, again: bool },
+    Release(u64),
 }
 
 impl Model {
@@ -114,11 +116,10 @@ impl Model {
         self.online && resent && self.unacknowledged() < usize::from(self.receive_maximum)
     }
 
-    fn admit(&mut self, index: usize) -> u16 {
+    fn admit(&mut self, index: usize) -> u64 {
         let held = &mut self.held[index];
-        let id = u16::try_from(held.seq % 65_535).unwrap() + 1;
-        (held.stage, held.id, held.sent) = (Stage::Published, id, true);
-        id
+        (held.stage, held.sent) = (Stage::Published, true);
+        held.seq
     }
 
     fn push(&mut self, held: Held) -> u64 {
@@ -139,7 +140,8 @@ impl Model {
     fn offer(&mut self, held: Held, now: Moment) -> Offer {
         if self.queued().0 == 0 && self.has_window_room() {
             let seq = self.push(held);
-            return Offer::Send { id: id(self.admit(self.held.len() - 1)), seq };
+            self.admit(self.held.len() - 1);
+            return Offer::Send { seq };
         }
         let fits = |(messages, bytes): (usize, usize)| {
             messages < LIMITS.messages_max && bytes + held.bytes <= LIMITS.bytes_max
@@ -161,8 +163,8 @@ impl Model {
             }
             again.sent = true;
             return Some(match again.stage {
-                Stage::Released => Sent::Release(again.id),
-                _ => Sent::Message { id: Some(again.id), number: again.number, again: true },
+                Stage::Released => Sent::Release(again.seq),
+                _ => Sent::Message { seq: Some(again.seq), number: again.number, again: true },
             });
         }
         loop {
@@ -175,17 +177,24 @@ impl Model {
             let number = self.held[index].number;
             if self.held[index].qos == QoS::AtMostOnce {
                 self.held.remove(index);
-                return Some(Sent::Message { id: None, number, again: false });
+                return Some(Sent::Message { seq: None, number, again: false });
             }
             if !room {
                 return None;
             }
-            return Some(Sent::Message { id: Some(self.admit(index)), number, again: false });
+            return Some(Sent::Message { seq: Some(self.admit(index)), number, again: false });
         }
     }
 
-    fn acknowledge(&mut self, id: u16, ack: Ack) -> Acked {
-        let Some(index) = self.held.iter().position(|held| held.sent && held.id == id) else {
+    /// The client acknowledges everything up to `seq`.
+    fn acknowledge_up_to(&mut self, seq: u64) -> u64 {
+        let before = self.held.len();
+        self.held.retain(|held| !held.sent || held.seq > seq);
+        (before - self.held.len()) as u64
+    }
+
+    fn acknowledge(&mut self, seq: u64, ack: Ack) -> Acked {
+        let Some(index) = self.held.iter().position(|held| held.sent && held.seq == seq) else {
             return Acked::Unknown;
         };
         match (ack, self.held[index].qos, self.held[index].stage) {
@@ -212,12 +221,12 @@ enum Ack {
     Completed,
 }
 
-fn acknowledge(delivery: &mut Delivery, id: NonZeroU16, ack: Ack) -> Acked {
+fn acknowledge(delivery: &mut Delivery, seq: u64, ack: Ack) -> Acked {
     match ack {
-        Ack::Published => delivery.published(id),
-        Ack::Received => delivery.received(id, false),
-        Ack::Refused => delivery.received(id, true),
-        Ack::Completed => delivery.completed(id),
+        Ack::Published => delivery.published(seq),
+        Ack::Received => delivery.received(seq, false),
+        Ack::Refused => delivery.received(seq, true),
+        Ack::Completed => delivery.completed(seq),
     }
 }
 
@@ -230,9 +239,11 @@ enum Step {
     },
     Enqueue,
     Next,
-    /// Of one that was sent, or of any id.
+    /// Of one that was sent, or of any number.
     Acknowledge(prop::sample::Index, Ack),
-    AcknowledgeAny(u16, Ack),
+    AcknowledgeAny(u64, Ack),
+    /// Of one that was sent and all before it.
+    AcknowledgeUpTo(prop::sample::Index),
     GiveUp,
     Connect(u16),
     Disconnect,
@@ -250,7 +261,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Enqueue),
         5 => Just(Step::Next),
         8 => (any::<prop::sample::Index>(), ack()).prop_map(|(index, ack)| Step::Acknowledge(index, ack)),
-        1 => (1_u16.., ack()).prop_map(|(id, ack)| Step::AcknowledgeAny(id, ack)),
+        1 => (0_u64..70_000, ack()).prop_map(|(seq, ack)| Step::AcknowledgeAny(seq, ack)),
+        1 => any::<prop::sample::Index>().prop_map(Step::AcknowledgeUpTo),
         1 => Just(Step::GiveUp),
         2 => (1_u16..5).prop_map(Step::Connect),
         1 => Just(Step::Disconnect),
@@ -287,46 +299,60 @@ impl Pair {
             }
             Step::Next if online => {
                 let sent = self.delivery.next(self.now, &mut self.expired).map(|next| match next {
-                    Next::Publish { id, waiting, again } => {
-                        Sent::Message { id: Some(id.get()), number: number_of(waiting), again }
+                    Next::Publish { seq, waiting, again } => {
+                        Sent::Message { seq: Some(seq), number: number_of(waiting), again }
                     }
                     Next::Unacknowledged(waiting) => {
-                        Sent::Message { id: None, number: number_of(&waiting), again: false }
+                        Sent::Message { seq: None, number: number_of(&waiting), again: false }
                     }
-                    Next::Release(id) => Sent::Release(id.get()),
+                    Next::Release(seq) => Sent::Release(seq),
                 });
                 assert_eq!(sent, self.model.next(self.now));
             }
             Step::Acknowledge(index, ack) if online => {
-                let sent: Vec<u16> =
-                    self.model.held.iter().filter(|held| held.sent).map(|held| held.id).collect();
+                let sent = self.sent();
                 if !sent.is_empty() {
                     self.acknowledge(sent[index.index(sent.len())], ack);
                 }
             }
-            Step::AcknowledgeAny(id, ack) if online => self.acknowledge(id, ack),
+            Step::AcknowledgeAny(seq, ack) if online => self.acknowledge(seq, ack),
+            Step::AcknowledgeUpTo(index) if online => {
+                let sent = self.sent();
+                if !sent.is_empty() {
+                    let seq = sent[index.index(sent.len())];
+                    assert_eq!(self.delivery.completed_up_to(seq), self.model.acknowledge_up_to(seq));
+                }
+            }
             Step::GiveUp if online => {
                 if let Some(index) = self.model.held.iter().rposition(|held| held.sent) {
                     let held = self.model.held.remove(index);
-                    self.delivery.give_up(id(held.id));
+                    self.delivery.give_up(held.seq);
                 }
             }
             Step::Connect(receive_maximum) => {
-                self.delivery.connected(id(receive_maximum));
+                self.delivery.connected(limits(receive_maximum));
                 (self.model.online, self.model.receive_maximum) = (true, receive_maximum);
                 self.model.held.iter_mut().for_each(|held| held.sent = false);
             }
             Step::Disconnect => self.model.online = false,
             Step::Pass(millis) => self.now = Moment::from_millis(self.now.as_millis() + millis),
             Step::Shrink => self.delivery.shrink(),
-            Step::Next | Step::Acknowledge(..) | Step::AcknowledgeAny(..) | Step::GiveUp => {}
+            Step::Next
+            | Step::Acknowledge(..)
+            | Step::AcknowledgeAny(..)
+            | Step::AcknowledgeUpTo(_)
+            | Step::GiveUp => {}
         }
         self.check();
     }
 
-    fn acknowledge(&mut self, number: u16, ack: Ack) {
-        let acked = acknowledge(&mut self.delivery, id(number), ack);
-        assert_eq!(acked, self.model.acknowledge(number, ack), "{ack:?} of {number}");
+    fn sent(&self) -> Vec<u64> {
+        self.model.held.iter().filter(|held| held.sent).map(|held| held.seq).collect()
+    }
+
+    fn acknowledge(&mut self, seq: u64, ack: Ack) {
+        let acked = acknowledge(&mut self.delivery, seq, ack);
+        assert_eq!(acked, self.model.acknowledge(seq, ack), "{ack:?} of {seq}");
     }
 
     fn new_message(&mut self, qos: QoS, padding: usize, expires_at: Option<Moment>) -> Waiting {
@@ -336,16 +362,7 @@ impl Pair {
 
     fn held(&self, qos: QoS, padding: usize, expires_at: Option<Moment>) -> Held {
         let bytes = waiting(self.numbers, qos, padding, expires_at).message.size_bytes();
-        Held {
-            number: self.numbers,
-            qos,
-            bytes,
-            expires_at,
-            stage: Stage::Queued,
-            seq: 0,
-            id: 0,
-            sent: false,
-        }
+        Held { number: self.numbers, qos, bytes, expires_at, stage: Stage::Queued, seq: 0, sent: false }
     }
 
     fn check(&self) {
@@ -353,14 +370,14 @@ impl Pair {
         assert_eq!(delivery.queued(), model.queued());
         assert_eq!(self.expired, model.expired);
         let in_flight = model.held.iter().filter(|held| held.stage != Stage::Queued);
-        let mut ids: Vec<u16> = in_flight.map(|held| held.id).collect();
-        assert_eq!(delivery.in_flight(), ids.len());
+        let mut places: Vec<u64> = in_flight.map(|held| held.seq % CIRCLE).collect();
+        assert_eq!(delivery.in_flight(), places.len());
         if model.online {
             assert!(model.unacknowledged() <= usize::from(model.receive_maximum));
         }
-        ids.sort_unstable();
-        ids.dedup();
-        assert_eq!(delivery.in_flight(), ids.len(), "an id is used twice");
+        places.sort_unstable();
+        places.dedup();
+        assert_eq!(delivery.in_flight(), places.len(), "a place on the circle is used twice");
     }
 }
 
@@ -390,46 +407,43 @@ fn offer(delivery: &mut Delivery, number: u32, qos: QoS) -> Offer {
     delivery.offer(waiting(number, qos, 0, None), true, UNBOUNDED, Moment::ZERO, &mut 0)
 }
 
-fn sends(id: u16) -> Offer {
-    Offer::Send { id: self::id(id), seq: u64::from(id) - 1 }
+fn sends(number: u32) -> Offer {
+    Offer::Send { seq: u64::from(number) - 1 }
 }
 
 #[test]
-fn ids_go_round() {
+fn a_circle_is_not_closed_as_long_as_its_first_message_is_under_way() {
     let mut delivery = Delivery::default();
-    delivery.connected(id(3));
-    for number in 0..70_000_u32 {
-        let expect = id(u16::try_from(number % 65_535 + 1).unwrap());
-        assert_eq!(
-            offer(&mut delivery, number, QoS::AtLeastOnce),
-            Offer::Send { id: expect, seq: number.into() }
-        );
-        assert_eq!(delivery.published(expect), Acked::Done);
-    }
-    assert_eq!(delivery.in_flight(), 0);
-}
-
-#[test]
-fn an_id_in_use_is_not_given_twice_when_ids_come_round() {
-    let mut delivery = Delivery::default();
-    delivery.connected(NonZeroU16::MAX);
-    assert_eq!(offer(&mut delivery, 0, QoS::ExactlyOnce), sends(1));
+    delivery.connected(limits(u16::MAX));
+    assert_eq!(offer(&mut delivery, 1, QoS::ExactlyOnce), sends(1));
     for number in 2..=65_535 {
-        assert_eq!(offer(&mut delivery, number, QoS::AtLeastOnce), sends(number as u16));
-        assert_eq!(delivery.published(id(number as u16)), Acked::Done);
+        assert_eq!(offer(&mut delivery, number, QoS::AtLeastOnce), sends(number));
+        assert_eq!(delivery.published(u64::from(number) - 1), Acked::Done);
     }
-    // The circle is closed as long as the first one is not acknowledged.
     assert_eq!(offer(&mut delivery, 65_536, QoS::AtLeastOnce), Offer::Queued { seq: 65_535 });
     assert!(delivery.next(Moment::ZERO, &mut 0).is_none());
-    assert_eq!(delivery.received(id(1), false), Acked::Release);
+    assert_eq!(delivery.received(0, false), Acked::Release);
     assert!(delivery.next(Moment::ZERO, &mut 0).is_none());
-    assert_eq!(delivery.completed(id(1)), Acked::Done);
+    assert_eq!(delivery.completed(0), Acked::Done);
     match delivery.next(Moment::ZERO, &mut 0) {
-        Some(Next::Publish { id: given, waiting, again: false }) => {
-            assert_eq!((given, number_of(waiting)), (id(1), 65_536));
+        Some(Next::Publish { seq, waiting, again: false }) => {
+            assert_eq!((seq, number_of(waiting)), (65_535, 65_536));
         }
         other => panic!("expected the queued message, got {other:?}"),
     }
+}
+
+#[test]
+fn a_door_with_whole_numbers_has_no_circle() {
+    let mut delivery = Delivery::default();
+    delivery.connected(WindowLimits::unacknowledged(100_000));
+    for number in 1..=70_000 {
+        assert_eq!(offer(&mut delivery, number, QoS::AtLeastOnce), sends(number));
+    }
+    assert_eq!(delivery.completed_up_to(69_998), 69_999);
+    assert_eq!((delivery.in_flight(), delivery.front()), (1, 69_999));
+    assert_eq!(delivery.completed_up_to(u64::MAX), 1);
+    assert_eq!(delivery.completed_up_to(5), 0);
 }
 
 #[test]
@@ -461,7 +475,7 @@ fn a_qos_2_message_that_was_sent_leaves_its_group() {
     let group = matcher.group(&Filter::new("t").unwrap(), &GroupName::new("g"));
     assert!(group.is_some());
     let mut delivery = Delivery::default();
-    delivery.connected(id(2));
+    delivery.connected(limits(2));
     for (number, qos) in [(1, QoS::AtLeastOnce), (2, QoS::ExactlyOnce), (3, QoS::ExactlyOnce)] {
         let entry = Waiting { group: group.clone(), ..waiting(number, qos, 0, None) };
         delivery.offer(entry, true, UNBOUNDED, Moment::ZERO, &mut 0);
@@ -476,12 +490,12 @@ fn a_qos_2_message_that_was_sent_leaves_its_group() {
 #[test]
 fn what_was_finished_before_a_reconnect_does_not_hold_back_what_follows() {
     let mut delivery = Delivery::default();
-    delivery.connected(id(5));
+    delivery.connected(limits(5));
     for number in 1..=2 {
-        assert_eq!(offer(&mut delivery, number, QoS::AtLeastOnce), sends(number as u16));
+        assert_eq!(offer(&mut delivery, number, QoS::AtLeastOnce), sends(number));
     }
-    assert_eq!(delivery.published(id(2)), Acked::Done);
-    delivery.connected(id(5));
+    assert_eq!(delivery.published(1), Acked::Done);
+    delivery.connected(limits(5));
     assert!(matches!(delivery.next(Moment::ZERO, &mut 0), Some(Next::Publish { again: true, .. })));
     assert_eq!(offer(&mut delivery, 3, QoS::AtLeastOnce), sends(3));
 }

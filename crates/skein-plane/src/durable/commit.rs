@@ -63,8 +63,8 @@ pub struct Commit {
     waits: Mutex<Waits>,
     /// Sessions with QoS 2 messages that may be sent once they are on disk.
     pub(crate) sessions: Vec<Arc<Session>>,
-    /// A connection whose client is greeted then.
-    pub(crate) held: Option<(Arc<Session>, Epoch)>,
+    /// Connections whose clients are greeted then.
+    pub(crate) held: Vec<(Arc<Session>, Epoch)>,
 }
 
 impl Commit {
@@ -73,22 +73,28 @@ impl Commit {
         sessions: Vec<Arc<Session>>,
         held: Option<(Arc<Session>, Epoch)>,
     ) -> Self {
-        Self { flag: Some(flag), waits: Mutex::default(), sessions, held }
+        Self { flag: Some(flag), waits: Mutex::default(), sessions, held: held.into_iter().collect() }
     }
 
     /// Of a batch that has nothing to bring to the disk.
     fn of_nodes(waits: Waits, held: Option<(Arc<Session>, Epoch)>) -> Self {
-        Self { flag: None, waits: Mutex::new(waits), sessions: Vec::new(), held }
+        Self { flag: None, waits: Mutex::new(waits), sessions: Vec::new(), held: held.into_iter().collect() }
     }
 
     /// This one and one that was handed over after it, whose changes are therefore not on disk before its own.
     pub(crate) fn and(self, later: Self) -> Self {
-        let mut sessions = self.sessions;
-        sessions.extend(later.sessions);
-        let mut waits = self.waits.into_inner();
+        let Self { flag, waits, mut sessions, mut held } = self;
+        if !later.sessions.is_empty() {
+            sessions.extend(later.sessions);
+            sessions.sort_unstable_by_key(|session| session.key());
+            sessions.dedup_by_key(|session| session.key());
+        }
+        // A later connection of a session replaces the one before.
+        held.retain(|(before, _)| !later.held.iter().any(|(session, _)| Arc::ptr_eq(before, session)));
+        held.extend(later.held);
+        let mut waits = waits.into_inner();
         waits.extend(later.waits.into_inner());
-        let flag = later.flag.or(self.flag);
-        Self { flag, waits: Mutex::new(waits), sessions, held: self.held.or(later.held) }
+        Self { flag: later.flag.or(flag), waits: Mutex::new(waits), sessions, held }
     }
 
     /// Whether everything is done.
@@ -121,14 +127,48 @@ impl Plane {
 
     /// Leaves a commit to the plane, for callers that promised nothing to anybody.
     pub fn leave(&self, commit: Commit) {
-        self.unattended.lock().push(commit);
+        self.unattended.lock().add(commit);
     }
 
     /// Sends what waited for commits that were left to the plane.
     pub(crate) fn attend(&self, batch: &mut Batch, now: Moment) {
-        let done: Vec<Commit> = self.unattended.lock().extract_if(.., |commit| commit.is_done()).collect();
-        for commit in done {
+        let done = self.unattended.lock().take_done();
+        if let Some(commit) = done {
             self.committed(commit, batch, now);
         }
+    }
+}
+
+/// Commits nobody waits for, until their messages are sent. Two at most, whatever is left while the disk is slow: one
+/// that is waited for, and all that came since, made one. It is bounded by the sessions they name, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Unattended {
+    first: Option<Commit>,
+    rest: Option<Commit>,
+}
+
+impl Unattended {
+    #[cfg(test)]
+    pub(crate) fn is_none(&self) -> bool {
+        self.first.is_none()
+    }
+
+    fn add(&mut self, commit: Commit) {
+        if self.first.is_none() {
+            self.first = Some(commit);
+            return;
+        }
+        self.rest = Some(match self.rest.take() {
+            Some(before) => before.and(commit),
+            None => commit,
+        });
+    }
+
+    fn take_done(&mut self) -> Option<Commit> {
+        let done = self.first.take_if(|commit| commit.is_done());
+        if done.is_some() {
+            self.first = self.rest.take();
+        }
+        done
     }
 }

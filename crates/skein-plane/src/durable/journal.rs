@@ -1,6 +1,6 @@
 //! The durable changes of one batch, and their way into the store.
 
-use std::{num::NonZeroU16, sync::Arc};
+use std::sync::Arc;
 
 use parking_lot::MutexGuard;
 use skein_store::{Batch, ClassId, Key, Row, Store};
@@ -33,7 +33,7 @@ pub(crate) struct Journal {
     /// How much of what the clients will be told depends on it.
     promises: usize,
     /// The id whose row is the last change.
-    last_received: Option<(SessionKey, NonZeroU16)>,
+    last_received: Option<(SessionKey, u64)>,
     /// A connection whose client is greeted when the batch is on disk.
     held: Option<(Arc<Session>, Epoch)>,
     /// Its place among the batches of a session's connections.
@@ -134,13 +134,13 @@ impl Journal {
     }
 
     /// A QoS 2 message of the client arrived; its id is remembered until it is released.
-    pub(crate) fn received(&mut self, session: SessionKey, id: NonZeroU16) {
+    pub(crate) fn received(&mut self, session: SessionKey, id: u64) {
         self.promise();
-        self.rows.put_fresh(INBOUND, rows::inbound_row(session, id.get()));
+        self.rows.put_fresh(INBOUND, rows::inbound_row(session, id));
         self.last_received = Some((session, id));
     }
 
-    pub(crate) fn released(&mut self, session: SessionKey, id: NonZeroU16) {
+    pub(crate) fn released(&mut self, session: SessionKey, id: u64) {
         if self.last_received.take() == Some((session, id)) && self.rows.is_last_put_to(INBOUND) {
             // Its message was refused, for which nobody has to wait: there may be no room on the disk.
             self.rows.0.pop();
@@ -148,7 +148,7 @@ impl Journal {
             return;
         }
         self.promise();
-        self.rows.delete(INBOUND, rows::inbound_key(session, id.get()));
+        self.rows.delete(INBOUND, rows::inbound_key(session, id));
     }
 
     /// Removes everything that is remembered of an ended session beside its row and its queue.
@@ -156,13 +156,13 @@ impl Journal {
         &mut self,
         session: SessionKey,
         filters: impl Iterator<Item = SubscriptionFilter>,
-        ids: impl Iterator<Item = NonZeroU16>,
+        ids: impl Iterator<Item = u64>,
     ) {
         for filter in filters {
             self.rows.delete(SUBSCRIPTION, rows::subscription_key(session, &filter));
         }
         for id in ids {
-            self.rows.delete(INBOUND, rows::inbound_key(session, id.get()));
+            self.rows.delete(INBOUND, rows::inbound_key(session, id));
         }
     }
 
@@ -305,9 +305,8 @@ impl Plane {
     /// Sends what waited for a commit, now that it is done, and greets the client whose session it kept.
     pub fn committed(&self, commit: Commit, batch: &mut publish::Batch, now: Moment) {
         let Commit { sessions, held, .. } = commit;
-        if let Some((session, epoch)) = held
-            && let Some(mut state) = session.lock_as(epoch)
-        {
+        for (session, epoch) in held {
+            let Some(mut state) = session.lock_as(epoch) else { continue };
             state.connection.as_mut().into_iter().for_each(|connection| connection.held = false);
             if state.wants_flush() {
                 batch.touch(&session);

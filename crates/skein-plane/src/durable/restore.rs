@@ -103,9 +103,9 @@ impl Plane {
         })?;
         each(&snapshot, INBOUND, "inbound", |row| {
             let (key, id) = rows::read_inbound(row)?;
-            match (sessions.get(&key), std::num::NonZeroU16::new(id)) {
-                (Some(session), Some(id)) => _ = session.lock().inbound.receive(id),
-                _ => {
+            match sessions.get(&key) {
+                Some(session) => _ = session.lock().inbound.receive(id),
+                None => {
                     batch.effects.journal.remove(INBOUND, rows::inbound_key(key, id));
                     restored.orphans += 1;
                 }
@@ -123,9 +123,7 @@ impl Plane {
             restored.retained += 1;
             Ok(())
         })?;
-        if let Some(commit) = self.finish(batch, now) {
-            self.leave(commit);
-        }
+        self.finish_unattended(batch, now);
         Ok(restored)
     }
 

@@ -108,10 +108,10 @@ pub(crate) fn message_key(id: u64) -> Key {
     key.finish()
 }
 
-pub(crate) fn inbound_key(session: SessionKey, id: u16) -> Key {
+pub(crate) fn inbound_key(session: SessionKey, id: u64) -> Key {
     let mut key = KeyBuilder::new();
     key.push_u64(session.0);
-    key.push_u16(id);
+    key.push_u64(id);
     key.finish()
 }
 
@@ -135,10 +135,10 @@ pub(crate) fn retained_row(Stored { message, version }: &Stored, clock: WallCloc
     })
 }
 
-pub(crate) fn inbound_row(session: SessionKey, id: u16) -> Row {
+pub(crate) fn inbound_row(session: SessionKey, id: u64) -> Row {
     Row::encode(|row| {
         row.unsigned(session.0);
-        row.unsigned(u64::from(id));
+        row.unsigned(id);
     })
 }
 
@@ -313,7 +313,7 @@ pub(crate) fn read_queue(row: &Row, clock: WallClock) -> Result<QueueRow, RowErr
     Ok(QueueRow { session, seq, options, sent, released, shared_filter, body })
 }
 
-pub(crate) fn read_inbound(row: &Row) -> Result<(SessionKey, u16), RowError> {
+pub(crate) fn read_inbound(row: &Row) -> Result<(SessionKey, u64), RowError> {
     let mut row = RowReader::new(row)?;
     Ok((SessionKey(row.unsigned()?), row.unsigned()?))
 }

@@ -97,7 +97,7 @@ fn message() -> ClassBuilder {
 }
 
 fn inbound() -> ClassBuilder {
-    class("inbound", INBOUND).field("session", Type::U64).field("id", Type::U16).primary(&["session", "id"])
+    class("inbound", INBOUND).field("session", Type::U64).field("id", Type::U64).primary(&["session", "id"])
 }
 
 fn retained() -> ClassBuilder {

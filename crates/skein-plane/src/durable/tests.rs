@@ -5,6 +5,6 @@ use crate::Plane;
 impl Plane {
     /// Whether no commit is left that somebody's messages wait for.
     pub(crate) fn is_attended(&self) -> bool {
-        self.unattended.lock().is_empty()
+        self.unattended.lock().is_none()
     }
 }

@@ -53,9 +53,6 @@ enum Step {
         len: usize,
         messages: u32,
     },
-    PushPatched {
-        len: usize,
-    },
     PushShared {
         len: usize,
         messages: u32,
@@ -78,7 +75,6 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (len(), 0_u32..4).prop_map(|(len, messages)| Step::Push { len, messages }),
         3 => (len(), 0_u32..4).prop_map(|(len, messages)| Step::PushWith { len, messages }),
-        2 => (4_usize..300).prop_map(|len| Step::PushPatched { len }),
         2 => (SHARE_PAYLOAD_BYTES_MIN..9000, 0_u32..2)
             .prop_map(|(len, messages)| Step::PushShared { len, messages }),
         4 => (0_usize..60_000, 1_usize..30_000, prop_oneof![3 => 0_usize..3000, 1 => 16_000_usize..40_000])
@@ -124,12 +120,6 @@ impl Pair {
                     self.outbox.count(messages);
                     self.messages_pushed += u64::from(messages);
                 }
-            }
-            Step::PushPatched { len } => {
-                let mut bytes = self.bytes(len);
-                let patch = [bytes[2], bytes[3]];
-                (bytes[2], bytes[3]) = (0xFF, 0xFF);
-                self.outbox.push_patched(&bytes, 2, patch);
             }
             Step::PushShared { len, messages } => {
                 let bytes = Bytes::from(self.bytes(len));

@@ -184,7 +184,7 @@ fn take(world: &mut World, step: Step) {
 fn try_everything_stale(world: &mut World, client: usize) {
     let World { plane, batch, now, clients, .. } = world;
     let Some(Live { session, epoch, .. }) = clients[client].past_of_run().last() else { return };
-    let (epoch, id) = (*epoch, std::num::NonZeroU16::MIN);
+    let (epoch, id) = (*epoch, 0);
     let before = session.summary();
     let filter = SubscriptionFilter::new("stale/#").unwrap();
     let subscribed = plane.subscribe(
@@ -204,14 +204,14 @@ fn try_everything_stale(world: &mut World, client: usize) {
     ));
     assert!(plane.close(session, epoch, Ending::Graceful, Some(0), batch, *now).is_none());
     for what in [Acknowledgement::Published { rejected: false }, Acknowledgement::Completed] {
-        assert_eq!(plane.acknowledge(session, epoch, id, what, batch, *now), Acked::Unknown);
+        assert_eq!(plane.acknowledge(session, epoch, |_| id, what, batch, *now), Acked::Unknown);
     }
     assert!(!plane.reply(session, epoch, b"stale", batch));
     let batch = &mut crate::Batch::default();
     assert!(plane.receive_once(session, epoch, id, batch).is_none());
     assert!(!plane.release(session, epoch, id, batch));
     let mut out = Vec::new();
-    session.take_output(epoch, plane, &mut out, *now, &mut batch.effects);
+    session.take_output(epoch, plane, *now, &mut batch.effects, |outbox| outbox.drain_into(&mut out));
     assert!(out.is_empty());
     let after = session.summary();
     let figures = |info: &crate::SessionInfo| {

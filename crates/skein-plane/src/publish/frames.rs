@@ -1,13 +1,11 @@
 //! The encoded frames of a run: made once per form, appended to many outboxes.
 
-use std::num::NonZeroU16;
-
 use bytes::Bytes;
-use skein_types::{Message, Moment, QoS};
+use skein_types::{Message, Moment};
 
 use crate::{
     outbox::{Outbox, SHARE_PAYLOAD_BYTES_MIN},
-    wire::{DeliveryOptions, Encoded, Form, Frame, Wire},
+    wire::{DeliveryOptions, Encoded, Form, Frame, Recipient, Wire},
 };
 
 /// Frames of one form.
@@ -17,15 +15,17 @@ pub(crate) struct Frames {
     frames: Vec<OneFrame>,
     /// Bytes including payloads that are shared instead of copied.
     total_bytes: usize,
+    /// Some have a part that is each recipient's own.
+    has_own: bool,
 }
 
 #[derive(Debug)]
 struct OneFrame {
     end: usize,
-    /// Where the id stands in `bytes`.
-    id_at: Option<usize>,
-    /// The payload, when it is shared and follows the frame's head.
-    payload: Option<Bytes>,
+    /// Where in `bytes` the recipient's own part belongs.
+    own_at: Option<usize>,
+    /// What is shared and not copied behind the frame's bytes: the payload, or the rest of a large whole frame.
+    shared: Option<Bytes>,
     sendable: bool,
 }
 
@@ -66,6 +66,7 @@ impl FramesPool {
                 frames.bytes.clear();
                 frames.frames.clear();
                 frames.total_bytes = 0;
+                frames.has_own = false;
                 self.spare.push(frames);
             }
         }
@@ -73,35 +74,59 @@ impl FramesPool {
 }
 
 impl Frames {
+    pub(crate) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
     pub(crate) fn total_bytes(&self) -> usize {
         self.total_bytes
     }
 
     fn encode(&mut self, message: &Message, options: &DeliveryOptions, wire: &mut dyn Wire, now: Moment) {
         let start = self.bytes.len();
-        // The id is a placeholder that every recipient overwrites with its own.
-        let id = (options.qos != QoS::AtMostOnce).then_some(NonZeroU16::MAX);
-        let encoded = wire.publish(&Frame { message, options, id, again: false, now }, &mut self.bytes);
-        let share = message.payload.len() >= SHARE_PAYLOAD_BYTES_MIN;
-        let (id_at, sendable) = match encoded {
-            Encoded::Head { id_at } => (id_at.map(|at| start + at), true),
-            Encoded::TooLarge => (None, false),
+        let frame = Frame { message, options, recipient: Recipient::Each, now };
+        let (own_at, shared, sendable) = match wire.publish(&frame, &mut self.bytes) {
+            Encoded::Head { own_at } if message.payload.len() >= SHARE_PAYLOAD_BYTES_MIN => {
+                (own_at, Some(message.payload.clone()), true)
+            }
+            Encoded::Head { own_at } => {
+                self.bytes.extend_from_slice(&message.payload);
+                (own_at, None, true)
+            }
+            Encoded::Whole { own_at } => (own_at, self.split_large(start, own_at.unwrap_or(0)), true),
+            // A client that takes messages has no form.
+            Encoded::Message | Encoded::TooLarge => (None, None, false),
         };
-        if sendable && !share {
-            self.bytes.extend_from_slice(&message.payload);
-        }
-        let payload = (sendable && share).then(|| message.payload.clone());
-        self.total_bytes += self.bytes.len() - start + payload.as_ref().map_or(0, Bytes::len);
-        self.frames.push(OneFrame { end: self.bytes.len(), id_at, payload, sendable });
+        let own_at = own_at.map(|at| start + at);
+        self.has_own |= own_at.is_some();
+        self.total_bytes += self.bytes.len() - start + shared.as_ref().map_or(0, Bytes::len);
+        self.frames.push(OneFrame { end: self.bytes.len(), own_at, shared, sendable });
     }
 
-    /// Calls `piece` with contiguous bytes, the shared payload that follows them, and how many messages they are.
+    /// Takes what stands behind `at` of a whole frame that begins at `start` out of the bytes that are copied for every
+    /// recipient, where that is much.
+    fn split_large(&mut self, start: usize, at: usize) -> Option<Bytes> {
+        let rest = self.bytes.get(start + at..)?;
+        if rest.len() < SHARE_PAYLOAD_BYTES_MIN {
+            return None;
+        }
+        let shared = Bytes::copy_from_slice(rest);
+        self.bytes.truncate(start + at);
+        Some(shared)
+    }
+
+    /// Whether the frames differ from recipient to recipient.
+    pub(crate) fn has_own(&self) -> bool {
+        self.has_own
+    }
+
+    /// Calls `piece` with contiguous bytes, the shared ones that follow them, and how many messages they are.
     pub(crate) fn each_piece(&self, mut piece: impl FnMut(&[u8], Option<&Bytes>, u32)) {
         let (mut start, mut messages) = (0, 0);
         for frame in &self.frames {
             messages += u32::from(frame.sendable);
-            if frame.payload.is_some() {
-                piece(&self.bytes[start..frame.end], frame.payload.as_ref(), messages);
+            if frame.shared.is_some() {
+                piece(&self.bytes[start..frame.end], frame.shared.as_ref(), messages);
                 (start, messages) = (frame.end, 0);
             }
         }
@@ -110,17 +135,32 @@ impl Frames {
         }
     }
 
-    /// Appends one frame with its recipient's id; false when it may not be sent.
-    pub(crate) fn push_as(&self, outbox: &mut Outbox, index: usize, id: NonZeroU16) -> bool {
+    /// Appends one frame with its recipient's own part; false when it may not be sent. `messages` is what the outbox
+    /// counts it as.
+    pub(crate) fn push_as(
+        &self,
+        outbox: &mut Outbox,
+        wire: &mut dyn Wire,
+        index: usize,
+        seq: Option<u64>,
+        messages: u32,
+    ) -> bool {
         let frame = &self.frames[index];
-        let start = index.checked_sub(1).map_or(0, |before| self.frames[before].end);
         if !frame.sendable {
             return false;
         }
-        let Some(id_at) = frame.id_at else { return false };
-        outbox.push_patched(&self.bytes[start..frame.end], id_at - start, id.get().to_be_bytes());
-        if let Some(payload) = &frame.payload {
-            outbox.push_shared(payload.clone(), 0);
+        let start = index.checked_sub(1).map_or(0, |before| self.frames[before].end);
+        let own_at = frame.own_at.unwrap_or(frame.end);
+        outbox.push_with(|out| {
+            out.extend_from_slice(&self.bytes[start..own_at]);
+            if frame.own_at.is_some() {
+                wire.own(seq, out);
+            }
+            out.extend_from_slice(&self.bytes[own_at..frame.end]);
+        });
+        match &frame.shared {
+            Some(shared) => outbox.push_shared(shared.clone(), messages),
+            None => outbox.count(messages),
         }
         true
     }

@@ -5,12 +5,12 @@ use std::{net::SocketAddr, sync::Arc, task::Waker};
 use skein_types::{Code, Moment};
 
 use crate::{
-    handle::Handle,
     ledger::DropReason,
     outbox::{Outbox, Socket, Written},
     plane::Plane,
     publish::{Batch, Effects},
     session::{Epoch, Session, State},
+    task_handle::TaskHandle,
     wire::Wire,
 };
 
@@ -41,7 +41,7 @@ pub struct Connection {
     pub(crate) wire: Box<dyn Wire>,
     /// None where only the connection's own task can write (TLS, WebSocket).
     pub(crate) socket: Option<Arc<dyn Socket>>,
-    pub(crate) handle: Arc<Handle>,
+    pub(crate) handle: Arc<TaskHandle>,
     pub(crate) info: ConnectionInfo,
     /// Somebody's batch will flush it.
     pub(crate) dirty: bool,
@@ -62,7 +62,7 @@ impl Connection {
     pub fn new(
         wire: Box<dyn Wire>,
         socket: Option<Arc<dyn Socket>>,
-        handle: Arc<Handle>,
+        handle: Arc<TaskHandle>,
         info: ConnectionInfo,
     ) -> Self {
         let last_progress = info.connected_at;
@@ -126,7 +126,13 @@ pub enum Flushed {
 impl Plane {
     /// Appends a door's own packets to the outbox of the connection of `epoch`, to be flushed with the batch; false
     /// when the session belongs to another connection by now.
-    pub fn reply(&self, session: &Arc<Session>, epoch: Epoch, packets: &[u8], batch: &mut Batch) -> bool {
+    pub(crate) fn reply(
+        &self,
+        session: &Arc<Session>,
+        epoch: Epoch,
+        packets: &[u8],
+        batch: &mut Batch,
+    ) -> bool {
         let Some(mut state) = session.lock_as(epoch) else { return false };
         if let Some(connection) = &mut state.connection {
             connection.outbox.push(packets, 0);
@@ -141,7 +147,7 @@ impl Plane {
 impl Session {
     /// Writes what waits in the outbox, from whichever task calls; leaves it to the connection's own task when the
     /// socket would block or only that task can write.
-    pub fn flush(&self, plane: &Plane, now: Moment, effects: &mut Effects) {
+    pub(crate) fn flush(&self, plane: &Plane, now: Moment, effects: &mut Effects) {
         let mut state = self.lock();
         if let Some(connection) = &mut state.connection {
             connection.dirty = false;
@@ -203,7 +209,7 @@ impl Session {
     }
 
     /// For the connection's own task: the socket is writable again.
-    pub fn unblock(&self, epoch: Epoch, plane: &Plane, now: Moment, effects: &mut Effects) -> Flushed {
+    pub(crate) fn unblock(&self, epoch: Epoch, plane: &Plane, now: Moment, effects: &mut Effects) -> Flushed {
         {
             let Some(mut state) = self.lock_as(epoch) else { return Flushed::Lost };
             if let Some(connection) = &mut state.connection {
@@ -216,7 +222,7 @@ impl Session {
 
     /// How the connection stands.
     #[must_use]
-    pub fn flushed(&self, epoch: Epoch) -> Flushed {
+    pub(crate) fn flushed(&self, epoch: Epoch) -> Flushed {
         match self.lock_as(epoch).as_deref() {
             None => Flushed::Lost,
             Some(State { connection: Some(connection), .. }) if connection.blocked => Flushed::Blocked,
@@ -224,15 +230,15 @@ impl Session {
         }
     }
 
-    /// For connections that only their own task can write to: moves what waits into `out`. The bytes count as
-    /// delivered once moved. Returns [`Flushed::Clear`] when `out` got everything.
-    pub fn take_output(
+    /// For connections that only their own task can write to: lets `take` move what waits to where it belongs and say how
+    /// many QoS 0 messages that was.
+    pub(crate) fn take_output(
         &self,
         epoch: Epoch,
         plane: &Plane,
-        out: &mut Vec<u8>,
         now: Moment,
         effects: &mut Effects,
+        take: impl FnOnce(&mut Outbox) -> u64,
     ) -> Flushed {
         let Some(mut state) = self.lock_as(epoch) else { return Flushed::Lost };
         let low = state.limits.outbox_bytes_low();
@@ -241,7 +247,7 @@ impl Session {
             && !connection.held
         {
             effects.tally.traffic.sent_bytes += connection.outbox.len() as u64;
-            effects.tally.delivered += connection.outbox.drain_into(out);
+            effects.tally.delivered += take(&mut connection.outbox);
             connection.progressed(now, low);
         }
         state.pump(plane, now, effects);
@@ -250,7 +256,7 @@ impl Session {
 
     /// Whether a publisher that filled this session's outbox may go on; if not, `waker` is called once it may.
     /// A consumer that takes nothing does not hold publishers up (its outbox fills and QoS 0 is dropped).
-    pub fn poll_drained(&self, waker: &Waker, now: Moment) -> bool {
+    pub(crate) fn poll_drained(&self, waker: &Waker, now: Moment) -> bool {
         let mut state = self.lock();
         let low = state.limits.outbox_bytes_low();
         let queue_full = state.queue_is_high();
@@ -269,7 +275,7 @@ impl Session {
     /// Whether the client has been sent more than fits into its outbox, so that it must not be read before it has
     /// taken some: what it is answered has no other bound.
     #[must_use]
-    pub fn is_overfull(&self, epoch: Epoch) -> bool {
+    pub(crate) fn is_overfull(&self, epoch: Epoch) -> bool {
         self.lock_as(epoch).is_some_and(|state| {
             let bytes_max = state.limits.outbox_bytes_max;
             state.connection.as_ref().is_some_and(|connection| connection.outbox.len() > bytes_max)
@@ -277,7 +283,7 @@ impl Session {
     }
 
     /// Whether an overfull connection may be read again; if not, `waker` is called once it may.
-    pub fn poll_readable(&self, epoch: Epoch, waker: &Waker) -> bool {
+    pub(crate) fn poll_readable(&self, epoch: Epoch, waker: &Waker) -> bool {
         let Some(mut state) = self.lock_as(epoch) else { return true };
         let low = state.limits.outbox_bytes_low();
         match &mut state.connection {
@@ -291,7 +297,7 @@ impl Session {
 
     /// Whether the connection has taken nothing for longer than allowed while its outbox was full.
     #[must_use]
-    pub fn is_slow_consumer(&self, epoch: Epoch, now: Moment) -> bool {
+    pub(crate) fn is_slow_consumer(&self, epoch: Epoch, now: Moment) -> bool {
         self.lock_as(epoch).is_some_and(|state| {
             let limits = &state.limits;
             state.connection.as_ref().is_some_and(|connection| {

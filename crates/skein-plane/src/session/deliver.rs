@@ -11,8 +11,12 @@ use crate::{
     matcher::{Group, Match},
     outbox::Outbox,
     publish::{Effects, Run, frames::Frames},
-    session::{Session, State, connection::Connection, pump::push_frame},
-    wire::{DeliveryOptions, Frame},
+    session::{
+        Session, State,
+        connection::Connection,
+        push::{Pushed, push_frame},
+    },
+    wire::{DeliveryOptions, Frame, Recipient, Wire},
 };
 
 /// What a delivery left to do.
@@ -70,7 +74,7 @@ impl Session {
         &self,
         group: &Arc<Group>,
         options: &DeliveryOptions,
-        part: Part<'_>,
+        mut part: Part<'_>,
         willing: Willing,
         effects: &mut Effects,
     ) -> Option<Delivered> {
@@ -88,7 +92,7 @@ impl Session {
         match (&mut state.connection, options.qos) {
             (Some(connection), QoS::AtMostOnce) => {
                 let bytes_max = state.limits.outbox_bytes_max;
-                connection.deliver_one_unacknowledged(options, &part, bytes_max, effects);
+                connection.deliver_one_unacknowledged(options, &mut part, bytes_max, effects);
             }
             _ => state.deliver_acknowledged(options, part, Some(group), effects),
         }
@@ -140,23 +144,20 @@ impl State {
                 effects.tally.drop_messages(DropReason::NodeQueueFull, 1);
             }
             Offer::Full => effects.tally.drop_messages(DropReason::QueueFull, 1),
-            Offer::Send { id, .. } => {
-                let Some(Connection { outbox, wire, .. }) = &mut self.connection else { return };
-                let sent = match run.frames(options, &mut **wire, now) {
-                    Some(frames) => frames.push_as(outbox, index, id),
+            Offer::Send { seq } => {
+                let Some(connection) = &mut self.connection else { return };
+                let sent = match run.frames(options, &mut *connection.wire, now) {
+                    Some(frames) => {
+                        frames.push_as(&mut connection.outbox, &mut *connection.wire, index, Some(seq), 0)
+                    }
                     None => {
-                        let message = run.message(index);
-                        push_frame(
-                            outbox,
-                            &mut **wire,
-                            &Frame { message, options, id: Some(id), again: false, now },
-                            0,
-                        )
+                        let recipient = Recipient::One { seq: Some(seq), again: false };
+                        connection.push_owned(&run.shared(index), options, recipient, 0, now)
                     }
                 };
                 effects.tally.traffic.sent_packets += u64::from(sent);
                 if !sent {
-                    self.delivery.give_up(id);
+                    self.delivery.give_up(seq);
                     effects.tally.drop_messages(DropReason::TooLarge, 1);
                 }
             }
@@ -177,7 +178,7 @@ impl State {
         let (seq, sent) = match *offer {
             Offer::Full => return,
             Offer::Queued { seq } => (seq, false),
-            Offer::Send { seq, .. } => (seq, true),
+            Offer::Send { seq } => (seq, true),
         };
         let options = options.clone();
         effects.journal.deliver(KeptDelivery { index, session, seq, options, sent, group: group.cloned() });
@@ -197,14 +198,17 @@ impl Connection {
         if let Some(frames) = run.frames(options, &mut *self.wire, now)
             && self.outbox.len() + frames.total_bytes() <= bytes_max
         {
-            frames.push_all(&mut self.outbox);
+            match frames.has_own() {
+                false => frames.push_all(&mut self.outbox),
+                true => frames.push_all_as(&mut self.outbox, &mut *self.wire),
+            }
             effects.tally.traffic.sent_packets += run.len() as u64;
             return;
         }
         for index in 0..run.len() {
             self.deliver_one_unacknowledged(
                 options,
-                &Part { run: &mut *run, index, now },
+                &mut Part { run: &mut *run, index, now },
                 bytes_max,
                 effects,
             );
@@ -214,17 +218,28 @@ impl Connection {
     fn deliver_one_unacknowledged(
         &mut self,
         options: &DeliveryOptions,
-        part: &Part<'_>,
+        part: &mut Part<'_>,
         bytes_max: usize,
         effects: &mut Effects,
     ) {
-        let message = part.run.message(part.index);
+        let Part { run, index, now } = part;
+        let message = run.message(*index);
         let bytes = message.topic.len() + message.payload.len();
         if self.outbox.len() + bytes > bytes_max && !self.outbox.is_empty() {
             effects.tally.drop_messages(DropReason::OutboxFull, 1);
             return;
         }
-        self.send_unacknowledged(message, options, part.now, effects);
+        let recipient = Recipient::One { seq: None, again: false };
+        let frame = Frame { message, options, recipient, now: *now };
+        match push_frame(&mut self.outbox, &mut *self.wire, &frame, 1) {
+            Pushed::Done => {}
+            Pushed::WantsMessage => self.push_message(run.shared(*index), options, recipient, 1),
+            Pushed::TooLarge => {
+                effects.tally.drop_messages(DropReason::TooLarge, 1);
+                return;
+            }
+        }
+        effects.tally.traffic.sent_packets += 1;
     }
 }
 
@@ -237,5 +252,12 @@ impl Frames {
                 outbox.push_shared(payload.clone(), shared);
             }
         });
+    }
+
+    /// The same for frames that differ from recipient to recipient.
+    fn push_all_as(&self, outbox: &mut Outbox, wire: &mut dyn Wire) {
+        for index in 0..self.len() {
+            self.push_as(outbox, wire, index, None, 1);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The receiving half of a session: ids of QoS 2 messages that arrived and are not released yet (sans-IO).
 
-use std::{collections::HashSet, num::NonZeroU16};
+use std::collections::HashSet;
 
 use foldhash::fast::RandomState;
 
@@ -9,22 +9,22 @@ use foldhash::fast::RandomState;
 #[derive(Debug, Default)]
 pub(crate) struct Inbound {
     #[expect(clippy::box_collection, reason = "most sessions receive nothing at QoS 2 and have no set")]
-    ids: Option<Box<HashSet<NonZeroU16, RandomState>>>,
+    ids: Option<Box<HashSet<u64, RandomState>>>,
 }
 
 impl Inbound {
     /// Notes an id; false when it is known, so that its message must not be delivered again.
-    pub(crate) fn receive(&mut self, id: NonZeroU16) -> bool {
+    pub(crate) fn receive(&mut self, id: u64) -> bool {
         self.ids.get_or_insert_default().insert(id)
     }
 
     /// Forgets an id; false when it was not known.
-    pub(crate) fn release(&mut self, id: NonZeroU16) -> bool {
+    pub(crate) fn release(&mut self, id: u64) -> bool {
         self.ids.as_mut().is_some_and(|ids| ids.remove(&id))
     }
 
     /// Ids that are not released.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = NonZeroU16> {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u64> {
         self.ids.iter().flat_map(|ids| ids.iter().copied())
     }
 

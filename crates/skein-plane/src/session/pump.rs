@@ -9,11 +9,10 @@ use crate::{
     durable::KeptDelivery,
     ledger::DropReason,
     matcher::SubscribeOptions,
-    outbox::{Outbox, SHARE_PAYLOAD_BYTES_MIN},
     plane::Plane,
     publish::Effects,
     session::{RetainedToSend, State, connection::Connection},
-    wire::{DeliveryOptions, Encoded, Frame, SubscriptionIds, Wire},
+    wire::{DeliveryOptions, Recipient, SubscriptionIds},
 };
 
 impl State {
@@ -27,11 +26,11 @@ impl State {
             let next = self.delivery.next(now, &mut expired);
             effects.tally.expired += expired;
             let Some(next) = next else { break };
-            let (waiting, id, again) = match next {
-                Next::Publish { id, waiting, again } => (waiting, Some(id), again),
-                Next::Release(id) => {
+            let (waiting, seq, again) = match next {
+                Next::Publish { seq, waiting, again } => (waiting, seq, again),
+                Next::Release(seq) => {
                     let Connection { outbox, wire, .. } = connection;
-                    outbox.push_with(|out| wire.release(id, out));
+                    outbox.push_with(|out| wire.release(seq, out));
                     continue;
                 }
                 Next::Unacknowledged(waiting) => {
@@ -39,22 +38,19 @@ impl State {
                     continue;
                 }
             };
-            if let Some(id) = id
-                && !again
-                && let Some(renewed) = renewed(waiting, plane, now)
-            {
-                self.delivery.give_up(id);
+            if !again && let Some(renewed) = renewed(waiting, plane, now) {
+                self.delivery.give_up(seq);
                 effects.tally.expired += 1;
                 self.retained.get_or_insert_default().push_front(renewed);
                 continue;
             }
             let Waiting { message, options, .. } = waiting;
-            let frame = Frame { message, options, id, again, now };
-            let sent = push_frame(&mut connection.outbox, &mut *connection.wire, &frame, 0);
+            let recipient = Recipient::One { seq: Some(seq), again };
+            let sent = connection.push_owned(message, options, recipient, 0, now);
             effects.tally.traffic.sent_packets += u64::from(sent);
-            if !sent && let Some(id) = id {
+            if !sent {
                 // MQTT-3.1.2-25: as if it had been sent.
-                self.delivery.give_up(id);
+                self.delivery.give_up(seq);
                 effects.tally.drop_messages(DropReason::TooLarge, 1);
             }
         }
@@ -119,11 +115,11 @@ impl State {
     fn pump_one(&mut self, now: Moment, effects: &mut Effects) {
         let Some(connection) = &mut self.connection else { return };
         let mut expired = 0;
-        if let Some(Next::Publish { id, waiting, again }) = self.delivery.next(now, &mut expired) {
+        if let Some(Next::Publish { seq, waiting, again }) = self.delivery.next(now, &mut expired) {
             let Waiting { message, options, .. } = waiting;
-            let frame = Frame { message, options, id: Some(id), again, now };
-            if !push_frame(&mut connection.outbox, &mut *connection.wire, &frame, 0) {
-                self.delivery.give_up(id);
+            let recipient = Recipient::One { seq: Some(seq), again };
+            if !connection.push_owned(message, options, recipient, 0, now) {
+                self.delivery.give_up(seq);
                 effects.tally.drop_messages(DropReason::TooLarge, 1);
             }
         }
@@ -157,44 +153,4 @@ fn retained_options(message: &Arc<Message>, options: &SubscribeOptions) -> Deliv
         retain: true,
         ids: options.id.map_or(SubscriptionIds::None, SubscriptionIds::One),
     }
-}
-
-impl Connection {
-    /// Encodes one QoS 0 message for this connection alone.
-    pub(crate) fn send_unacknowledged(
-        &mut self,
-        message: &Message,
-        options: &DeliveryOptions,
-        now: Moment,
-        effects: &mut Effects,
-    ) {
-        let frame = Frame { message, options, id: None, again: false, now };
-        if push_frame(&mut self.outbox, &mut *self.wire, &frame, 1) {
-            effects.tally.traffic.sent_packets += 1;
-        } else {
-            effects.tally.drop_messages(DropReason::TooLarge, 1);
-        }
-    }
-}
-
-/// Encodes one frame; false when it is larger than the client accepts. `messages` is what the outbox counts it as.
-pub(crate) fn push_frame(outbox: &mut Outbox, wire: &mut dyn Wire, frame: &Frame<'_>, messages: u32) -> bool {
-    let payload = &frame.message.payload;
-    let mut encoded = Encoded::TooLarge;
-    let share = payload.len() >= SHARE_PAYLOAD_BYTES_MIN;
-    outbox.push_with(|out| {
-        encoded = wire.publish(frame, out);
-        if !share && encoded != Encoded::TooLarge {
-            out.extend_from_slice(payload);
-        }
-    });
-    if encoded == Encoded::TooLarge {
-        return false;
-    }
-    if share {
-        outbox.push_shared(payload.clone(), messages);
-    } else {
-        outbox.count(messages);
-    }
-    true
 }

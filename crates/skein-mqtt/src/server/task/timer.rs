@@ -12,7 +12,7 @@ impl Connection {
     /// When something is due if nothing happens: the end of the connect timeout, the keep alive, or a look at whether
     /// a blocked client still takes anything.
     fn due(&self) -> Option<Moment> {
-        if self.mqtt.session().is_none() {
+        if self.mqtt.handle().is_none() {
             return Some(self.connected_at.after(self.mqtt.settings().connect_timeout));
         }
         let keep_alive = self.mqtt.keep_alive().map(|limit| self.last_heard.after(limit));
@@ -43,8 +43,8 @@ impl Connection {
     pub(super) fn put_off_timer(&mut self) -> Result<(), End> {
         let now = self.shared.clock.now();
         self.timer = None;
-        if let Some((session, epoch)) = self.mqtt.session() {
-            if session.is_slow_consumer(epoch, now) {
+        if let Some(handle) = self.mqtt.handle() {
+            if handle.is_slow_consumer(now) {
                 return Err(self.close(Code::SlowConsumer, SLOW_CONSUMER));
             }
             self.last_heard = now;
@@ -55,7 +55,7 @@ impl Connection {
 
     pub(super) fn timed_out(&mut self) -> Result<(), End> {
         let now = self.shared.clock.now();
-        let Some((session, epoch)) = self.mqtt.session() else {
+        let Some(handle) = self.mqtt.handle() else {
             if now >= self.connected_at.after(self.mqtt.settings().connect_timeout) {
                 return Err(self.close(Code::ConnectTimeout, "no CONNECT arrived within the connect timeout"));
             }
@@ -63,7 +63,7 @@ impl Connection {
             return Ok(());
         };
         let progressed = self.io.take_progress();
-        if session.is_slow_consumer(epoch, now) && !progressed {
+        if handle.is_slow_consumer(now) && !progressed {
             return Err(self.close(Code::SlowConsumer, SLOW_CONSUMER));
         }
         // MQTT-3.1.2-22.

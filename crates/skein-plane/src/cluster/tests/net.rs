@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    num::NonZeroU16,
     sync::Arc,
     task::Waker,
 };
@@ -15,8 +14,8 @@ use skein_store::{Store, Time};
 use skein_types::{Incarnation, Message, Moment, NodeId, QoS, SubscriptionFilter, Topic};
 
 use crate::{
-    Batch, Commit, Durability, Durable, Handle, Open, Plane, QueueLimits, RetainHandling, SessionLimits,
-    SubscribeOptions, WallClock, Will,
+    Batch, Commit, Durability, Durable, Open, Plane, QueueLimits, RetainHandling, SessionLimits,
+    SubscribeOptions, TaskHandle, WallClock, Will, WindowLimits,
     matcher::tests::PLAIN,
     plane::tests::{
         client::{Live, Memory, TestSocket, client_id, connection},
@@ -62,7 +61,7 @@ pub(super) struct Client {
     pub(super) node: usize,
     pub(super) live: Live,
     pub(super) memory: Memory,
-    pub(super) handle: Arc<Handle>,
+    pub(super) handle: Arc<TaskHandle>,
 }
 
 pub(super) fn topic(text: &str) -> Topic {
@@ -341,13 +340,13 @@ impl Net {
     /// A client connects to a node.
     pub(super) fn connect(&mut self, number: usize, client: usize, ask: Ask) {
         let Node { plane, batch, .. } = &mut self.nodes[number];
-        let (socket, handle) = (Arc::<TestSocket>::default(), Arc::<Handle>::default());
+        let (socket, handle) = (Arc::<TestSocket>::default(), Arc::<TaskHandle>::default());
         socket.give_room(usize::MAX);
         let open = Open {
             client_id: client_id(client),
             clean_start: ask.clean,
             expiry_secs: ask.expiry_secs,
-            receive_maximum: NonZeroU16::MAX,
+            window: WindowLimits::unacknowledged(u16::MAX.into()),
             will: ask.will,
             access: ask.on_disk.then(|| Arc::new(plane.access().bind(identity(client)))),
             limits: limits(),
@@ -402,10 +401,10 @@ impl Net {
         let Node { plane, batch, .. } = &mut self.nodes[number];
         let some = !live.to_acknowledge.is_empty();
         while let Some((id, what, _)) = live.to_acknowledge.pop_front() {
-            let acked = plane.acknowledge(&live.session, live.epoch, id, what, batch, self.now);
+            let acked = plane.acknowledge(&live.session, live.epoch, |_| id, what, batch, self.now);
             if acked == crate::Acked::Release {
                 let mut release = vec![2];
-                release.extend_from_slice(&id.get().to_be_bytes());
+                release.extend_from_slice(&id.to_be_bytes());
                 plane.reply(&live.session, live.epoch, &release, batch);
             }
         }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use proptest::prelude::*;
 use skein_types::{Moment, QoS};
 
-use super::{Ack, LIMITS, acknowledge, id, number_of, waiting};
+use super::{Ack, CIRCLE, LIMITS, acknowledge, limits, number_of, waiting};
 use crate::{
     delivery::{Acked, Delivery, Freed, Kept, Next, Offer, Rest, Restored},
     durable::CommitFlag,
@@ -15,7 +15,6 @@ use crate::{
 /// Batches under way at the same time; the first is that of the session's own connection.
 const BATCHES: usize = 3;
 /// How far the numbers on the wire go before they begin anew.
-const CIRCLE: u64 = 65_535;
 
 /// A message's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,7 +189,7 @@ impl World {
     }
 
     fn connect(&mut self, receive_maximum: u16) {
-        self.delivery.connected(id(receive_maximum));
+        self.delivery.connected(limits(receive_maximum));
         self.online = true;
         self.held.values_mut().for_each(|held| held.sent_now = false);
     }
@@ -206,9 +205,8 @@ impl World {
         let (seq, sent) = match offered {
             Offer::Full => return,
             Offer::Queued { seq } => (seq, false),
-            Offer::Send { seq, id } => {
+            Offer::Send { seq } => {
                 assert!(!self.kept || qos == QoS::AtLeastOnce, "QoS 2 is sent before it is on disk");
-                assert_eq!(u64::from(id.get() - 1), seq % CIRCLE);
                 (seq, true)
             }
         };
@@ -237,11 +235,10 @@ impl World {
         let rows = self.disk.rows(self.disk.synced);
         let sent = match self.delivery.next(self.now, &mut 0) {
             None | Some(Next::Unacknowledged(_)) => None,
-            Some(Next::Release(id)) => Some((id, None)),
-            Some(Next::Publish { id, waiting, .. }) => Some((id, Some(number_of(waiting)))),
+            Some(Next::Release(seq)) => Some((seq, None)),
+            Some(Next::Publish { seq, waiting, .. }) => Some((seq, Some(number_of(waiting)))),
         };
-        if let Some((id, number)) = sent {
-            let seq = self.delivery.seq_of(id);
+        if let Some((seq, number)) = sent {
             let held = self.held.get_mut(&seq).expect("only what it holds is sent");
             assert_eq!(number, (held.stage != Stage::Released).then_some(held.row.number));
             if held.stage == Stage::Waiting {
@@ -266,7 +263,7 @@ impl World {
             return;
         }
         let seq = sent[index.index(sent.len())];
-        let acked = acknowledge(&mut self.delivery, id((seq % CIRCLE) as u16 + 1), ack);
+        let acked = acknowledge(&mut self.delivery, seq, ack);
         match acked {
             Acked::Done => _ = self.held.remove(&seq),
             Acked::Release => self.held.get_mut(&seq).unwrap().stage = Stage::Released,
@@ -358,20 +355,20 @@ impl World {
     /// A client with a window for everything gets all of it, in order, under the same ids, and releases as releases.
     fn check_restored(&self, rows: &BTreeMap<u64, Row>) {
         let mut delivery = restored(rows);
-        delivery.connected(std::num::NonZeroU16::MAX);
+        delivery.connected(limits(u16::MAX));
         let mut sent = Vec::new();
         while let Some(next) = delivery.next(Moment::ZERO, &mut 0) {
             sent.push(match next {
-                Next::Publish { id, waiting, again } => {
+                Next::Publish { seq, waiting, again } => {
                     assert!(again, "it may have been sent before");
-                    (u64::from(id.get() - 1), Some(number_of(waiting)))
+                    (seq, Some(number_of(waiting)))
                 }
-                Next::Release(id) => (u64::from(id.get() - 1), None),
+                Next::Release(seq) => (seq, None),
                 Next::Unacknowledged(waiting) => panic!("{waiting:?} was never stored"),
             });
         }
         let expect: Vec<_> =
-            rows.iter().map(|(seq, row)| (seq % CIRCLE, (!row.released).then_some(row.number))).collect();
+            rows.iter().map(|(seq, row)| (*seq, (!row.released).then_some(row.number))).collect();
         assert_eq!(sent, expect);
     }
 

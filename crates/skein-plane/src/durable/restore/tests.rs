@@ -1,6 +1,6 @@
 //! Rows as a kill can leave them, which no order of the plane's own steps in one thread writes.
 
-use std::{num::NonZeroU16, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use skein_access::{Access, AccessList, Anonymous, Door, Identity, UserSource};
 use skein_store::{Options, Store, Time};
@@ -9,7 +9,7 @@ use skein_types::{ClientId, Moment, QoS, SessionKey};
 use super::*;
 use crate::{
     Durable, PlaneLimits, QueueLimits, WallClock,
-    delivery::Next,
+    delivery::{Next, WindowLimits},
     durable::{rows::QueueEntry, schema},
     wire::{DeliveryOptions, SubscriptionIds},
 };
@@ -68,9 +68,9 @@ fn a_qos_2_message_whose_row_is_gone_is_released() {
     let id = ClientId::new("client");
     let session = plane.sessions().shard(&id).get(&id).unwrap().clone();
     let mut state = session.lock();
-    state.delivery.connected(NonZeroU16::MAX);
+    state.delivery.connected(WindowLimits::unacknowledged(u16::MAX.into()));
     let next = state.delivery.next(Moment::from_millis(1), &mut 0);
-    assert!(matches!(next, Some(Next::Release(id)) if id.get() == 5), "{next:?}");
+    assert!(matches!(next, Some(Next::Release(id)) if id == 4), "{next:?}");
 }
 
 /// At QoS 1 the client is done with the message.

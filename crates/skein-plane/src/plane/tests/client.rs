@@ -5,7 +5,6 @@ use std::{
     io,
     io::IoSlice,
     net::SocketAddr,
-    num::NonZeroU16,
     sync::Arc,
 };
 
@@ -13,49 +12,71 @@ use parking_lot::Mutex;
 use skein_types::{ClientId, Code, Moment, QoS};
 
 use crate::{
-    Acknowledgement, Connection, ConnectionInfo, Epoch, Handle, Publisher, Session, Socket,
-    wire::{DeliveryOptions, Encoded, Form, Frame, Wire},
+    Acknowledgement, Connection, ConnectionInfo, Publisher, Session, Socket, TaskHandle,
+    session::Epoch,
+    wire::{DeliveryOptions, Encoded, Form, Frame, Recipient, Wire},
 };
 
 /// Frames above this are refused by the wire.
 pub(crate) const FRAME_BYTES_MAX: usize = 6000;
-/// Kind, quality of service, flags, id, length of the topic, length of the payload.
-const HEAD_BYTES: usize = 1 + 1 + 1 + 2 + 1 + 4;
+/// Kind, quality of service, flags, number, length of the topic, length of the payload.
+const HEAD_BYTES: usize = 1 + 1 + 1 + 8 + 1 + 4;
+/// Stands for the number of a message that has none.
+const UNNUMBERED: u64 = u64::MAX;
+/// Closes a frame that was written whole.
+const END: u8 = 0xEE;
 
 const PUBLISH: u8 = 1;
 const RELEASE: u8 = 2;
 const GREETING: u8 = 3;
 const FAREWELL: u8 = 4;
 
-/// A wire with the simplest frames; `shares` says whether its bytes are made together with those of others.
+/// A wire with the simplest frames.
 #[derive(Debug)]
 struct TestWire {
+    /// Its bytes are made together with those of others.
     shares: bool,
+    /// It writes whole frames, with something behind the payload.
+    whole: bool,
 }
 
 impl Wire for TestWire {
     fn form(&self, options: &DeliveryOptions, size_bytes: usize) -> Option<Form> {
-        let fits = size_bytes + HEAD_BYTES <= FRAME_BYTES_MAX;
-        (self.shares && fits).then_some(Form(options.qos as u32 | u32::from(options.retain) << 4))
+        let fits = size_bytes + HEAD_BYTES < FRAME_BYTES_MAX;
+        let form = options.qos as u32 | u32::from(options.retain) << 4 | u32::from(self.whole) << 5;
+        (self.shares && fits).then_some(Form(form))
     }
 
     fn publish(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Encoded {
         let (topic, payload) = (frame.message.topic.as_bytes(), &frame.message.payload);
-        if HEAD_BYTES + topic.len() + payload.len() > FRAME_BYTES_MAX {
+        if HEAD_BYTES + topic.len() + payload.len() >= FRAME_BYTES_MAX {
             return Encoded::TooLarge;
         }
-        let flags = u8::from(frame.options.retain) | u8::from(frame.again) << 1;
+        let again = matches!(frame.recipient, Recipient::One { again: true, .. });
+        let flags = u8::from(frame.options.retain) | u8::from(again) << 1 | u8::from(self.whole) << 2;
         out.extend_from_slice(&[PUBLISH, frame.options.qos as u8, flags]);
-        out.extend_from_slice(&frame.id.map_or(0, NonZeroU16::get).to_be_bytes());
+        if let Recipient::One { seq, .. } = frame.recipient {
+            self.own(seq, out);
+        }
         out.push(u8::try_from(topic.len()).unwrap());
         out.extend_from_slice(&u32::try_from(payload.len()).unwrap().to_be_bytes());
         out.extend_from_slice(topic);
-        Encoded::Head { id_at: frame.id.map(|_| 3) }
+        let own_at = Some(3);
+        if !self.whole {
+            return Encoded::Head { own_at };
+        }
+        out.extend_from_slice(payload);
+        out.push(END);
+        Encoded::Whole { own_at }
     }
 
-    fn release(&mut self, id: NonZeroU16, out: &mut Vec<u8>) {
+    fn own(&mut self, seq: Option<u64>, out: &mut Vec<u8>) {
+        out.extend_from_slice(&seq.unwrap_or(UNNUMBERED).to_be_bytes());
+    }
+
+    fn release(&mut self, seq: u64, out: &mut Vec<u8>) {
         out.push(RELEASE);
-        out.extend_from_slice(&id.get().to_be_bytes());
+        out.extend_from_slice(&seq.to_be_bytes());
     }
 
     fn greet(&mut self, present: bool, out: &mut Vec<u8>) {
@@ -126,7 +147,7 @@ pub(crate) struct Live {
     pub(crate) greeted: bool,
     said_farewell: bool,
     /// What the client has to say about ids.
-    pub(crate) to_acknowledge: VecDeque<(NonZeroU16, Acknowledgement, u32)>,
+    pub(crate) to_acknowledge: VecDeque<(u64, Acknowledgement, u32)>,
     /// Everything received on this connection.
     pub(crate) received: Vec<Received>,
 }
@@ -135,7 +156,7 @@ pub(crate) struct Live {
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     /// QoS 2 ids received and not released.
-    pub(crate) unreleased: BTreeSet<NonZeroU16>,
+    pub(crate) unreleased: BTreeSet<u64>,
     /// Serials and topics received at QoS 2, after duplicates were put aside.
     pub(crate) exactly_once: Vec<(u32, String)>,
 }
@@ -151,7 +172,7 @@ pub(crate) fn payload(publisher: u8, serial: u32, padding: usize) -> Vec<u8> {
 pub(crate) fn connection(
     number: usize,
     socket: Option<Arc<TestSocket>>,
-    handle: Arc<Handle>,
+    handle: Arc<TaskHandle>,
     now: Moment,
 ) -> Connection {
     let info = ConnectionInfo {
@@ -163,7 +184,12 @@ pub(crate) fn connection(
         connected_at: now,
     };
     let socket = socket.map(|socket| socket as Arc<dyn Socket>);
-    Connection::new(Box::new(TestWire { shares: !number.is_multiple_of(3) }), socket, handle, info)
+    Connection::new(
+        Box::new(TestWire { shares: !number.is_multiple_of(3), whole: number.is_multiple_of(2) }),
+        socket,
+        handle,
+        info,
+    )
 }
 
 pub(crate) fn client_id(number: usize) -> ClientId {
@@ -215,10 +241,10 @@ impl Live {
                 bytes.get(1..)
             }
             RELEASE => {
-                let id = NonZeroU16::new(u16::from_be_bytes([*bytes.get(1)?, *bytes.get(2)?])).unwrap();
+                let id = u64::from_be_bytes(bytes.get(1..9)?.try_into().unwrap());
                 memory.unreleased.remove(&id);
                 self.to_acknowledge.push_back((id, Acknowledgement::Completed, 0));
-                bytes.get(3..)
+                bytes.get(9..)
             }
             PUBLISH => self.read_publish(bytes, memory),
             other => panic!("a frame of kind {other}: the bytes are out of step"),
@@ -228,9 +254,12 @@ impl Live {
     fn read_publish<'a>(&mut self, bytes: &'a [u8], memory: &mut Memory) -> Option<&'a [u8]> {
         let head = bytes.get(..HEAD_BYTES)?;
         let (topic_len, payload_len) =
-            (usize::from(head[5]), u32::from_be_bytes(head[6..10].try_into().unwrap()) as usize);
+            (usize::from(head[11]), u32::from_be_bytes(head[12..16].try_into().unwrap()) as usize);
         let topic = bytes.get(HEAD_BYTES..HEAD_BYTES + topic_len)?;
         let payload = bytes.get(HEAD_BYTES + topic_len..HEAD_BYTES + topic_len + payload_len)?;
+        let end = HEAD_BYTES + topic_len + payload_len;
+        let after = if head[2] & 4 == 0 { bytes.get(end..)? } else { bytes.get(end + 1..)? };
+        assert!(head[2] & 4 == 0 || bytes[end] == END, "a whole frame is not closed");
         let received = Received {
             topic: String::from_utf8(topic.to_vec()).unwrap(),
             publisher: payload.first().copied().unwrap_or(u8::MAX),
@@ -239,7 +268,7 @@ impl Live {
             retain: head[2] & 1 != 0,
             again: head[2] & 2 != 0,
         };
-        let id = NonZeroU16::new(u16::from_be_bytes([head[3], head[4]]));
+        let id = Some(u64::from_be_bytes(head[3..11].try_into().unwrap())).filter(|id| *id != UNNUMBERED);
         assert_eq!(id.is_some(), received.qos != QoS::AtMostOnce);
         if let Some(id) = id {
             let rejected = false;
@@ -256,7 +285,7 @@ impl Live {
             self.to_acknowledge.push_back((id, what, received.serial));
         }
         self.received.push(received);
-        bytes.get(HEAD_BYTES + topic_len + payload_len..)
+        Some(after)
     }
 }
 

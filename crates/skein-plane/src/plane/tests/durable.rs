@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    num::NonZeroU16,
     sync::Arc,
     time::Duration,
 };
@@ -53,7 +52,7 @@ struct Certain {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Image {
     number: SessionKey,
-    ids: Vec<NonZeroU16>,
+    ids: Vec<u64>,
     /// Number and payload, none for one whose release is under way.
     messages: Vec<(u64, Option<Vec<u8>>)>,
 }
@@ -85,7 +84,7 @@ impl Machine {
 impl Image {
     fn of(session: &Session) -> Self {
         let state = session.lock();
-        let mut ids: Vec<NonZeroU16> = state.inbound.ids().collect();
+        let mut ids: Vec<u64> = state.inbound.ids().collect();
         ids.sort_unstable();
         let messages = state.delivery.rows().into_iter();
         let payload = |(seq, message): (u64, Option<Arc<skein_types::Message>>)| {
@@ -107,9 +106,7 @@ impl World {
 
     /// Ends the batch, and with it everything that waits for the disk, unless syncs are held back.
     pub(super) fn end_batch(&mut self) {
-        if let Some(commit) = self.plane.finish(&mut self.batch, self.now) {
-            self.plane.leave(commit);
-        }
+        self.plane.finish_unattended(&mut self.batch, self.now);
         if self.is_held() {
             return;
         }
@@ -117,9 +114,7 @@ impl World {
             // Answered after everything that was handed over before.
             durable.store().commit(durable.store().batch()).unwrap();
             self.plane.attend(&mut self.batch, self.now);
-            if let Some(commit) = self.plane.finish(&mut self.batch, self.now) {
-                self.plane.leave(commit);
-            }
+            self.plane.finish_unattended(&mut self.batch, self.now);
         }
     }
 
@@ -309,7 +304,7 @@ impl World {
     /// A QoS 2 message of a client arrives, or its release.
     fn receive(&mut self, number: usize, id: u16, release: bool) {
         let Some(live) = &self.clients[number].live else { return };
-        let id = NonZeroU16::new(id).unwrap();
+        let id = u64::from(id);
         let session = live.session.clone();
         let before = session.lock().inbound.ids().any(|known| known == id);
         if release {
@@ -496,7 +491,7 @@ fn a_batch_that_opens_a_session_follows_the_one_it_interrupts() {
     let World { plane, clients, now, .. } = &world;
     let live = clients[0].live.as_ref().unwrap();
     let mut interrupted = Batch::default();
-    let id = NonZeroU16::MIN;
+    let id = 1;
     assert!(plane.receive_once(&live.session, live.epoch, id, &mut interrupted).is_some());
     let (sender, opened) = std::sync::mpsc::sync_channel(1);
     std::thread::scope(|scope| {

@@ -2,7 +2,6 @@
 
 use std::{
     net::IpAddr,
-    num::NonZeroU16,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -19,8 +18,8 @@ use super::{
     world::{LIMITS, Publish, World},
 };
 use crate::{
-    Batch, EXPIRY_NEVER_SECS, Handle, Open, Plane, PlaneLimits, Publisher, RetainHandling, SessionLimits,
-    SubscribeOptions, matcher::tests::PLAIN,
+    Batch, EXPIRY_NEVER_SECS, Open, Plane, PlaneLimits, Publisher, RetainHandling, SessionLimits,
+    SubscribeOptions, TaskHandle, WindowLimits, matcher::tests::PLAIN,
 };
 
 const NOW: Moment = Moment::from_millis(1);
@@ -41,7 +40,7 @@ fn connect(plane: &Plane, number: usize, limits: &SessionLimits, batch: &mut Bat
         client_id: id,
         clean_start: false,
         expiry_secs: EXPIRY_NEVER_SECS,
-        receive_maximum: NonZeroU16::MAX,
+        window: WindowLimits::unacknowledged(u16::MAX.into()),
         will: None,
         access: Some(Arc::new(plane.access().bind(identity))),
         limits: Arc::new(*limits),
@@ -49,7 +48,7 @@ fn connect(plane: &Plane, number: usize, limits: &SessionLimits, batch: &mut Bat
     };
     let socket = Arc::<TestSocket>::default();
     socket.give_room(usize::MAX);
-    let connection = connection(number, Some(socket.clone()), Arc::new(Handle::default()), NOW);
+    let connection = connection(number, Some(socket.clone()), Arc::new(TaskHandle::default()), NOW);
     let opened = plane.open(open, connection, batch, NOW);
     Live::new(opened.session, opened.epoch, Some(socket))
 }

@@ -4,7 +4,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    num::NonZeroU16,
     sync::Arc,
     time::Duration,
 };
@@ -19,8 +18,8 @@ use super::{
     durable::Machine,
 };
 use crate::{
-    Acked, Acknowledgement, Batch, Durability, EXPIRY_NEVER_SECS, Ending, Handle, Open, Plane, PlaneLimits,
-    Published, QueueLimits, RetainHandling, SessionLimits, SubscribeOptions, Will,
+    Acked, Acknowledgement, Batch, Durability, EXPIRY_NEVER_SECS, Ending, Open, Plane, PlaneLimits,
+    Published, QueueLimits, RetainHandling, SessionLimits, SubscribeOptions, TaskHandle, Will, WindowLimits,
 };
 
 /// Clients the steps are about; one more watches wills.
@@ -57,7 +56,7 @@ pub(crate) struct Client {
     pub(crate) memory: Memory,
     pub(crate) kept: Option<Kept>,
     /// QoS 2 ids it had not released when its session was replaced by a new one, until that is certain.
-    pub(crate) replaced: Option<BTreeSet<NonZeroU16>>,
+    pub(crate) replaced: Option<BTreeSet<u64>>,
 }
 
 /// What a step publishes.
@@ -163,7 +162,7 @@ impl World {
         let expect_present = self.expect_open(number, clean_start);
         let socket = (number != WITHOUT_SOCKET).then(Arc::<TestSocket>::default);
         self.part_with_live(number);
-        let connection = connection(number, socket.clone(), Arc::new(Handle::default()), self.now);
+        let connection = connection(number, socket.clone(), Arc::new(TaskHandle::default()), self.now);
         let opened = self.plane.open(open, connection, &mut self.batch, self.now);
         assert_eq!(opened.present, expect_present, "session present");
         let held = self.is_held();
@@ -206,7 +205,7 @@ impl World {
             client_id: client_id(number),
             clean_start,
             expiry_secs,
-            receive_maximum: NonZeroU16::new(receive_maximum).unwrap(),
+            window: WindowLimits { unacknowledged_max: receive_maximum.into(), span_max: 65_535 },
             will: will.map(will_of),
             access: self.disk.as_ref().map(|_| Arc::new(self.plane.access().bind(identity(number)))),
             limits: Arc::new(LIMITS),
@@ -389,7 +388,7 @@ impl World {
                 other => (other, false),
             };
             let (session, epoch) = (live.session.clone(), live.epoch);
-            let acked = self.plane.acknowledge(&session, epoch, id, what, &mut self.batch, self.now);
+            let acked = self.plane.acknowledge(&session, epoch, |_| id, what, &mut self.batch, self.now);
             match (acked, what) {
                 (Acked::Done, Acknowledgement::Published { .. } | Acknowledgement::Completed) => {
                     self.acknowledged += u64::from(!reject);
@@ -398,13 +397,13 @@ impl World {
                 (Acked::Release, Acknowledgement::Received { .. }) => {
                     // The door answers with the release.
                     let mut release = vec![2];
-                    release.extend_from_slice(&id.get().to_be_bytes());
+                    release.extend_from_slice(&id.to_be_bytes());
                     assert!(self.plane.reply(&session, epoch, &release, &mut self.batch));
                 }
                 other => panic!("the client acknowledged what it was sent, the plane says {other:?}"),
             }
             // Again: nobody waits for it any more, or the release is asked for again.
-            let again = self.plane.acknowledge(&session, epoch, id, what, &mut self.batch, self.now);
+            let again = self.plane.acknowledge(&session, epoch, |_| id, what, &mut self.batch, self.now);
             assert!(again != Acked::Done || acked == Acked::Release, "acknowledged twice: {what:?}");
         }
     }
@@ -419,7 +418,7 @@ impl World {
             session.unblock(epoch, &self.plane, self.now, tally);
         } else if bytes > 500 {
             let mut out = Vec::new();
-            session.take_output(epoch, &self.plane, &mut out, self.now, tally);
+            session.take_output(epoch, &self.plane, self.now, tally, |outbox| outbox.drain_into(&mut out));
             let Client { live, memory, .. } = &mut self.clients[number];
             live.as_mut().unwrap().read(&out, memory);
         }

@@ -1,7 +1,5 @@
 //! Frames of a run appended to an outbox are the bytes every message would have on its own.
 
-use std::num::NonZeroU16;
-
 use bytes::Bytes;
 use proptest::prelude::*;
 use skein_types::{Code, Message, Moment, QoS, Topic};
@@ -9,13 +7,15 @@ use skein_types::{Code, Message, Moment, QoS, Topic};
 use super::{Frames, FramesPool, SPARE_BYTES_MAX};
 use crate::{
     outbox::{Outbox, SHARE_PAYLOAD_BYTES_MIN},
-    wire::{DeliveryOptions, Encoded, Form, Frame, SubscriptionIds, Wire},
+    wire::{DeliveryOptions, Encoded, Form, Frame, Recipient, SubscriptionIds, Wire},
 };
 
-/// Writes topic, id and length; refuses payloads above a bound.
+/// Writes topic, number and length before the payload; or everything, with the number last. Refuses payloads above a
+/// bound.
 #[derive(Debug)]
 struct PlainWire {
     payload_bytes_max: usize,
+    whole: bool,
     encoded: usize,
 }
 
@@ -32,15 +32,27 @@ impl Wire for PlainWire {
         }
         let start = out.len();
         out.extend_from_slice(frame.message.topic.as_bytes());
-        let id_at = frame.id.map(|id| {
-            out.extend_from_slice(&id.get().to_be_bytes());
-            out.len() - 2 - start
-        });
-        out.extend_from_slice(&(len as u32).to_be_bytes());
-        Encoded::Head { id_at }
+        if self.whole {
+            // As if the protocol had to escape it.
+            out.extend(frame.message.payload.iter().map(|byte| byte ^ 0x55));
+        }
+        let own_at = (frame.options.qos != QoS::AtMostOnce).then(|| out.len() - start);
+        if let Recipient::One { seq, .. } = frame.recipient {
+            self.own(seq, out);
+        }
+        match self.whole {
+            true => out.extend_from_slice(b"end"),
+            false => out.extend_from_slice(&(len as u32).to_be_bytes()),
+        }
+        if self.whole { Encoded::Whole { own_at } } else { Encoded::Head { own_at } }
     }
 
-    fn release(&mut self, _: NonZeroU16, _: &mut Vec<u8>) {}
+    fn own(&mut self, seq: Option<u64>, out: &mut Vec<u8>) {
+        // Not always of the same length.
+        out.extend(seq.map(|seq| seq.to_string()).unwrap_or_default().bytes());
+    }
+
+    fn release(&mut self, _: u64, _: &mut Vec<u8>) {}
     fn greet(&mut self, _: bool, _: &mut Vec<u8>) {}
     fn farewell(&mut self, _: Code, _: &mut Vec<u8>) {}
 }
@@ -67,11 +79,12 @@ fn content(mut outbox: Outbox) -> (Vec<u8>, u64) {
 proptest! {
     #[test]
     fn a_run_is_its_messages_one_after_another(
-        messages in prop::collection::vec(any_message(), 1..20), acknowledged in any::<bool>(), first_id in 1_u16..60_000
+        messages in prop::collection::vec(any_message(), 1..20), acknowledged in any::<bool>(),
+        whole in any::<bool>(), first in 0_u64..2000
     ) {
         let qos = if acknowledged { QoS::AtLeastOnce } else { QoS::AtMostOnce };
         let options = DeliveryOptions { qos, retain: false, ids: SubscriptionIds::None };
-        let mut wire = PlainWire { payload_bytes_max: PAYLOAD_BYTES_MAX, encoded: 0 };
+        let mut wire = PlainWire { payload_bytes_max: PAYLOAD_BYTES_MAX, whole, encoded: 0 };
         let mut pool = FramesPool::default();
         // Twice: the second time in memory that was used before.
         for _ in 0..2 {
@@ -79,18 +92,21 @@ proptest! {
             let (mut all, mut single) = (Outbox::default(), Outbox::default());
             let mut sent = 0;
             for (index, message) in messages.iter().enumerate() {
-                let id = NonZeroU16::new(first_id + index as u16).unwrap();
+                let seq = acknowledged.then_some(first + index as u64);
                 let fits = message.payload.len() <= PAYLOAD_BYTES_MAX;
                 if acknowledged {
-                    prop_assert_eq!(frames.push_as(&mut all, index, id), fits);
+                    prop_assert_eq!(frames.push_as(&mut all, &mut wire, index, seq, 0), fits);
                 }
                 if fits {
                     sent += 1;
                     let mut head = Vec::new();
-                    let frame = Frame { message, options: &options, id: acknowledged.then_some(id), again: false, now: Moment::ZERO };
+                    let recipient = Recipient::One { seq, again: false };
+                    let frame = Frame { message, options: &options, recipient, now: Moment::ZERO };
                     wire.publish(&frame, &mut head);
                     single.push(&head, u32::from(!acknowledged));
-                    single.push(&message.payload, 0);
+                    if !whole {
+                        single.push(&message.payload, 0);
+                    }
                 }
             }
             if !acknowledged {
@@ -106,7 +122,7 @@ proptest! {
 
 #[test]
 fn a_form_is_encoded_once_and_large_memory_is_given_back() {
-    let mut wire = PlainWire { payload_bytes_max: usize::MAX, encoded: 0 };
+    let mut wire = PlainWire { payload_bytes_max: usize::MAX, whole: false, encoded: 0 };
     let mut pool = FramesPool::default();
     let options = DeliveryOptions { qos: QoS::AtMostOnce, retain: false, ids: SubscriptionIds::None };
     let payload = Bytes::from(vec![0; SHARE_PAYLOAD_BYTES_MIN - 1]);
