@@ -56,7 +56,7 @@ impl Plane {
                 true => batch.effects.tally.drop_messages(DropReason::Rejected, 1),
                 false => batch.effects.tally.delivered += 1,
             }
-            state.pump(self, now, &mut batch.effects);
+            state.pump(self.sources(), now, &mut batch.effects);
             if state.wants_flush() {
                 batch.touch(session);
             }
@@ -80,7 +80,7 @@ impl Plane {
         }
         if acknowledged > 0 {
             batch.effects.tally.delivered += acknowledged;
-            state.pump(self, now, &mut batch.effects);
+            state.pump(self.sources(), now, &mut batch.effects);
             if state.wants_flush() {
                 batch.touch(session);
             }

@@ -24,19 +24,9 @@ use parking_lot::Mutex;
 use skein_cluster::{Cluster, Host, Key, Load, Peer, RemoteWill, Strategy, Value};
 use skein_types::{ClientId, Moment, NodeId, Stamp, SubscriptionFilter, Topic};
 
-pub(crate) use self::group::Ticket;
 pub(crate) use self::wills::RESTORED_WILL_SECS;
-use self::{
-    group::{Outstanding, Tickets},
-    host::PlaneHost,
-    retained::Fetch,
-    wills::Wills,
-};
-use crate::{
-    matcher::is_own,
-    plane::Plane,
-    publish::{Batch, Effects},
-};
+use self::{group::Tickets, host::PlaneHost, retained::Fetch, wills::Wills};
+use crate::{own_names::is_own, plane::Plane, publish::Batch, ticket::Outstanding};
 
 /// How often a node says how busy it is.
 const LOAD_INTERVAL_MILLIS: u128 = 1000;
@@ -84,7 +74,7 @@ impl Node {
             routes: HashSet::default(),
             claims: HashMap::default(),
             wills: BTreeMap::new(),
-            outstanding: Outstanding::new(peer, tickets),
+            outstanding: Outstanding::new(peer, tickets.any_done()),
             fetch: Fetch::default(),
             lost_known: 0,
         }
@@ -152,10 +142,10 @@ impl Plane {
     }
 
     /// Other nodes must know what this one says of itself before clients are answered.
-    pub(crate) fn wait_for_nodes(&self, effects: &mut Effects) {
+    pub(crate) fn wait_for_nodes(&self, batch: &mut Batch) {
         if let Some(Clustered { cluster, .. }) = self.clustered() {
-            effects.said = true;
-            cluster.wait_for_all(&mut effects.waits);
+            batch.said = true;
+            cluster.wait_for_all(&mut batch.waits);
         }
     }
 
@@ -168,7 +158,7 @@ impl Plane {
         for peer in batch.take_peers() {
             peer.flush();
         }
-        if std::mem::take(&mut batch.effects.said) {
+        if std::mem::take(&mut batch.said) {
             clustered.cluster.flush();
         }
     }
@@ -206,7 +196,7 @@ impl Plane {
         if cluster.load(cluster.id()) != Some(load) {
             cluster.note_load(cluster.id(), Some(load));
             cluster.own().set(Key::Load, Some(Value::Load(load)));
-            batch.effects.said = true;
+            batch.said = true;
         }
     }
 }

@@ -18,16 +18,18 @@ use std::{collections::VecDeque, sync::Arc};
 
 use skein_types::{Message, Moment, QoS};
 
-use self::kept::free;
+pub(crate) use self::kept::Restored;
 pub use self::{
     inspect::{QueueState, QueuedMessage},
     node_queue::NodeQueue,
 };
-pub(crate) use self::{
-    kept::{Freed, Kept, Rest, Restored},
-    node_queue::QueueTally,
+use crate::{
+    ledger::QueueTally,
+    stored::{Freed, Kept, Rest, free},
+    subscription::GroupKey,
+    ticket::Ticket,
+    wire::DeliveryOptions,
 };
-use crate::{cluster::Ticket, matcher::Group, wire::DeliveryOptions};
 
 /// How many messages a client takes before it acknowledges, as its door says when it connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +66,7 @@ pub(crate) struct Waiting {
     /// How it goes out.
     pub options: DeliveryOptions,
     /// The shared group it came through, whose other members may get it if this session ends.
-    pub group: Option<Arc<Group>>,
+    pub group: Option<Arc<GroupKey>>,
     /// What another node keeps it under until this session is done with it.
     pub ticket: Option<Ticket>,
     /// Its stored row.
@@ -81,7 +83,7 @@ impl Waiting {
     pub(crate) fn new(
         message: Arc<Message>,
         options: DeliveryOptions,
-        group: Option<Arc<Group>>,
+        group: Option<Arc<GroupKey>>,
         kept: Kept,
     ) -> Self {
         Self { message, options, group, ticket: None, kept, seq: 0, again: false, retained: false }

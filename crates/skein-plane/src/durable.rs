@@ -15,68 +15,30 @@
 //! - A batch that opens a session follows the batch of the connection it takes the session from (`turn.rs`).
 
 mod commit;
-mod inspect;
-mod journal;
-mod restore;
-mod rows;
-mod schema;
-mod turn;
-mod users;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
-};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use parking_lot::Mutex;
-use skein_store::{Store, Time};
+use skein_store::Store;
 
-pub(crate) use self::commit::{CommitFlag, Unattended};
-pub(crate) use self::journal::{Journal, KeptDelivery};
-pub(crate) use self::turn::Turn;
-pub use self::{
-    commit::Commit,
-    restore::{RestoreError, Restored},
-    rows::RowError,
-    schema::schema,
-    users::{AccessChangeError, NewPassword, StoredRule, StoredUser, UserChange},
-};
+pub use self::commit::Commit;
+pub(crate) use self::commit::Unattended;
+
+use crate::rows::{RowContext, WallClock};
 
 /// Where durable things are kept, and how moments of this run are written there.
 #[derive(Debug)]
 pub struct Durable {
-    store: Store,
-    clock: WallClock,
+    pub(crate) store: Store,
+    /// How moments of this run are written there, among other things.
+    pub(crate) rows: RowContext,
     /// Held while dirty rows are read and handed to the store; taken before a session's lock, never after.
-    order: Mutex<()>,
+    pub(crate) order: Mutex<()>,
     /// Held while stored users and rules are changed, from reading them to putting them in force.
-    access_changing: Mutex<()>,
-    last_message: AtomicU64,
+    pub(crate) access_changing: Mutex<()>,
     memory_bytes_max: u64,
     /// The store holds as much as it may.
     memory_full: AtomicBool,
-}
-
-/// The wall clock at the node's start. Moments of this run are counted from there, so that a clock that is set while
-/// the node runs changes no deadline.
-#[derive(Clone, Copy, Debug)]
-pub struct WallClock {
-    zero: Time,
-}
-
-/// The row of a message that several sessions refer to.
-#[derive(Debug)]
-pub(crate) struct SharedRow {
-    id: u64,
-    references: AtomicUsize,
-}
-
-impl WallClock {
-    /// A clock for a node whose moment zero was at `zero`.
-    #[must_use]
-    pub fn new(zero: Time) -> Self {
-        Self { zero }
-    }
 }
 
 impl Durable {
@@ -85,10 +47,9 @@ impl Durable {
     pub fn new(store: Store, clock: WallClock) -> Self {
         Self {
             store,
-            clock,
+            rows: RowContext::new(clock),
             order: Mutex::default(),
             access_changing: Mutex::default(),
-            last_message: AtomicU64::new(0),
             memory_bytes_max: u64::MAX,
             memory_full: AtomicBool::new(false),
         }
@@ -132,18 +93,7 @@ impl Durable {
         &self.store
     }
 
-    fn new_shared_row(&self, references: usize) -> Arc<SharedRow> {
-        let id = self.last_message.fetch_add(1, Relaxed) + 1;
-        Arc::new(SharedRow { id, references: AtomicUsize::new(references) })
+    pub(crate) fn rows(&self) -> &RowContext {
+        &self.rows
     }
 }
-
-impl SharedRow {
-    /// One session less refers to it; true for the last.
-    fn release(&self) -> bool {
-        self.references.fetch_sub(1, Relaxed) == 1
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -21,13 +21,12 @@ use crate::{
     acknowledge::Acknowledgement,
     delivery::Acked,
     durable::Commit,
-    matcher::SubscribeOptions,
     outbox::{DeliveredMessage, Outbox},
     plane::Plane,
     publish::{Batch, Published, Publisher},
     session::{Connection, Epoch, Flushed, Session},
     sessions::{Ending, Open},
-    subscribe::RetainHandling,
+    subscription::{RetainHandling, SubscribeOptions},
 };
 
 /// The batch at hand: on which plane, at which moment.
@@ -188,7 +187,7 @@ impl ConnectionHandle {
 impl ConnectionHandle {
     /// The socket is writable again: writes what waits.
     pub fn unblocked(&self, work: &mut Work<'_>) -> Flushed {
-        self.session.unblock(self.epoch, work.plane, work.now, &mut work.batch.effects)
+        self.session.unblock(self.epoch, work.plane.sources(), work.now, &mut work.batch.effects)
     }
 
     /// For connections that only their own task can write to: moves what waits into `out`. It counts as delivered once
@@ -203,7 +202,7 @@ impl ConnectionHandle {
     }
 
     fn take(&self, work: &mut Work<'_>, take: impl FnOnce(&mut Outbox) -> u64) -> Flushed {
-        self.session.take_output(self.epoch, work.plane, work.now, &mut work.batch.effects, take)
+        self.session.take_output(self.epoch, work.plane.sources(), work.now, &mut work.batch.effects, take)
     }
 
     /// How the connection stands.
@@ -229,6 +228,27 @@ impl ConnectionHandle {
     #[must_use]
     pub fn is_slow_consumer(&self, now: Moment) -> bool {
         self.session.is_slow_consumer(self.epoch, now)
+    }
+}
+
+impl Plane {
+    /// Appends a door's own packets to the outbox of the connection of `epoch`, to be flushed with the batch; false
+    /// when the session belongs to another connection by now.
+    pub(crate) fn reply(
+        &self,
+        session: &Arc<Session>,
+        epoch: Epoch,
+        packets: &[u8],
+        batch: &mut Batch,
+    ) -> bool {
+        let Some(mut state) = session.lock_as(epoch) else { return false };
+        if let Some(connection) = &mut state.connection {
+            connection.outbox.push(packets, 0);
+        }
+        if state.wants_flush() {
+            batch.touch(session);
+        }
+        true
     }
 }
 

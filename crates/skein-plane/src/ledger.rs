@@ -13,7 +13,12 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
-use crate::delivery::QueueTally;
+/// Messages and bytes that came into queues and went out of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct QueueTally {
+    pub(crate) messages: i64,
+    pub(crate) bytes: i64,
+}
 
 /// Why a delivery ended without reaching its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

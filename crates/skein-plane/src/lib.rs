@@ -13,35 +13,50 @@ mod delivery;
 mod durable;
 mod enforce;
 mod handle;
+mod handover;
+mod inspect;
 mod ledger;
 mod matcher;
 mod outbox;
+mod own_names;
 mod plane;
 mod publish;
+mod restore;
 mod retained;
+mod rows;
+mod run;
+mod schema;
 mod session;
 mod sessions;
+mod stored;
 mod subscribe;
+mod subscription;
 mod task_handle;
+mod ticket;
+mod turn;
+mod users;
+mod will;
 pub mod wire;
 
 pub use acknowledge::Acknowledgement;
 pub use delivery::{Acked, NodeQueue, QueueLimits, QueueState, QueuedMessage, WindowLimits};
-pub use durable::{
-    AccessChangeError, Commit, Durable, NewPassword, RestoreError, Restored, RowError, StoredRule,
-    StoredUser, UserChange, WallClock, schema,
-};
+pub use durable::{Commit, Durable};
 pub use handle::{ConnectionHandle, Work};
 pub use ledger::{DropReason, Ledger, LedgerFigures, Tally, TrafficTally};
-pub use matcher::{Matcher, SubscribeOptions};
+pub use matcher::Matcher;
 pub use outbox::{DeliveredMessage, Outbox, SHARE_PAYLOAD_BYTES_MIN, Socket, Written};
 pub use plane::{Plane, PlaneLimits, Traffic};
-pub use publish::{Batch, Congestion, Effects, Published, Publisher};
+pub use publish::{Batch, Congestion, Published, Publisher};
+pub use restore::{RestoreError, Restored};
 pub use retained::Retained;
+pub use rows::{RowError, WallClock};
+pub use schema::schema;
 pub use session::{
-    Connection, ConnectionInfo, EXPIRY_NEVER_SECS, Flushed, Session, SessionInfo, SessionLimits, SessionLoad,
-    Will,
+    Connection, ConnectionInfo, EXPIRY_NEVER_SECS, Effects, Flushed, Session, SessionInfo, SessionLimits,
+    SessionLoad,
 };
 pub use sessions::{Durability, Ending, Open, Sessions};
-pub use subscribe::RetainHandling;
+pub use subscription::{RetainHandling, SubscribeOptions};
 pub use task_handle::{Parting, TaskHandle};
+pub use users::{AccessChangeError, NewPassword, StoredRule, StoredUser, UserChange};
+pub use will::Will;

@@ -13,38 +13,19 @@ mod route;
 mod subscribers;
 mod trie;
 
-use std::{
-    num::NonZeroU32,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
-use skein_types::{Filter, GroupName, QoS, SessionKey, SubscriptionFilter, Topic};
+use skein_types::{Filter, GroupName, SessionKey, SubscriptionFilter, Topic};
 
 pub(crate) use self::group::{Group, Place};
-pub(crate) use self::nodes::is_own;
-pub(crate) use self::route::{Match, Origin, Reach, Route, RouteCache};
+pub(crate) use self::route::{Origin, Reach, Route, RouteCache};
 use self::{nodes::Nodes, subscribers::Subscribers, trie::Trie};
-use crate::session::Session;
-
-/// What a subscription asks for beside its filter (MQTT 5.0 section 3.8.3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SubscribeOptions {
-    /// Highest quality of service of deliveries.
-    pub qos: QoS,
-    /// Never send the session its own messages (MQTT-3.8.3-3).
-    pub no_local: bool,
-    /// Keep the retain flag as published (MQTT-3.3.1-13).
-    pub retain_as_published: bool,
-    /// Sent along with every message that matches.
-    pub id: Option<NonZeroU32>,
-    /// Whether access rules forbid some of the topics the filter matches, so that each topic is asked about.
-    pub partly_allowed: bool,
-}
+use crate::{session::Session, subscription::SubscribeOptions};
 
 /// One session's subscription, as the matcher keeps it.
 #[derive(Clone, Debug)]
@@ -160,9 +141,9 @@ impl Matcher {
         route.finish(self.nodes.as_ref())
     }
 
-    /// The group `name` of `filter`, if it has members.
+    /// The group of this filter and name, if it has members.
     #[must_use]
-    pub fn group(&self, filter: &Filter, name: &GroupName) -> Option<Arc<Group>> {
+    pub(crate) fn group(&self, filter: &Filter, name: &GroupName) -> Option<Arc<Group>> {
         let subscribers = if filter.is_literal() {
             self.literals.pin().get(filter).cloned()
         } else {

@@ -19,6 +19,7 @@ use crate::{
     ledger::{Ledger, Tally, TrafficTally},
     matcher::Matcher,
     retained::Retained,
+    session::Sources,
     sessions::Sessions,
 };
 
@@ -133,6 +134,11 @@ impl Plane {
     #[must_use]
     pub fn has_room_for_more(&self) -> bool {
         self.durable.as_ref().is_none_or(Durable::has_room)
+    }
+
+    /// What sessions need to send what waits.
+    pub(crate) fn sources(&self) -> Sources<'_> {
+        Sources { retained: &self.retained, rows: self.durable.as_ref().map(Durable::rows) }
     }
 
     /// Retained messages.

@@ -9,31 +9,22 @@
 //! the end of the batch, so the order of a publisher's messages is never changed.
 
 mod congestion;
-pub(crate) mod frames;
 mod shared;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use skein_access::{BoundAccess, Verdict};
-use skein_cluster::{EncodedRun, GroupTarget, Peer, RunEncoder, Sent, Waits};
+use skein_cluster::{EncodedRun, Peer, Sent, Waits};
 use skein_types::{Message, Moment, QoS, SessionKey, Stamp};
 
 pub use self::congestion::Congestion;
-use self::frames::{Frames, FramesPool};
 use crate::{
-    cluster::Ticket,
-    durable::{Commit, Journal},
-    ledger::Tally,
+    durable::Commit,
     matcher::{Origin, Reach, Route, RouteCache},
-    outbox::SHARE_PAYLOAD_BYTES_MIN,
     plane::Plane,
-    session::{Epoch, Session, deliver::Delivered},
-    wire::{DeliveryOptions, SubscriptionIds, Wire},
+    run::Run,
+    session::{Effects, Epoch, Session, deliver::Delivered},
 };
-
-/// Messages of one run; more start the next one, so that the frames of a run stay in the processor's cache.
-const RUN_MESSAGES_MAX: usize = 4096;
 
 /// Who publishes: one per connection, kept as long as it lives.
 #[derive(Debug, Default)]
@@ -60,6 +51,8 @@ pub enum Published {
 #[derive(Debug, Default)]
 pub struct Batch {
     run: Run,
+    /// Whom the run reaches.
+    route: Option<Arc<Route>>,
     touched: Vec<Arc<Session>>,
     /// Other nodes that were sent something.
     peers: Vec<Arc<Peer>>,
@@ -67,20 +60,9 @@ pub struct Batch {
     congestion: Congestion,
     /// What it changes beside sessions.
     pub effects: Effects,
-}
-
-/// What work on sessions comes to beside the sessions themselves.
-#[derive(Debug, Default)]
-pub struct Effects {
-    /// Counted so far, not yet in the ledger.
-    pub tally: Tally,
-    /// Nothing more may wait in the queues of the node, as of the beginning of the present run.
-    pub(crate) node_queue_full: bool,
-    /// What must be remembered and is not in the store yet.
-    pub(crate) journal: Journal,
     /// What other nodes must have done before clients are answered.
     pub(crate) waits: Waits,
-    /// A connection whose client is greeted then.
+    /// A connection whose client is greeted when what the batch promises is done.
     pub(crate) held: Option<(Arc<Session>, Epoch)>,
     /// The node has something new to say of itself to the others.
     pub(crate) said: bool,
@@ -149,23 +131,25 @@ impl Plane {
         version: Option<Stamp>,
         now: Moment,
     ) {
-        if !batch.run.takes(&route, &message) {
+        let same_route = batch.route.as_ref().is_some_and(|present| Arc::ptr_eq(present, &route));
+        if !(same_route && batch.run.takes(&message)) {
             self.settle(batch, now);
-            batch.run.route = Some(route);
+            batch.run.begin(&route.topic);
+            batch.route = Some(route);
         }
-        batch.run.version = version;
-        batch.run.push(RunMessage { message, shared: None, ticket: None });
+        batch.run.push(message, version);
     }
 
     /// Delivers the messages taken over so far. Called before anything that could change who gets them.
     pub fn settle(&self, batch: &mut Batch, now: Moment) {
-        let Some(route) = batch.run.route.take() else { return };
+        let Some(route) = batch.route.take() else { return };
         batch.effects.node_queue_full = self.queue().is_full(&batch.effects.tally);
-        if !route.nodes.is_empty() || batch.run.version.is_some() {
+        if !route.nodes.is_empty() || batch.run.version().is_some() {
             self.forward(&route, batch, now);
         }
         for to in &route.direct {
-            let delivered = to.session.deliver(to, &mut batch.run, now, &mut batch.effects);
+            let options = batch.run.options_for(to.qos, to.retain_as_published, to.ids.clone());
+            let delivered = to.session.deliver(&options, &mut batch.run, now, &mut batch.effects);
             batch.note(&to.session, delivered);
         }
         for group in &route.groups {
@@ -182,15 +166,15 @@ impl Plane {
     pub fn finish(&self, batch: &mut Batch, now: Moment) -> Option<Commit> {
         self.settle(batch, now);
         // Before anything is written, so that no acknowledgement comes before the row it removes.
-        let commit = self.hand_over(&mut batch.effects);
+        let commit = self.hand_over(batch);
         self.flush_cluster(batch);
         let Batch { touched, effects, .. } = batch;
         for session in touched.drain(..) {
-            session.flush(self, now, effects);
+            session.flush(self.sources(), now, effects);
         }
         // Retained messages for new subscriptions are found while outboxes are filled.
-        let later = self.hand_over(effects);
-        self.account(&mut effects.tally);
+        let later = self.hand_over(batch);
+        self.account(&mut batch.effects.tally);
         match (commit, later) {
             (Some(commit), Some(later)) => Some(commit.and(later)),
             (commit, later) => commit.or(later),
@@ -228,7 +212,7 @@ impl Plane {
 
     pub(crate) fn end_run(&self, batch: &mut Batch) {
         if let Some(durable) = self.durable() {
-            batch.effects.journal.record_run(&batch.run, durable);
+            batch.effects.journal.record_run(&batch.run, durable.rows());
         }
         batch.run.clear();
     }
@@ -248,16 +232,16 @@ impl Batch {
     /// Whether what was asked for in this batch may only be answered once its commit is done.
     #[must_use]
     pub fn is_promise(&self) -> bool {
-        self.effects.journal.is_promised() || !self.effects.waits.is_empty()
+        self.effects.journal.is_promised() || !self.waits.is_empty()
     }
 
     /// Whether messages taken over and not delivered yet may make this batch one that promises something.
     #[must_use]
     pub fn may_promise(&self) -> bool {
         let may_wait = |route: &Arc<Route>| {
-            route.has_kept_sessions() || route.goes_further() || self.run.version.is_some()
+            route.has_kept_sessions() || route.goes_further() || self.run.version().is_some()
         };
-        self.run.is_acknowledged() && self.run.route.as_ref().is_some_and(may_wait)
+        self.run.is_acknowledged() && self.route.as_ref().is_some_and(may_wait)
     }
 
     /// Sends the present run, or a message of it, to another node.
@@ -265,7 +249,7 @@ impl Batch {
         let sent = peer.send(run);
         self.effects.tally.forwarded += u64::from(run.messages);
         match sent {
-            Sent::Kept(number) if acknowledged => self.effects.waits.handled(peer, number),
+            Sent::Kept(number) if acknowledged => self.waits.handled(peer, number),
             Sent::Down => self.effects.tally.link_dropped += u64::from(run.messages),
             _ => {}
         }
@@ -300,127 +284,5 @@ impl Batch {
         if delivered.congested {
             self.congestion.note_session(session);
         }
-    }
-}
-
-/// Consecutive messages with one route.
-#[derive(Debug, Default)]
-pub(crate) struct Run {
-    route: Option<Arc<Route>>,
-    messages: Vec<RunMessage>,
-    largest_bytes: usize,
-    /// Under which other nodes retain the last of them.
-    version: Option<Stamp>,
-    frames: FramesPool,
-}
-
-#[derive(Debug)]
-struct RunMessage {
-    message: Message,
-    /// The message in memory of its own, made when the first recipient has to keep it.
-    shared: Option<Arc<Message>>,
-    /// It was given to this node for a member of a group here.
-    ticket: Option<Ticket>,
-}
-
-impl Run {
-    pub(crate) fn len(&self) -> usize {
-        self.messages.len()
-    }
-
-    pub(crate) fn is_acknowledged(&self) -> bool {
-        self.messages.first().is_some_and(|first| first.message.qos != QoS::AtMostOnce)
-    }
-
-    pub(crate) fn message(&self, index: usize) -> &Message {
-        &self.messages[index].message
-    }
-
-    /// What the message was given to this node under, for the member that takes it.
-    pub(crate) fn take_ticket(&mut self, index: usize) -> Option<Ticket> {
-        self.messages[index].ticket.take()
-    }
-
-    pub(crate) fn version(&self) -> Option<Stamp> {
-        self.version
-    }
-
-    /// The run as other nodes get it.
-    pub(crate) fn encode(&self, now: Moment) -> EncodedRun {
-        let mut encoder = RunEncoder::new(self.message(0), self.version, None, now);
-        self.messages.iter().for_each(|entry| encoder.push(&entry.message));
-        encoder.finish()
-    }
-
-    /// One message of the run as the node gets it that chooses a member of a group for it.
-    pub(crate) fn encode_one(&self, index: usize, target: &GroupTarget, now: Moment) -> EncodedRun {
-        let mut encoder = RunEncoder::new(self.message(index), None, Some(target), now);
-        encoder.push(self.message(index));
-        encoder.finish()
-    }
-
-    /// The message for keeping: it owns its bytes, so that a read buffer is not kept for it. A large payload is
-    /// most of its buffer and stays shared.
-    pub(crate) fn shared(&mut self, index: usize) -> Arc<Message> {
-        let RunMessage { message, shared, .. } = &mut self.messages[index];
-        let topic = self.route.as_ref().map(|route| &route.topic);
-        shared
-            .get_or_insert_with(|| {
-                let payload = &message.payload;
-                Arc::new(Message {
-                    topic: topic.map_or_else(|| message.topic.detached(), Clone::clone),
-                    payload: match payload.len() {
-                        SHARE_PAYLOAD_BYTES_MIN.. => payload.clone(),
-                        _ => Bytes::copy_from_slice(payload),
-                    },
-                    properties: message.properties.as_ref().map(|properties| Box::new(properties.detached())),
-                    ..*message
-                })
-            })
-            .clone()
-    }
-
-    /// How the run goes to a recipient that asked for these options.
-    pub(crate) fn options_for(
-        &self,
-        qos_max: QoS,
-        retain_as_published: bool,
-        ids: SubscriptionIds,
-    ) -> DeliveryOptions {
-        let first = self.messages.first().map(|first| &first.message);
-        let (qos, retain) = first.map_or((QoS::AtMostOnce, false), |message| (message.qos, message.retain));
-        DeliveryOptions { qos: qos.min(qos_max), retain: retain && retain_as_published, ids }
-    }
-
-    /// The run's frames in the form this wire shares with others; none when it has to encode by itself.
-    pub(crate) fn frames(
-        &mut self,
-        options: &DeliveryOptions,
-        wire: &mut dyn Wire,
-        now: Moment,
-    ) -> Option<&Frames> {
-        let form = wire.form(options, self.largest_bytes)?;
-        let messages = self.messages.iter().map(|entry| &entry.message);
-        Some(self.frames.of(form, messages, options, wire, now))
-    }
-
-    fn takes(&self, route: &Arc<Route>, message: &Message) -> bool {
-        let same_route = self.route.as_ref().is_some_and(|present| Arc::ptr_eq(present, route));
-        let alike =
-            |first: &RunMessage| first.message.qos == message.qos && first.message.retain == message.retain;
-        same_route && self.messages.len() < RUN_MESSAGES_MAX && self.messages.first().is_some_and(alike)
-    }
-
-    fn push(&mut self, entry: RunMessage) {
-        self.largest_bytes = self.largest_bytes.max(entry.message.size_bytes());
-        self.messages.push(entry);
-    }
-
-    fn clear(&mut self) {
-        self.route = None;
-        self.version = None;
-        self.largest_bytes = 0;
-        self.messages.clear();
-        self.frames.clear();
     }
 }

@@ -6,7 +6,9 @@
 
 pub(crate) mod connection;
 pub(crate) mod deliver;
+mod effects;
 mod inbound;
+pub(crate) mod journal;
 mod pump;
 mod push;
 mod subscriptions;
@@ -23,15 +25,19 @@ use std::{
 use arc_swap::ArcSwapOption;
 use parking_lot::{Mutex, MutexGuard};
 use skein_access::{BoundAccess, Verdict};
-use skein_types::{ClientId, Message, Moment, SessionKey, SubscriptionFilter, Topic, UserName};
+use skein_types::{ClientId, Moment, SessionKey, SubscriptionFilter, Topic, UserName};
 
-pub use self::connection::{Connection, ConnectionInfo, Flushed};
-pub(crate) use self::inbound::Inbound;
 use self::subscriptions::Subscriptions;
+pub use self::{
+    connection::{Connection, ConnectionInfo, Flushed},
+    effects::Effects,
+};
+pub(crate) use self::{inbound::Inbound, pump::Sources};
 use crate::{
     delivery::{Delivery, QueueLimits, WindowLimits},
-    durable::Turn,
-    matcher::SubscribeOptions,
+    subscription::SubscribeOptions,
+    turn::Turn,
+    will::Will,
 };
 
 /// A session that never expires (MQTT 5.0 section 3.1.2.11.2).
@@ -66,17 +72,6 @@ impl SessionLimits {
     pub fn outbox_bytes_low(&self) -> usize {
         self.outbox_bytes_max / 2
     }
-}
-
-/// The message to publish when a client goes without saying good-bye (MQTT 5.0 section 3.1.2.5).
-#[derive(Clone, Debug)]
-pub struct Will {
-    /// The message; its expiry is counted from when it is published.
-    pub message: Message,
-    /// Seconds of its life from then on.
-    pub expiry_secs: Option<u32>,
-    /// Seconds to wait for the client to return.
-    pub delay_secs: u32,
 }
 
 /// One client's session.

@@ -15,11 +15,11 @@ use self::parting::Aftermath;
 pub use self::table::Sessions;
 use crate::{
     delivery::WindowLimits,
-    durable::Journal,
     outbox::Outbox,
     plane::Plane,
     publish::Batch,
-    session::{Connection, EXPIRY_NEVER_SECS, Epoch, Session, SessionLimits, State, Will},
+    session::{Connection, EXPIRY_NEVER_SECS, Epoch, Session, SessionLimits, State, journal::Journal},
+    will::Will,
 };
 
 /// What a client asks for when it connects.
@@ -120,19 +120,20 @@ impl Plane {
             let epoch = state.connected(connection, open.window);
             hold |= kept;
             if hold && self.durable().is_some() {
-                batch.effects.journal.hold(&session, epoch);
+                batch.effects.journal.promise();
+                batch.held = Some((session.clone(), epoch));
             }
-            self.say_will(&open.client_id, &state, &mut batch.effects);
+            self.say_will(&open.client_id, &state, batch);
             hold &= self.durable().is_some();
             if self.claim(&open.client_id, open.clean_start, batch) {
-                batch.effects.held = Some((session.clone(), epoch));
+                batch.held = Some((session.clone(), epoch));
                 hold = true;
             }
             if let Some(Connection { outbox, wire, held, .. }) = &mut state.connection {
                 outbox.push_with(|out| wire.greet(present, out));
                 *held = hold;
             }
-            state.pump(self, now, &mut batch.effects);
+            state.pump(self.sources(), now, &mut batch.effects);
             if state.wants_flush() {
                 batch.touch(&session);
             }
@@ -189,7 +190,7 @@ impl Plane {
             if state.kept {
                 batch.effects.journal.session_changed(session);
             }
-            self.say_will(session.client_id(), &state, &mut batch.effects);
+            self.say_will(session.client_id(), &state, batch);
             self.unclaim(session.client_id(), batch);
         }
         for ended in &aftermath.ended {
@@ -283,7 +284,7 @@ impl Plane {
             if state.kept {
                 batch.effects.journal.session_changed(session);
             }
-            self.say_will(session.client_id(), &state, &mut batch.effects);
+            self.say_will(session.client_id(), &state, batch);
         }
         for ended in &aftermath.ended {
             self.sessions().forget(ended);
@@ -309,7 +310,7 @@ impl Plane {
         } else if kept && !was_kept {
             filters().for_each(|filter| journal.subscription_changed(session, &filter));
             inbound.ids().for_each(|id| journal.received(session.key(), id));
-            delivery.keep(|seq, waiting, sent| journal.keep(session, seq, waiting, sent, durable));
+            delivery.keep(|seq, waiting, sent| journal.keep(session, seq, waiting, sent, durable.rows()));
         }
     }
 

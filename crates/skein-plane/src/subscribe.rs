@@ -6,23 +6,11 @@ use skein_access::Subscribe as Verdict;
 use skein_types::{Code, Moment, SubscriptionFilter};
 
 use crate::{
-    matcher::SubscribeOptions,
     plane::Plane,
-    publish::{Batch, Effects},
-    session::{Epoch, RetainedToSend, Session},
+    publish::Batch,
+    session::{Effects, Epoch, RetainedToSend, Session},
+    subscription::{RetainHandling, SubscribeOptions},
 };
-
-/// When a subscription gets the retained messages it matches (MQTT-3.3.1-9 to -11).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RetainHandling {
-    /// Whenever it is made.
-    #[default]
-    Always,
-    /// Only when it is new.
-    IfNew,
-    /// Never.
-    Never,
-}
 
 impl Plane {
     /// Subscribes the session. From the moment this returns every message accepted anywhere on the node matches, and in the
@@ -62,7 +50,7 @@ impl Plane {
         state.subscriptions.insert(filter.clone(), options);
         // Under the session's lock, so that a session that ends meanwhile leaves nothing behind in the matcher.
         self.matcher().subscribe(&filter, session, options);
-        self.wait_for_nodes(&mut batch.effects);
+        self.wait_for_nodes(batch);
         let wanted = match retain {
             RetainHandling::Always => true,
             RetainHandling::IfNew => new,
@@ -97,14 +85,14 @@ impl Plane {
             batch.effects.journal.promise();
         }
         state.subscriptions.remove(filter);
-        batch.effects.said = true;
+        batch.said = true;
         self.matcher().unsubscribe(filter, session.key())
     }
 
     /// Encodes whatever waits for the session into its outbox, as far as window and outbox allow.
     pub(crate) fn send_waiting(&self, session: &Session, epoch: Epoch, now: Moment, effects: &mut Effects) {
         if let Some(mut state) = session.lock_as(epoch) {
-            state.pump(self, now, effects);
+            state.pump(self.sources(), now, effects);
         }
     }
 
@@ -130,7 +118,7 @@ impl Plane {
                 }
             }
         }
-        batch.effects.said = true;
+        batch.said = true;
         self.matcher().invalidate();
     }
 }

@@ -28,7 +28,7 @@ impl Plane {
         let Clustered { cluster, wills, .. } = clustered;
         let stamp = cluster.stamp();
         cluster.own().set(Key::Client(client.clone()), Some(Value::Claim(stamp)));
-        batch.effects.said = true;
+        batch.said = true;
         wills.lock().cancel(client);
         if cluster.peers().is_empty() {
             return false;
@@ -37,8 +37,8 @@ impl Plane {
             let body = Writer::default().text(client).stamp(stamp).finish();
             clustered.tell_all(CLEAN_START, &body, batch);
         }
-        cluster.wait_for_all(&mut batch.effects.waits);
-        !batch.effects.waits.is_empty()
+        cluster.wait_for_all(&mut batch.waits);
+        !batch.waits.is_empty()
     }
 
     /// Takes the claim of a client back whose connection ends. Called under the lock of its session, so that it is that
@@ -46,7 +46,7 @@ impl Plane {
     pub(crate) fn unclaim(&self, client: &ClientId, batch: &mut Batch) {
         if let Some(Clustered { cluster, .. }) = self.clustered() {
             cluster.own().set(Key::Client(client.clone()), None);
-            batch.effects.said = true;
+            batch.said = true;
         }
     }
 

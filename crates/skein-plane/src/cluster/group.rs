@@ -5,23 +5,29 @@
 //! node goes down first, another member gets the message. What is kept has a bound; above it messages go without ticket.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::AcqRel},
     },
 };
 
-use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use skein_cluster::{GroupTarget, Lane, Peer, Sent};
-use skein_types::{Filter, GroupName, Message, Moment, QoS};
+use skein_types::{Message, Moment, QoS};
 
 use super::{
     Clustered,
     telling::{GROUP_ASK, GROUP_DONE, Reader, Writer},
 };
-use crate::{ledger::DropReason, matcher::Group, plane::Plane, publish::Batch};
+use crate::{
+    ledger::DropReason,
+    matcher::Group,
+    plane::Plane,
+    publish::Batch,
+    subscription::GroupKey,
+    ticket::{Outstanding, Ticket},
+};
 
 /// Messages kept for members on other nodes, and their bytes.
 const KEPT_MESSAGES_MAX: usize = 65_536;
@@ -55,41 +61,29 @@ struct KeptMessage {
     /// The run it went with; none until it went.
     run: Option<u64>,
     since: Moment,
-    filter: Filter,
-    name: GroupName,
+    group: Arc<GroupKey>,
     message: Arc<Message>,
 }
 
-/// What another node keeps for members on this one.
-#[derive(Debug)]
-pub(crate) struct Outstanding {
-    peer: Arc<Peer>,
-    any_done: Arc<AtomicBool>,
-    tickets: Mutex<OutstandingTickets>,
-}
-
-#[derive(Debug, Default)]
-struct OutstandingTickets {
-    live: HashSet<u64, RandomState>,
-    done: Vec<u64>,
-}
-
-/// Goes with a message that another node keeps; dropped with it, it says there that it need not be kept any more.
-#[derive(Debug)]
-pub(crate) struct Ticket {
-    outstanding: Arc<Outstanding>,
-    /// 0 once it was given back.
-    number: u64,
-}
-
 impl Tickets {
+    /// Set whenever somebody here is done with what another node keeps.
+    pub(super) fn any_done(&self) -> Arc<AtomicBool> {
+        self.done.clone()
+    }
+
     /// Whether tickets are done since the last call.
     pub(super) fn take_flag(&self) -> bool {
         self.done.load(std::sync::atomic::Ordering::Relaxed) && self.done.swap(false, AcqRel)
     }
 
     /// Keeps a message; none above the bound.
-    fn keep(&self, peer: &Arc<Peer>, group: &Group, message: Arc<Message>, now: Moment) -> Option<u64> {
+    fn keep(
+        &self,
+        peer: &Arc<Peer>,
+        group: &Arc<GroupKey>,
+        message: Arc<Message>,
+        now: Moment,
+    ) -> Option<u64> {
         let mut kept = self.kept.lock();
         let bytes = kept.bytes + message.size_bytes();
         if kept.messages.len() >= KEPT_MESSAGES_MAX || bytes > KEPT_BYTES_MAX {
@@ -97,9 +91,9 @@ impl Tickets {
         }
         kept.bytes = bytes;
         kept.last += 1;
-        let (filter, name, number) = (group.filter().clone(), group.name().clone(), kept.last);
+        let (group, number) = (group.clone(), kept.last);
         kept.messages
-            .insert(number, KeptMessage { peer: peer.clone(), run: None, since: now, filter, name, message });
+            .insert(number, KeptMessage { peer: peer.clone(), run: None, since: now, group, message });
         Some(number)
     }
 
@@ -132,51 +126,6 @@ impl Tickets {
     }
 }
 
-impl Outstanding {
-    pub(super) fn new(peer: &Arc<Peer>, tickets: &Tickets) -> Arc<Self> {
-        Arc::new(Self { peer: peer.clone(), any_done: tickets.done.clone(), tickets: Mutex::default() })
-    }
-
-    fn ticket(self: &Arc<Self>, number: u64) -> Option<Ticket> {
-        if number == 0 {
-            return None;
-        }
-        self.tickets.lock().live.insert(number);
-        Some(Ticket { outstanding: self.clone(), number })
-    }
-
-    /// Says which tickets are done; whether there were any.
-    fn say_done(&self) -> bool {
-        let done = std::mem::take(&mut self.tickets.lock().done);
-        if done.is_empty() {
-            return false;
-        }
-        let body = done.iter().fold(Writer::default(), |body, number| body.number(*number));
-        self.peer.tell(Lane::Control, GROUP_DONE, body.finish());
-        true
-    }
-}
-
-impl Ticket {
-    /// The message goes back to where it is kept.
-    fn give_back(mut self) -> (Arc<Outstanding>, u64) {
-        let number = std::mem::take(&mut self.number);
-        self.outstanding.tickets.lock().live.remove(&number);
-        (self.outstanding.clone(), number)
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if self.number != 0 {
-            let mut tickets = self.outstanding.tickets.lock();
-            tickets.live.remove(&self.number);
-            tickets.done.push(self.number);
-            self.outstanding.any_done.store(true, std::sync::atomic::Ordering::Release);
-        }
-    }
-}
-
 impl Plane {
     /// Sends a message of the present run to a node with members of `group`; false when it is on its way to nobody.
     pub(crate) fn send_to_group(
@@ -192,12 +141,12 @@ impl Plane {
         let mut ticket = 0;
         if batch.run().message(index).qos == QoS::AtLeastOnce {
             let message = batch.run_mut().shared(index);
-            match tickets.keep(peer, group, message, now) {
+            match tickets.keep(peer, group.key(), message, now) {
                 Some(number) => ticket = number,
                 None => batch.effects.tally.group_unkept += 1,
             }
         }
-        let target = GroupTarget { filter: group.filter().clone(), name: group.name().clone(), ticket };
+        let target = target(group.key(), ticket);
         let run = batch.run().encode_one(index, &target, now);
         match batch.send(peer, &run, acknowledged) {
             Sent::Kept(number) => {
@@ -242,11 +191,9 @@ impl Plane {
     }
 
     /// The member's session ended, and nobody else here can take the message of the present run.
-    pub(crate) fn give_back(&self, group: &Group, ticket: Ticket, batch: &mut Batch, now: Moment) {
+    pub(crate) fn give_back(&self, group: &GroupKey, ticket: Ticket, batch: &mut Batch, now: Moment) {
         let (outstanding, number) = ticket.give_back();
-        let (filter, name) = (group.filter().clone(), group.name().clone());
-        let target = GroupTarget { filter, name, ticket: number | BACK };
-        self.send_back(&outstanding.peer, &target, batch, now);
+        self.send_back(outstanding.peer(), &target(group, number | BACK), batch, now);
     }
 
     fn send_back(&self, to: &Arc<Peer>, target: &GroupTarget, batch: &mut Batch, now: Moment) {
@@ -278,8 +225,8 @@ impl Plane {
     pub(super) fn give_all_to_others(&self, peer: &Arc<Peer>, batch: &mut Batch, now: Moment) {
         let Some(Clustered { tickets, .. }) = self.clustered() else { return };
         self.settle(batch, now);
-        for KeptMessage { filter, name, message, .. } in tickets.take_all(peer) {
-            let group = self.matcher().group(&filter, &name);
+        for KeptMessage { group, message, .. } in tickets.take_all(peer) {
+            let group = self.matcher().group(&group.filter, &group.name);
             self.give_to_another(group.as_ref(), message, None, batch, now);
         }
     }
@@ -289,9 +236,7 @@ impl Plane {
         let Some(Clustered { nodes, .. }) = self.clustered() else { return };
         let all: Vec<_> = nodes.lock().values().map(|node| node.outstanding.clone()).collect();
         for outstanding in all {
-            if outstanding.say_done() {
-                batch.touch_peer(&outstanding.peer);
-            }
+            say_done(&outstanding, batch);
         }
     }
 
@@ -333,13 +278,22 @@ impl Plane {
     pub(super) fn tickets_asked_for(&self, from: &Arc<Peer>, body: Reader, batch: &mut Batch) {
         let Some(clustered) = self.clustered() else { return };
         let Some(outstanding) = clustered.with_node(from, |node| node.outstanding.clone()) else { return };
-        {
-            let mut tickets = outstanding.tickets.lock();
-            let gone: Vec<u64> = body.numbers().filter(|number| !tickets.live.contains(number)).collect();
-            tickets.done.extend(gone);
-        }
-        if outstanding.say_done() {
-            batch.touch_peer(from);
-        }
+        outstanding.note_gone(body.numbers());
+        say_done(&outstanding, batch);
+    }
+}
+
+/// Where a message of a group goes.
+fn target(group: &GroupKey, ticket: u64) -> GroupTarget {
+    GroupTarget { filter: group.filter.clone(), name: group.name.clone(), ticket }
+}
+
+/// Says which tickets are done, if any.
+fn say_done(outstanding: &Outstanding, batch: &mut Batch) {
+    let done = outstanding.take_done();
+    if !done.is_empty() {
+        let body = done.iter().fold(Writer::default(), |body, number| body.number(*number));
+        outstanding.peer().tell(Lane::Control, GROUP_DONE, body.finish());
+        batch.touch_peer(outstanding.peer());
     }
 }

@@ -116,9 +116,8 @@ impl Host for PlaneHost {
             clustered.meet(from, &self.plane);
             clustered.with_node(from, |node| node.outstanding.clone())
         });
-        let outstanding = outstanding
-            .flatten()
-            .unwrap_or_else(|| super::Outstanding::new(from, &super::Tickets::default()));
+        let outstanding =
+            outstanding.flatten().unwrap_or_else(|| super::Outstanding::new(from, Arc::default()));
         Box::new(FromPeer::new(self.plane.clone(), from.clone(), outstanding))
     }
 }

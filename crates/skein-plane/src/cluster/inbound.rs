@@ -7,12 +7,12 @@ use std::{sync::Arc, task::Waker};
 use skein_cluster::{Completion, ForwardedRun, GroupTarget, Handled, Inbound, Peer};
 use skein_types::{Message, Moment, SessionKey, Stamp};
 
-use super::group::Outstanding;
 use crate::{
     durable::Commit,
     matcher::{Origin, Reach, RouteCache},
     plane::Plane,
     publish::{Batch, Congestion},
+    ticket::Outstanding,
 };
 
 /// No session of this node has this number, so that nobody is taken for the publisher (MQTT-3.8.3-3).

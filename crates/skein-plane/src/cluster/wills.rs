@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     plane::Plane,
-    publish::{Batch, Effects, Publisher},
+    publish::{Batch, Publisher},
     session::{Epoch, Session, State},
 };
 
@@ -86,7 +86,7 @@ impl Wills {
 
 impl Plane {
     /// Tells other nodes the will of a client as it is now. Called under the lock of its session.
-    pub(crate) fn say_will(&self, client: &ClientId, state: &State, effects: &mut Effects) {
+    pub(crate) fn say_will(&self, client: &ClientId, state: &State, batch: &mut Batch) {
         let Some(Clustered { cluster, .. }) = self.clustered() else { return };
         let will = state.will.as_deref().map(|will| {
             let message = Message { expires_at: None, ..will.message.clone() };
@@ -94,7 +94,7 @@ impl Plane {
             Value::Will(Box::new(RemoteWill { message, expiry_secs: will.expiry_secs, delay_secs }))
         });
         let before = cluster.own().number();
-        effects.said |= cluster.own().set(Key::Will(client.clone()), will) != before;
+        batch.said |= cluster.own().set(Key::Will(client.clone()), will) != before;
     }
 
     /// The will of a client is not due any more.
@@ -107,7 +107,7 @@ impl Plane {
         if state.connection.is_none() {
             self.schedule(session, state);
         }
-        self.say_will(session.client_id(), state, &mut batch.effects);
+        self.say_will(session.client_id(), state, batch);
         if state.kept {
             batch.effects.journal.session_changed(session);
         }

@@ -1,47 +1,10 @@
-//! The stored rows of a session's messages: which there are, when they are not needed any more, and what a restart makes
-//! of them.
+//! The stored rows of a session's messages (`stored.rs`): which there are, when they are not needed any more, and what a
+//! restart makes of them.
 
 use std::sync::Arc;
 
 use super::{Delivery, InFlight, Phase, Waiting};
-use crate::durable::{CommitFlag, SharedRow};
-
-/// Where the stored row of a message in a session stands.
-#[derive(Clone, Debug, Default)]
-pub(crate) enum Kept {
-    /// It has none.
-    #[default]
-    No,
-    /// In a batch that is not handed to the store yet. If the message goes before that, the batch removes the row.
-    Recorded,
-    /// Handed to the store.
-    Stored {
-        /// Set once it is on disk; none when nothing waits for that.
-        commit: Option<Arc<CommitFlag>>,
-        /// The row of the message itself where several sessions refer to it.
-        shared: Option<Arc<SharedRow>>,
-    },
-}
-
-/// A stored row that changes because its message went on.
-#[derive(Debug)]
-pub(crate) struct Freed {
-    /// The message's number.
-    pub seq: u64,
-    /// What is left to remember.
-    pub rest: Rest,
-    /// The row of the message itself, which this session does not refer to any more.
-    pub shared: Option<Arc<SharedRow>>,
-}
-
-/// What is left to remember of a message that went on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rest {
-    /// Nothing: the hand-over is complete or given up.
-    Nothing,
-    /// The client has a QoS 2 message; its release is under way.
-    Released,
-}
+use crate::stored::{Freed, Kept, SharedRow, free};
 
 /// A message found in the store.
 #[derive(Debug)]
@@ -143,13 +106,5 @@ impl Delivery {
     /// Stored rows that changed since the last call.
     pub(crate) fn take_freed(&mut self) -> impl Iterator<Item = Freed> {
         std::mem::take(&mut self.freed).into_iter()
-    }
-}
-
-/// Notes that the row of message `seq` is not needed any more. One that is not handed to the store yet is left to its
-/// batch.
-pub(super) fn free(freed: &mut Vec<Freed>, seq: u64, kept: Kept) {
-    if let Kept::Stored { shared, .. } = kept {
-        freed.push(Freed { seq, rest: Rest::Nothing, shared });
     }
 }

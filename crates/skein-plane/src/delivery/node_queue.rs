@@ -8,14 +8,7 @@
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 
 use super::{Delivery, QueueLimits};
-use crate::ledger::Tally;
-
-/// Messages and bytes that came into queues and went out of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct QueueTally {
-    messages: i64,
-    bytes: i64,
-}
+use crate::ledger::{QueueTally, Tally};
 
 /// The queues of all sessions as one.
 #[derive(Debug)]

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use skein_types::{Filter, GroupName, Message, Moment, QoS, SessionKey, SubscriptionFilter, Topic};
 
-use super::{Acked, Delivery, Kept, Next, Offer, Phase, QueueLimits, Waiting, WindowLimits};
+use super::{Acked, Delivery, Next, Offer, Phase, QueueLimits, Waiting, WindowLimits};
 use crate::{
-    durable::SharedRow,
     matcher::{
         Matcher,
         tests::{PLAIN, session},
     },
+    stored::{Kept, SharedRow},
     wire::{DeliveryOptions, SubscriptionIds},
 };
 
@@ -477,7 +477,10 @@ fn a_qos_2_message_that_was_sent_leaves_its_group() {
     let mut delivery = Delivery::default();
     delivery.connected(limits(2));
     for (number, qos) in [(1, QoS::AtLeastOnce), (2, QoS::ExactlyOnce), (3, QoS::ExactlyOnce)] {
-        let entry = Waiting { group: group.clone(), ..waiting(number, qos, 0, None) };
+        let entry = Waiting {
+            group: group.as_ref().map(|group| group.key().clone()),
+            ..waiting(number, qos, 0, None)
+        };
         delivery.offer(entry, true, UNBOUNDED, Moment::ZERO, &mut 0);
     }
     let (waiting, held) = delivery.drain();

@@ -1,6 +1,7 @@
 //! The window: messages under way, in the order of their numbers.
 
-use super::{Acked, Delivery, InFlight, Kept, Phase, Waiting, kept::free};
+use super::{Acked, Delivery, InFlight, Phase, Waiting};
+use crate::stored::{Kept, free};
 
 impl Delivery {
     pub(super) fn admit(&mut self, mut waiting: Waiting) {

@@ -6,15 +6,15 @@ use std::sync::{
 };
 
 use skein_cluster::Peer;
-use skein_types::{Filter, GroupName, SessionKey};
+use skein_types::{GroupName, SessionKey};
 
 use super::{Subscriber, nodes::Elsewhere};
+use crate::subscription::GroupKey;
 
 /// The members that share one filter under one name.
 #[derive(Debug)]
 pub struct Group {
-    name: GroupName,
-    filter: Filter,
+    key: Arc<GroupKey>,
     members: Arc<[Subscriber]>,
     /// Other nodes with members.
     elsewhere: Arc<[Elsewhere]>,
@@ -32,13 +32,18 @@ pub(crate) enum Place<'a> {
 }
 
 impl Group {
-    pub(super) fn new(name: GroupName, filter: Filter, member: Subscriber) -> Self {
-        Self { members: Arc::from([member]), ..Self::empty(name, filter) }
+    pub(super) fn new(key: GroupKey, member: Subscriber) -> Self {
+        Self { members: Arc::from([member]), ..Self::empty(key) }
     }
 
     /// A group whose members are still to come.
-    pub(super) fn empty(name: GroupName, filter: Filter) -> Self {
-        Self { name, filter, members: Arc::default(), elsewhere: Arc::default(), turn: AtomicUsize::new(0) }
+    pub(super) fn empty(key: GroupKey) -> Self {
+        Self {
+            key: Arc::new(key),
+            members: Arc::default(),
+            elsewhere: Arc::default(),
+            turn: AtomicUsize::new(0),
+        }
     }
 
     /// Whether nobody is left in it on any node.
@@ -51,16 +56,15 @@ impl Group {
         &self.elsewhere
     }
 
-    /// The group's name.
+    /// Its filter and name.
     #[must_use]
-    pub fn name(&self) -> &GroupName {
-        &self.name
+    pub(crate) fn key(&self) -> &Arc<GroupKey> {
+        &self.key
     }
 
-    /// The filter its members share.
-    #[must_use]
-    pub fn filter(&self) -> &Filter {
-        &self.filter
+    /// Whether it has this name.
+    pub(super) fn is_named(&self, name: &GroupName) -> bool {
+        self.key.name == *name
     }
 
     pub(crate) fn members(&self) -> &[Subscriber] {
@@ -131,13 +135,7 @@ impl Group {
     fn changed(&self, members: Vec<Subscriber>) -> Self {
         let turn = AtomicUsize::new(self.turn.load(Ordering::Relaxed));
         let elsewhere = self.elsewhere.clone();
-        Self {
-            name: self.name.clone(),
-            filter: self.filter.clone(),
-            members: Arc::from(members),
-            elsewhere,
-            turn,
-        }
+        Self { key: self.key.clone(), members: Arc::from(members), elsewhere, turn }
     }
 
     pub(super) fn with_node(&self, peer: &Arc<Peer>, members: u32) -> Self {

@@ -5,12 +5,10 @@
 use std::sync::Arc;
 
 use skein_cluster::{Cluster, Key, Outgoing, Peer, Strategy, Targets, Value, View};
-use skein_types::{ClientId, Filter, NodeId, SubscriptionFilter, Topic};
+use skein_types::{ClientId, NodeId, SubscriptionFilter, Topic};
 
 use super::{Matcher, Subscribers};
-
-/// Topics under this level are each node's own and never leave it.
-const OWN_LEVEL: &str = "$SYS";
+use crate::own_names::{is_own, is_own_filter};
 
 /// The cluster, as the matcher sees it.
 #[derive(Debug)]
@@ -24,20 +22,6 @@ pub(super) struct Nodes {
 pub(crate) struct Elsewhere {
     pub(crate) peer: Arc<Peer>,
     pub(crate) members: u32,
-}
-
-/// Whether messages on `topic` stay on the node.
-pub(crate) fn is_own(topic: &Topic) -> bool {
-    is_own_level(topic.levels().next())
-}
-
-/// Whether a filter matches only topics that stay on the node.
-fn is_own_filter(filter: &Filter) -> bool {
-    is_own_level(filter.levels().next())
-}
-
-fn is_own_level(level: Option<&str>) -> bool {
-    level == Some(OWN_LEVEL)
 }
 
 impl Nodes {

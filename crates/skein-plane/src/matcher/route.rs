@@ -6,8 +6,8 @@ use foldhash::fast::RandomState;
 use skein_cluster::Peer;
 use skein_types::{ClientId, QoS, SessionKey, Topic};
 
-use super::{Group, Matcher, SubscribeOptions, Subscribers, nodes::Nodes};
-use crate::{session::Session, wire::SubscriptionIds};
+use super::{Group, Matcher, Subscribers, nodes::Nodes};
+use crate::{session::Session, subscription::SubscribeOptions, wire::SubscriptionIds};
 
 /// Routes a publisher remembers; a publisher of more topics than this starts over, which costs one match each.
 const CACHE_MAX: usize = 1024;

@@ -9,6 +9,7 @@ use skein_cluster::Peer;
 use skein_types::{GroupName, SessionKey, SubscriptionFilter};
 
 use super::{Group, Subscriber};
+use crate::subscription::GroupKey;
 
 /// A full chunk is split in two halves.
 const CHUNK_MAX: usize = 256;
@@ -55,7 +56,7 @@ impl Subscribers {
     }
 
     pub(super) fn group(&self, name: &GroupName) -> Option<&Arc<Group>> {
-        self.groups.iter().find(|group| group.name() == name)
+        self.groups.iter().find(|group| group.is_named(name))
     }
 
     /// The set with `subscriber` added or replaced, and whether it is new.
@@ -65,14 +66,17 @@ impl Subscribers {
             return (Self { direct, ..self.clone_rest() }, new);
         };
         let mut groups = self.groups.clone();
-        let new = match groups.iter_mut().find(|group| group.name() == name) {
+        let new = match groups.iter_mut().find(|group| group.is_named(name)) {
             Some(group) => {
                 let (changed, new) = group.with(subscriber);
                 *group = Arc::new(changed);
                 new
             }
             None => {
-                groups.push(Arc::new(Group::new(name.clone(), filter.filter.clone(), subscriber)));
+                groups.push(Arc::new(Group::new(
+                    GroupKey { filter: filter.filter.clone(), name: name.clone() },
+                    subscriber,
+                )));
                 true
             }
         };
@@ -88,7 +92,7 @@ impl Subscribers {
         let mut groups = self.groups.clone();
         let mut found = false;
         groups.retain_mut(|group| {
-            if group.name() != name {
+            if !group.is_named(name) {
                 return true;
             }
             let (changed, was_there) = group.without(session);
@@ -116,10 +120,10 @@ impl Subscribers {
             return Self { nodes: Some(nodes.into()), ..self.clone() };
         };
         let mut groups = self.groups.clone();
-        match groups.iter_mut().find(|group| group.name() == name) {
+        match groups.iter_mut().find(|group| group.is_named(name)) {
             Some(group) => *group = Arc::new(group.with_node(peer, members)),
             None => {
-                let empty = Group::empty(name.clone(), filter.filter.clone());
+                let empty = Group::empty(GroupKey { filter: filter.filter.clone(), name: name.clone() });
                 groups.push(Arc::new(empty.with_node(peer, members)));
             }
         }
@@ -135,7 +139,7 @@ impl Subscribers {
         };
         let mut groups = self.groups.clone();
         groups.retain_mut(|group| {
-            if group.name() == name {
+            if group.is_named(name) {
                 *group = Arc::new(group.without_node(peer));
             }
             !group.is_empty()

@@ -204,7 +204,7 @@ fn groups_of(route: &Route) -> BTreeMap<String, Vec<(u64, QoS)>> {
             let mut members: Vec<_> =
                 group.members().iter().map(|member| (member.key().0, member.options.qos)).collect();
             members.sort_unstable();
-            (format!("$share/{}/{}", group.name(), group.filter()), members)
+            (group.key().to_string(), members)
         })
         .collect();
     assert_eq!(found.len(), route.groups.len(), "a group is listed twice");

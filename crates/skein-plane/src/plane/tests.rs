@@ -211,7 +211,8 @@ fn try_everything_stale(world: &mut World, client: usize) {
     assert!(plane.receive_once(session, epoch, id, batch).is_none());
     assert!(!plane.release(session, epoch, id, batch));
     let mut out = Vec::new();
-    session.take_output(epoch, plane, *now, &mut batch.effects, |outbox| outbox.drain_into(&mut out));
+    session
+        .take_output(epoch, plane.sources(), *now, &mut batch.effects, |outbox| outbox.drain_into(&mut out));
     assert!(out.is_empty());
     let after = session.summary();
     let figures = |info: &crate::SessionInfo| {

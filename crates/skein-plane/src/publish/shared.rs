@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use skein_types::{Message, Moment, NodeId};
 
-use super::{Batch, RunMessage};
+use super::Batch;
 use crate::{
-    cluster::Ticket,
     ledger::DropReason,
-    matcher::{Group, Place, SubscribeOptions},
+    matcher::{Group, Place},
     plane::Plane,
     session::deliver::{Part, Willing},
+    subscription::{GroupKey, SubscribeOptions},
+    ticket::Ticket,
     wire::SubscriptionIds,
 };
 
@@ -66,7 +67,7 @@ impl Plane {
     /// Gives messages of an ended session to the other members of the groups they came through (MQTT-4.8.2-5).
     pub(crate) fn redeliver(
         &self,
-        group: &Group,
+        group: &GroupKey,
         message: &Arc<Message>,
         ticket: Option<Ticket>,
         batch: &mut Batch,
@@ -75,7 +76,7 @@ impl Plane {
         self.settle(batch, now);
         let kept_elsewhere = ticket.is_some();
         batch.begin_shared(self, message.clone(), ticket);
-        let taken = match self.matcher().group(group.filter(), group.name()) {
+        let taken = match self.matcher().group(&group.filter, &group.name) {
             // The node that keeps the message finds another member on another node.
             Some(group) if kept_elsewhere => batch.deliver_here(&group, 0, now),
             Some(group) => self.deliver_to_group(&group, 0, None, batch, now),
@@ -92,8 +93,7 @@ impl Plane {
 impl Batch {
     /// Makes one message the present run, outside of any route.
     pub(crate) fn begin_shared(&mut self, plane: &Plane, message: Arc<Message>, ticket: Option<Ticket>) {
-        let shared = Some(message.clone());
-        self.run.push(RunMessage { message: Message::clone(&message), shared, ticket });
+        self.run.push_owned(message, ticket);
         self.effects.node_queue_full = plane.queue().is_full(&self.effects.tally);
     }
 
@@ -123,7 +123,8 @@ impl Batch {
             let ids = id.map_or(SubscriptionIds::None, SubscriptionIds::One);
             let options = self.run.options_for(qos, retain_as_published, ids);
             let part = Part { run: &mut self.run, index, now };
-            if let Some(delivered) = session.deliver_shared(group, &options, part, willing, &mut self.effects)
+            if let Some(delivered) =
+                session.deliver_shared(group.key(), &options, part, willing, &mut self.effects)
             {
                 self.note(session, delivered);
                 return true;

@@ -13,7 +13,7 @@ use std::{
 use skein_types::{Message, Moment, Stamp, Topic};
 
 use super::{Retained, Stored, Tree};
-use crate::matcher::is_own;
+use crate::own_names::is_own;
 
 /// How many buckets there are.
 pub(crate) const BUCKETS: usize = 256;

@@ -7,9 +7,7 @@ use skein_types::{Code, Moment};
 use crate::{
     ledger::DropReason,
     outbox::{Outbox, Socket, Written},
-    plane::Plane,
-    publish::{Batch, Effects},
-    session::{Epoch, Session, State},
+    session::{Effects, Epoch, Session, Sources, State},
     task_handle::TaskHandle,
     wire::Wire,
 };
@@ -123,31 +121,10 @@ pub enum Flushed {
     Lost,
 }
 
-impl Plane {
-    /// Appends a door's own packets to the outbox of the connection of `epoch`, to be flushed with the batch; false
-    /// when the session belongs to another connection by now.
-    pub(crate) fn reply(
-        &self,
-        session: &Arc<Session>,
-        epoch: Epoch,
-        packets: &[u8],
-        batch: &mut Batch,
-    ) -> bool {
-        let Some(mut state) = session.lock_as(epoch) else { return false };
-        if let Some(connection) = &mut state.connection {
-            connection.outbox.push(packets, 0);
-        }
-        if state.wants_flush() {
-            batch.touch(session);
-        }
-        true
-    }
-}
-
 impl Session {
     /// Writes what waits in the outbox, from whichever task calls; leaves it to the connection's own task when the
     /// socket would block or only that task can write.
-    pub(crate) fn flush(&self, plane: &Plane, now: Moment, effects: &mut Effects) {
+    pub(crate) fn flush(&self, sources: Sources<'_>, now: Moment, effects: &mut Effects) {
         let mut state = self.lock();
         if let Some(connection) = &mut state.connection {
             connection.dirty = false;
@@ -186,7 +163,7 @@ impl Session {
                 connection.progressed(now, low);
             }
             match written {
-                Written::All => state.pump(plane, now, effects),
+                Written::All => state.pump(sources, now, effects),
                 Written::Blocked => {
                     connection.blocked = true;
                     connection.handle.wake();
@@ -209,14 +186,20 @@ impl Session {
     }
 
     /// For the connection's own task: the socket is writable again.
-    pub(crate) fn unblock(&self, epoch: Epoch, plane: &Plane, now: Moment, effects: &mut Effects) -> Flushed {
+    pub(crate) fn unblock(
+        &self,
+        epoch: Epoch,
+        sources: Sources<'_>,
+        now: Moment,
+        effects: &mut Effects,
+    ) -> Flushed {
         {
             let Some(mut state) = self.lock_as(epoch) else { return Flushed::Lost };
             if let Some(connection) = &mut state.connection {
                 connection.blocked = false;
             }
         }
-        self.flush(plane, now, effects);
+        self.flush(sources, now, effects);
         self.flushed(epoch)
     }
 
@@ -235,7 +218,7 @@ impl Session {
     pub(crate) fn take_output(
         &self,
         epoch: Epoch,
-        plane: &Plane,
+        sources: Sources<'_>,
         now: Moment,
         effects: &mut Effects,
         take: impl FnOnce(&mut Outbox) -> u64,
@@ -250,7 +233,7 @@ impl Session {
             effects.tally.delivered += take(&mut connection.outbox);
             connection.progressed(now, low);
         }
-        state.pump(plane, now, effects);
+        state.pump(sources, now, effects);
         Flushed::Clear
     }
 

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use skein_types::{Moment, QoS};
 
 use crate::{
-    delivery::{Kept, Offer, QueueLimits, Waiting},
-    durable::KeptDelivery,
+    delivery::{Offer, QueueLimits, Waiting},
     ledger::DropReason,
-    matcher::{Group, Match},
     outbox::Outbox,
-    publish::{Effects, Run, frames::Frames},
+    run::{Run, frames::Frames},
     session::{
-        Session, State,
+        Effects, Session, State,
         connection::Connection,
+        journal::KeptDelivery,
         push::{Pushed, push_frame},
     },
+    stored::Kept,
+    subscription::GroupKey,
     wire::{DeliveryOptions, Frame, Recipient, Wire},
 };
 
@@ -48,21 +49,26 @@ pub(crate) enum Willing {
 }
 
 impl Session {
-    /// Delivers every message of `run` to this session.
-    pub(crate) fn deliver(&self, to: &Match, run: &mut Run, now: Moment, effects: &mut Effects) -> Delivered {
-        let options = run.options_for(to.qos, to.retain_as_published, to.ids.clone());
+    /// Delivers every message of `run` to this session, with `options`.
+    pub(crate) fn deliver(
+        &self,
+        options: &DeliveryOptions,
+        run: &mut Run,
+        now: Moment,
+        effects: &mut Effects,
+    ) -> Delivered {
         let mut state = self.lock();
         effects.tally.routed += run.len() as u64;
         let state = &mut *state;
         match (&mut state.connection, options.qos) {
             (Some(connection), QoS::AtMostOnce) => {
                 let bytes_max = state.limits.outbox_bytes_max;
-                connection.deliver_unacknowledged(&options, run, bytes_max, now, effects);
+                connection.deliver_unacknowledged(options, run, bytes_max, now, effects);
             }
             (None, QoS::AtMostOnce) => effects.tally.drop_messages(DropReason::ClientAway, run.len() as u64),
             (_, QoS::AtLeastOnce | QoS::ExactlyOnce) => {
                 for index in 0..run.len() {
-                    state.deliver_acknowledged(&options, Part { run: &mut *run, index, now }, None, effects);
+                    state.deliver_acknowledged(options, Part { run: &mut *run, index, now }, None, effects);
                 }
             }
         }
@@ -72,7 +78,7 @@ impl Session {
     /// Delivers one message of `run` to this member of a group if it is willing enough.
     pub(crate) fn deliver_shared(
         &self,
-        group: &Arc<Group>,
+        group: &Arc<GroupKey>,
         options: &DeliveryOptions,
         mut part: Part<'_>,
         willing: Willing,
@@ -119,7 +125,7 @@ impl State {
         &mut self,
         options: &DeliveryOptions,
         part: Part<'_>,
-        group: Option<&Arc<Group>>,
+        group: Option<&Arc<GroupKey>>,
         effects: &mut Effects,
     ) {
         let Part { run, index, now } = part;
@@ -170,7 +176,7 @@ impl State {
         index: usize,
         offer: &Offer,
         options: &DeliveryOptions,
-        group: Option<&Arc<Group>>,
+        group: Option<&Arc<GroupKey>>,
         effects: &mut Effects,
     ) {
         let Some(session) = self.session() else { return };

@@ -5,20 +5,29 @@ use std::sync::Arc;
 use skein_types::{Message, Moment, QoS};
 
 use crate::{
-    delivery::{Kept, Next, Waiting},
-    durable::KeptDelivery,
+    delivery::{Next, Waiting},
     ledger::DropReason,
-    matcher::SubscribeOptions,
-    plane::Plane,
-    publish::Effects,
-    session::{RetainedToSend, State, connection::Connection},
+    retained::Retained,
+    rows::RowContext,
+    session::{Effects, RetainedToSend, State, connection::Connection, journal::KeptDelivery},
+    stored::Kept,
+    subscription::SubscribeOptions,
     wire::{DeliveryOptions, Recipient, SubscriptionIds},
 };
+
+/// What of the plane a session needs to send what waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sources<'a> {
+    /// Where retained messages for new subscriptions are found.
+    pub(crate) retained: &'a Retained,
+    /// How rows of sessions on disk are written, where there is a store.
+    pub(crate) rows: Option<&'a RowContext>,
+}
 
 impl State {
     /// Encodes what may be sent now into the outbox: unacknowledged messages of an earlier connection, the queue, then
     /// retained messages of new subscriptions, until the window or the outbox is full.
-    pub(crate) fn pump(&mut self, plane: &Plane, now: Moment, effects: &mut Effects) {
+    pub(crate) fn pump(&mut self, sources: Sources<'_>, now: Moment, effects: &mut Effects) {
         let Some(connection) = &mut self.connection else { return };
         let room = self.limits.outbox_bytes_low();
         while connection.outbox.len() < room {
@@ -38,7 +47,7 @@ impl State {
                     continue;
                 }
             };
-            if !again && let Some(renewed) = renewed(waiting, plane, now) {
+            if !again && let Some(renewed) = renewed(waiting, sources.retained, now) {
                 self.delivery.give_up(seq);
                 effects.tally.expired += 1;
                 self.retained.get_or_insert_default().push_front(renewed);
@@ -55,7 +64,7 @@ impl State {
             }
         }
         if self.retained.is_some() {
-            self.pump_retained(plane, now, effects);
+            self.pump_retained(sources, now, effects);
         }
         if self.kept
             && let Some(session) = self.session()
@@ -66,18 +75,18 @@ impl State {
         self.delivery.shrink();
     }
 
-    fn pump_retained(&mut self, plane: &Plane, now: Moment, effects: &mut Effects) {
-        while let Some((message, options)) = self.next_retained(plane, now) {
+    fn pump_retained(&mut self, sources: Sources<'_>, now: Moment, effects: &mut Effects) {
+        while let Some((message, options)) = self.next_retained(sources.retained, now) {
             effects.tally.routed += 1;
             if options.qos != QoS::AtMostOnce {
                 // Through the queue, which is empty here.
                 let kept = if self.kept { Kept::Recorded } else { Kept::No };
                 let seq = self.delivery.enqueue(Waiting::of_retained(message.clone(), options.clone(), kept));
-                if let Some(durable) = plane.durable()
+                if let Some(rows) = sources.rows
                     && let Some(session) = self.session().filter(|_| self.kept)
                 {
                     let delivery = KeptDelivery { index: 0, session, seq, options, sent: true, group: None };
-                    effects.journal.record_one(&delivery, &message, durable);
+                    effects.journal.record_one(&delivery, &message, rows);
                 }
                 self.pump_one(now, effects);
             } else if let Some(connection) = &mut self.connection {
@@ -88,7 +97,7 @@ impl State {
 
     /// The next retained message to send, if outbox and window have room and nothing waits before it. Taken from
     /// the store earlier it could be overtaken by a newer one that is delivered live at QoS 0.
-    fn next_retained(&mut self, plane: &Plane, now: Moment) -> Option<(Arc<Message>, DeliveryOptions)> {
+    fn next_retained(&mut self, retained: &Retained, now: Moment) -> Option<(Arc<Message>, DeliveryOptions)> {
         let (queued_messages, _) = self.delivery.queued();
         let outbox_bytes = self.connection.as_ref()?.outbox.len();
         if outbox_bytes >= self.limits.outbox_bytes_low() || queued_messages > 0 || !self.delivery.has_room()
@@ -100,7 +109,7 @@ impl State {
             match batch.topics.next() {
                 None => _ = pending.pop_front(),
                 Some(topic) => {
-                    if let Some(message) = plane.retained().get(&topic, now) {
+                    if let Some(message) = retained.get(&topic, now) {
                         let options = retained_options(&message, &batch.options);
                         return Some((message, options));
                     }
@@ -129,10 +138,9 @@ impl State {
 
 /// What a retained message that had to wait for the disk is to be replaced with: meanwhile a newer one of its topic may
 /// have been delivered live at QoS 0, which waits for nothing (guarantee G7).
-fn renewed(waiting: &Waiting, plane: &Plane, now: Moment) -> Option<RetainedToSend> {
+fn renewed(waiting: &Waiting, retained: &Retained, now: Moment) -> Option<RetainedToSend> {
     let Waiting { message, options, .. } = waiting;
-    let is_newest =
-        || plane.retained().get(&message.topic, now).is_some_and(|newest| Arc::ptr_eq(&newest, message));
+    let is_newest = || retained.get(&message.topic, now).is_some_and(|newest| Arc::ptr_eq(&newest, message));
     if !waiting.is_retained() || is_newest() {
         return None;
     }

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use skein_types::{Message, Moment};
 
-use super::connection::Connection;
+use super::{Effects, connection::Connection};
 use crate::{
     ledger::DropReason,
     outbox::{DeliveredMessage, Outbox, SHARE_PAYLOAD_BYTES_MIN},
-    publish::Effects,
     wire::{DeliveryOptions, Encoded, Frame, Recipient, Wire},
 };
 

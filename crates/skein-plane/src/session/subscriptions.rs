@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use skein_types::SubscriptionFilter;
 
-use crate::matcher::SubscribeOptions;
+use crate::subscription::SubscribeOptions;
 
 /// Up to this many a plain list is searched; it needs less memory than a table and is as fast.
 const FEW: usize = 16;

@@ -8,8 +8,9 @@ use crate::{
     ledger::DropReason,
     outbox::{Outbox, Written},
     plane::Plane,
-    publish::{Batch, Effects, Publisher},
-    session::{Connection, Session, State, Will},
+    publish::{Batch, Publisher},
+    session::{Connection, Effects, Session, State},
+    will::Will,
 };
 
 /// Work that must wait until no lock is held.
@@ -48,7 +49,7 @@ impl Plane {
             }
             (subscriptions, drained)
         };
-        batch.effects.said |= subscriptions.len() > 0;
+        batch.said |= subscriptions.len() > 0;
         for (filter, _) in subscriptions.to_vec() {
             self.matcher().unsubscribe(&filter, session.key());
         }

@@ -4,7 +4,7 @@ use skein_store::{Options, Store};
 use skein_types::QoS;
 
 use super::net::{Ask, Net, message, removal, retained, topic};
-use crate::{Will, durable::schema};
+use crate::{Will, schema};
 
 fn store() -> Store {
     Store::open(schema(), Options::memory()).unwrap()

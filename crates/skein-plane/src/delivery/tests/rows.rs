@@ -9,7 +9,7 @@ use skein_types::{Moment, QoS};
 use super::{Ack, CIRCLE, LIMITS, acknowledge, limits, number_of, waiting};
 use crate::{
     delivery::{Acked, Delivery, Freed, Kept, Next, Offer, Rest, Restored},
-    durable::CommitFlag,
+    stored::CommitFlag,
 };
 
 /// Batches under way at the same time; the first is that of the session's own connection.

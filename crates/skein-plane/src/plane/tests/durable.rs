@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     Batch, Durability, Durable, EXPIRY_NEVER_SECS, Plane, RetainHandling, SubscribeOptions, WallClock,
-    durable::schema, matcher::tests::PLAIN, session::Session,
+    matcher::tests::PLAIN, schema, session::Session,
 };
 
 /// The wall clock when the first run starts, in seconds.

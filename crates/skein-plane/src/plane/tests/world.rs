@@ -415,10 +415,12 @@ impl World {
         let tally = &mut self.batch.effects;
         if let Some(socket) = &live.socket {
             socket.give_room(bytes);
-            session.unblock(epoch, &self.plane, self.now, tally);
+            session.unblock(epoch, self.plane.sources(), self.now, tally);
         } else if bytes > 500 {
             let mut out = Vec::new();
-            session.take_output(epoch, &self.plane, self.now, tally, |outbox| outbox.drain_into(&mut out));
+            session.take_output(epoch, self.plane.sources(), self.now, tally, |outbox| {
+                outbox.drain_into(&mut out)
+            });
             let Client { live, memory, .. } = &mut self.clients[number];
             live.as_mut().unwrap().read(&out, memory);
         }

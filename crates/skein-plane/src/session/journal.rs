@@ -1,23 +1,23 @@
-//! The durable changes of one batch, and their way into the store.
+//! The durable changes of one batch, as they are recorded. What hands them to the store is `durable/commit.rs`.
 
 use std::sync::Arc;
 
 use parking_lot::MutexGuard;
 use skein_store::{Batch, ClassId, Key, Row, Store};
-use skein_types::{Message, Moment, QoS, SessionKey, SubscriptionFilter, Topic};
+use skein_types::{Message, QoS, SessionKey, SubscriptionFilter, Topic};
 
-use super::{
-    Commit, CommitFlag, Durable, SharedRow,
-    rows::{self, QueueEntry, SessionRow},
-    schema::{INBOUND, MESSAGE, QUEUE, RETAINED, SESSION, SUBSCRIPTION},
-    turn::{Turn, TurnGuard},
-};
+use super::{Session, State};
 use crate::{
-    delivery::{Freed, Kept, Rest, Waiting},
-    matcher::Group,
-    plane::Plane,
-    publish::{self, Run},
-    session::{Epoch, Session, State},
+    delivery::Waiting,
+    retained::Retained,
+    rows::{
+        self, QueueEntry, RowContext, SessionRow,
+        schema::{INBOUND, MESSAGE, QUEUE, RETAINED, SESSION, SUBSCRIPTION},
+    },
+    run::Run,
+    stored::{CommitFlag, Freed, Kept, Rest, SharedRow},
+    subscription::GroupKey,
+    turn::{Turn, TurnGuard},
     wire::DeliveryOptions,
 };
 
@@ -34,8 +34,6 @@ pub(crate) struct Journal {
     promises: usize,
     /// The id whose row is the last change.
     last_received: Option<(SessionKey, u64)>,
-    /// A connection whose client is greeted when the batch is on disk.
-    held: Option<(Arc<Session>, Epoch)>,
     /// Its place among the batches of a session's connections.
     turn: Option<TurnGuard>,
     /// The batch that comes before it.
@@ -64,7 +62,7 @@ pub(crate) struct KeptDelivery {
     pub(crate) options: DeliveryOptions,
     /// It was sent at once and not queued.
     pub(crate) sent: bool,
-    pub(crate) group: Option<Arc<Group>>,
+    pub(crate) group: Option<Arc<GroupKey>>,
 }
 
 #[derive(Debug)]
@@ -108,11 +106,6 @@ impl Journal {
         let own = self.turn.get_or_insert_default().turn();
         let before = state.last_batch.replace(own.clone());
         self.after = before.filter(|before| !Arc::ptr_eq(before, own));
-    }
-
-    pub(crate) fn hold(&mut self, session: &Arc<Session>, epoch: Epoch) {
-        self.promise();
-        self.held = Some((session.clone(), epoch));
     }
 
     /// A message of the present run is in the queue or window of a session that is kept.
@@ -197,7 +190,7 @@ impl Journal {
 
     /// Writes the rows of the deliveries of `run`: a message with one recipient into its queue entry, one with
     /// several once.
-    pub(crate) fn record_run(&mut self, run: &Run, durable: &Durable) {
+    pub(crate) fn record_run(&mut self, run: &Run, context: &RowContext) {
         let mut deliveries = std::mem::take(&mut self.deliveries);
         if deliveries.is_empty() {
             return;
@@ -206,12 +199,12 @@ impl Journal {
         for recipients in deliveries.chunk_by(|one, next| one.index == next.index) {
             let message = run.message(recipients[0].index);
             let shared = (recipients.len() > 1).then(|| {
-                let shared = durable.new_shared_row(recipients.len());
-                self.rows.put_fresh(MESSAGE, rows::message_row(shared.id, message, durable.clock));
+                let shared = context.new_shared_row(recipients.len());
+                self.rows.put_fresh(MESSAGE, rows::message_row(shared.id, message, context.clock));
                 shared
             });
             for delivery in recipients {
-                self.record(delivery, message, shared.clone(), durable);
+                self.record(delivery, message, shared.clone(), context);
             }
         }
         deliveries.clear();
@@ -219,8 +212,8 @@ impl Journal {
     }
 
     /// Writes the row of one delivery outside of a run.
-    pub(crate) fn record_one(&mut self, delivery: &KeptDelivery, message: &Message, durable: &Durable) {
-        self.record(delivery, message, None, durable);
+    pub(crate) fn record_one(&mut self, delivery: &KeptDelivery, message: &Message, context: &RowContext) {
+        self.record(delivery, message, None, context);
     }
 
     fn record(
@@ -228,23 +221,14 @@ impl Journal {
         delivery: &KeptDelivery,
         message: &Message,
         shared: Option<Arc<SharedRow>>,
-        durable: &Durable,
+        context: &RowContext,
     ) {
         let KeptDelivery { session, seq, options, sent, group, .. } = delivery;
-        let shared_filter = group.as_ref().map(|group| SubscriptionFilter {
-            group: Some(group.name().clone()),
-            filter: group.filter().clone(),
-        });
-        let entry = QueueEntry {
-            session: session.key(),
-            seq: *seq,
-            options,
-            sent: *sent,
-            shared_filter: shared_filter.as_ref(),
-        };
+        let entry =
+            QueueEntry { session: session.key(), seq: *seq, options, sent: *sent, group: group.as_deref() };
         let row = match &shared {
             Some(shared) => rows::queue_row_with_reference(&entry, shared.id),
-            None => rows::queue_row_with_body(&entry, message, durable.clock),
+            None => rows::queue_row_with_body(&entry, message, context.clock),
         };
         self.rows.put_fresh(QUEUE, row);
         let waits = options.qos == QoS::ExactlyOnce;
@@ -258,14 +242,14 @@ impl Journal {
         seq: u64,
         waiting: Option<&Waiting>,
         sent: bool,
-        durable: &Durable,
+        context: &RowContext,
     ) {
         match waiting {
             None => self.rows.put(QUEUE, rows::queue_row_released(session.key(), seq)),
             Some(Waiting { message, options, group, .. }) => {
                 let (session, options, group) = (session.clone(), options.clone(), group.clone());
                 let delivery = KeptDelivery { index: 0, session, seq, options, sent, group };
-                self.record_one(&delivery, message, durable);
+                self.record_one(&delivery, message, context);
             }
         }
     }
@@ -273,73 +257,41 @@ impl Journal {
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.dirty.is_empty() && self.promises == 0
     }
-}
 
-impl Plane {
-    /// Hands the durable changes of a batch to the store. Called before anybody can be told of them; what is said
-    /// because of them waits for the commit, if there is one.
-    pub(super) fn hand_over_rows(&self, journal: &mut Journal) -> Option<Commit> {
-        let durable = self.durable()?;
-        // Over when everything is with the store.
-        let _turn = journal.turn.take();
-        if let Some(before) = journal.after.take() {
-            before.wait();
-        }
-        if journal.is_empty() {
-            return None;
-        }
-        let Journal { promises, held, queued, .. } = journal;
-        let waits = std::mem::take(promises) > 0 || queued.iter().any(|row| row.waits);
-        let flag = waits.then(Arc::<CommitFlag>::default);
-        let held = held.take();
-        durable.submit(self, journal, flag.clone());
-        let sessions = journal.mark_stored(flag.as_ref());
-        if !journal.rows.is_empty() {
-            durable.submit(self, journal, None);
-        }
-        flag.map(|flag| Commit::new(flag, sessions, held))
+    /// The batch's place among those of a session's connections: its own turn, over when that is dropped, and the one
+    /// before it.
+    pub(crate) fn take_turns(&mut self) -> (Option<TurnGuard>, Option<Arc<Turn>>) {
+        (self.turn.take(), self.after.take())
     }
-}
 
-impl Plane {
-    /// Sends what waited for a commit, now that it is done, and greets the client whose session it kept.
-    pub fn committed(&self, commit: Commit, batch: &mut publish::Batch, now: Moment) {
-        let Commit { sessions, held, .. } = commit;
-        for (session, epoch) in held {
-            let Some(mut state) = session.lock_as(epoch) else { continue };
-            state.connection.as_mut().into_iter().for_each(|connection| connection.held = false);
-            if state.wants_flush() {
-                batch.touch(&session);
-            }
-        }
-        for session in sessions {
-            let mut state = session.lock();
-            state.pump(self, now, &mut batch.effects);
-            if state.wants_flush() {
-                batch.touch(&session);
-            }
-        }
+    /// Whether somebody waits for what was recorded; from now on nobody does.
+    pub(crate) fn take_promises(&mut self) -> bool {
+        std::mem::take(&mut self.promises) > 0 || self.queued.iter().any(|row| row.waits)
     }
-}
 
-impl Durable {
-    fn submit(&self, plane: &Plane, journal: &mut Journal, flag: Option<Arc<CommitFlag>>) {
-        let _order = (!journal.dirty.is_empty()).then(|| self.order.lock());
-        for dirty in journal.dirty.drain(..) {
-            dirty.write(plane, self, &mut journal.rows);
+    /// Whether rows are read from memory when the batch is handed over.
+    pub(crate) fn has_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Whether something is to be written.
+    pub(crate) fn has_rows(&self) -> bool {
+        !self.rows.is_empty()
+    }
+
+    /// Everything recorded as one batch of `store`.
+    pub(crate) fn take_rows(&mut self, store: &Store, retained: &Retained, context: &RowContext) -> Batch {
+        for dirty in self.dirty.drain(..) {
+            dirty.write(retained, context, &mut self.rows);
         }
-        let rows = journal.rows.take(&self.store);
-        self.store.submit(rows, move |result| match result {
-            Ok(_index) => _ = flag.inspect(|flag| flag.set()),
-            Err(error) => tracing::error!(%error, "store: changes of sessions were not kept"),
-        });
+        self.rows.take(store)
     }
 }
 
 impl Journal {
     /// The rows are with the store now: notes it with their messages, and removes those of messages that are gone
     /// already. Returns the sessions with messages that wait for the disk.
-    fn mark_stored(&mut self, flag: Option<&Arc<CommitFlag>>) -> Vec<Arc<Session>> {
+    pub(crate) fn mark_stored(&mut self, flag: Option<&Arc<CommitFlag>>) -> Vec<Arc<Session>> {
         let mut sessions: Vec<Arc<Session>> = Vec::new();
         let mut queued = std::mem::take(&mut self.queued);
         // Each session is locked once.
@@ -405,10 +357,10 @@ impl Changes {
 }
 
 impl Dirty {
-    fn write(self, plane: &Plane, durable: &Durable, rows: &mut Changes) {
+    fn write(self, retained: &Retained, context: &RowContext, rows: &mut Changes) {
         match self {
-            Self::Session(session) => match SessionRow::of(&session, durable) {
-                Some(row) => rows.put(SESSION, rows::session_row(&row, durable.clock)),
+            Self::Session(session) => match SessionRow::of(&session, context) {
+                Some(row) => rows.put(SESSION, rows::session_row(&row, context.clock)),
                 None => rows.delete(SESSION, rows::session_key(session.key())),
             },
             Self::Subscription(session, filter) => {
@@ -419,8 +371,8 @@ impl Dirty {
                     None => rows.delete(SUBSCRIPTION, rows::subscription_key(key, &filter)),
                 }
             }
-            Self::Retained(topic) => match plane.retained().last(&topic) {
-                Some(stored) => rows.put(RETAINED, rows::retained_row(&stored, durable.clock)),
+            Self::Retained(topic) => match retained.last(&topic) {
+                Some(stored) => rows.put(RETAINED, rows::retained_row(&stored, context.clock)),
                 None => rows.delete(RETAINED, rows::retained_key(&topic)),
             },
         }
@@ -429,14 +381,14 @@ impl Dirty {
 
 impl SessionRow {
     /// The row of a session; none when it is not kept.
-    fn of(session: &Session, durable: &Durable) -> Option<Self> {
+    fn of(session: &Session, context: &RowContext) -> Option<Self> {
         let access = session.access();
         let state = session.lock();
         if state.ended || !state.kept {
             return None;
         }
         let identity = access?.identity().clone();
-        let time = |moment| durable.clock.time_of(moment);
+        let time = |moment| context.clock.time_of(moment);
         Some(Self {
             key: session.key(),
             identity,

@@ -22,10 +22,10 @@ pub(crate) struct Turn {
 
 /// Held by the batch; dropped when it is handed over, or given up.
 #[derive(Debug, Default)]
-pub(super) struct TurnGuard(Arc<Turn>);
+pub(crate) struct TurnGuard(Arc<Turn>);
 
 impl TurnGuard {
-    pub(super) fn turn(&self) -> &Arc<Turn> {
+    pub(crate) fn turn(&self) -> &Arc<Turn> {
         &self.0
     }
 }
@@ -39,7 +39,7 @@ impl Drop for TurnGuard {
 
 impl Turn {
     /// Waits until the batch is handed over. Nobody who calls this may hold a lock.
-    pub(super) fn wait(&self) {
+    pub(crate) fn wait(&self) {
         let mut over = self.over.lock();
         while !*over {
             if self.changed.wait_for(&mut over, WAIT_MAX).timed_out() {

@@ -5,28 +5,26 @@ mod tests;
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use foldhash::fast::RandomState;
 use skein_access::Subscribe as Verdict;
 use skein_store::{Row, Snapshot};
-use skein_types::{Message, Moment, QoS, SessionKey};
+use skein_types::{Message, Moment, QoS, SessionKey, SubscriptionFilter};
 
-use super::{
-    Durable, RowError, SharedRow,
-    rows::{self, Body, QueueRow, SessionRow},
-    schema::{INBOUND, MESSAGE, QUEUE, RETAINED, SESSION, SUBSCRIPTION},
-};
 use crate::{
     cluster::RESTORED_WILL_SECS,
-    delivery::{self, Delivery, Kept, Waiting},
+    delivery::{self, Delivery, Waiting},
+    durable::Durable,
     plane::Plane,
     publish::Batch,
+    rows::{
+        self, Body, QueueRow, RowError, SessionRow,
+        schema::{INBOUND, MESSAGE, QUEUE, RETAINED, SESSION, SUBSCRIPTION},
+    },
     session::{EXPIRY_NEVER_SECS, Session, SessionLimits},
+    stored::{Kept, SharedRow},
 };
 
 /// What was read back.
@@ -79,7 +77,7 @@ impl Plane {
         let mut restored = Restored::default();
         let mut sessions = BySession::default();
         each(&snapshot, SESSION, "session", |row| {
-            let row = rows::read_session(row, durable.clock)?;
+            let row = rows::read_session(row, durable.rows.clock)?;
             sessions.insert(row.key, self.restore_session(row, limits, batch, now));
             Ok(())
         })?;
@@ -114,7 +112,7 @@ impl Plane {
         })?;
         self.restore_queues(&snapshot, &sessions, &mut restored, batch)?;
         each(&snapshot, RETAINED, "retained", |row| {
-            let (message, version) = rows::read_retained(row, durable.clock)?;
+            let (message, version) = rows::read_retained(row, durable.rows.clock)?;
             self.use_up(message.origin);
             if let Some(cluster) = self.cluster() {
                 cluster.heard(version);
@@ -139,7 +137,7 @@ impl Plane {
         let client_id = identity.client_id.clone();
         let session = Session::new(key, client_id.clone(), limits.clone());
         session.bind(Some(Arc::new(self.access().bind(identity))));
-        let clock = self.durable().map(|durable| durable.clock);
+        let clock = self.durable().map(|durable| durable.rows.clock);
         let moment = |time| clock.map_or(now, |clock| clock.moment_of(time));
         {
             let mut state = session.lock();
@@ -160,7 +158,7 @@ impl Plane {
                 state.will_at = state.will_at.map(|at| at.max(now.after_secs(RESTORED_WILL_SECS)));
             }
             state.will = will.map(Box::new);
-            self.say_will(session.client_id(), &state, &mut batch.effects);
+            self.say_will(session.client_id(), &state, batch);
             self.schedule(&session, &state);
         }
         self.use_up(key);
@@ -186,7 +184,7 @@ impl Plane {
         let mut messages = Messages { snapshot, durable, known: HashMap::default() };
         let mut queues: BySession<Vec<delivery::Restored>> = BySession::default();
         each(snapshot, QUEUE, "queue", |row| {
-            let row = rows::read_queue(row, durable.clock)?;
+            let row = rows::read_queue(row, durable.rows.clock)?;
             let (key, seq) = (row.session, row.seq);
             // A row without a session must not be counted among those that refer to its message.
             let entry = match sessions.contains_key(&key) {
@@ -212,8 +210,8 @@ impl Plane {
             }
         }
         each(snapshot, MESSAGE, "message", |row| {
-            let (id, _) = rows::read_message(row, durable.clock)?;
-            durable.last_message.fetch_max(id, Relaxed);
+            let (id, _) = rows::read_message(row, durable.rows.clock)?;
+            durable.rows.last_message.fetch_max(id, Relaxed);
             if !messages.known.contains_key(&id) {
                 batch.effects.journal.remove(MESSAGE, rows::message_key(id));
                 restored.orphans += 1;
@@ -230,8 +228,9 @@ impl Plane {
         messages: &mut Messages<'_>,
     ) -> Result<Option<delivery::Restored>, RowError> {
         let QueueRow { seq, options, sent, released, shared_filter, body, .. } = row;
-        let group =
-            shared_filter.and_then(|filter| self.matcher().group(&filter.filter, filter.group.as_ref()?));
+        let group = shared_filter.and_then(|SubscriptionFilter { group, filter }| {
+            Some(self.matcher().group(&filter, &group?)?.key().clone())
+        });
         let (message, shared) = match body {
             Body::None if released => (None, None),
             Body::None => return Ok(None),
@@ -254,12 +253,12 @@ impl Plane {
 impl Messages<'_> {
     fn get(&mut self, id: u64) -> Result<Option<Shared>, RowError> {
         if let Some((message, shared)) = self.known.get(&id) {
-            shared.references.fetch_add(1, Relaxed);
+            shared.add_reference();
             return Ok(Some((message.clone(), shared.clone())));
         }
         let Some(row) = self.snapshot.get(MESSAGE, &rows::message_key(id)) else { return Ok(None) };
-        let (_, message) = rows::read_message(&row, self.durable.clock)?;
-        let entry = (Arc::new(message), Arc::new(SharedRow { id, references: AtomicUsize::new(1) }));
+        let (_, message) = rows::read_message(&row, self.durable.rows.clock)?;
+        let entry = (Arc::new(message), SharedRow::new(id, 1));
         self.known.insert(id, entry.clone());
         Ok(Some(entry))
     }

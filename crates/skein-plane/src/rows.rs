@@ -1,6 +1,15 @@
 //! Between the plane's values and the store's rows, field by field in the order of `schema.rs`.
 
-use std::{cell::Cell, num::NonZeroU32};
+pub(crate) mod schema;
+
+use std::{
+    cell::Cell,
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 use bytestring::ByteString;
 use skein_access::{Door, Identity, UserSource};
@@ -11,10 +20,10 @@ use skein_types::{
 };
 
 use crate::{
-    durable::WallClock,
-    matcher::SubscribeOptions,
     retained::Stored,
-    session::Will,
+    stored::SharedRow,
+    subscription::{GroupKey, SubscribeOptions},
+    will::Will,
     wire::{DeliveryOptions, SubscriptionIds},
 };
 
@@ -79,7 +88,7 @@ pub(crate) struct QueueEntry<'a> {
     pub(crate) seq: u64,
     pub(crate) options: &'a DeliveryOptions,
     pub(crate) sent: bool,
-    pub(crate) shared_filter: Option<&'a SubscriptionFilter>,
+    pub(crate) group: Option<&'a GroupKey>,
 }
 
 pub(crate) fn session_key(session: SessionKey) -> Key {
@@ -210,7 +219,7 @@ pub(crate) fn queue_row_with_reference(entry: &QueueEntry<'_>, message: u64) -> 
 pub(crate) fn queue_row_released(session: SessionKey, seq: u64) -> Row {
     let options = DeliveryOptions { qos: QoS::ExactlyOnce, retain: false, ids: SubscriptionIds::None };
     Row::encode(|row| {
-        let entry = QueueEntry { session, seq, options: &options, sent: true, shared_filter: None };
+        let entry = QueueEntry { session, seq, options: &options, sent: true, group: None };
         write_entry(row, &entry, true);
         row.absent();
         row.absent();
@@ -218,7 +227,7 @@ pub(crate) fn queue_row_released(session: SessionKey, seq: u64) -> Row {
 }
 
 fn write_entry(row: &mut RowWriter<'_>, entry: &QueueEntry<'_>, released: bool) {
-    let QueueEntry { session, seq, options, sent, shared_filter } = *entry;
+    let QueueEntry { session, seq, options, sent, group } = *entry;
     row.unsigned(session.0);
     row.unsigned(seq);
     row.u8(options.qos as u8);
@@ -227,7 +236,7 @@ fn write_entry(row: &mut RowWriter<'_>, entry: &QueueEntry<'_>, released: bool) 
     row.bool(released);
     row.count(options.ids.iter().count());
     options.ids.iter().for_each(|id| row.unsigned(u64::from(id.get())));
-    optional(row, shared_filter, |row, filter| row.str(&filter.to_string()));
+    optional(row, group, |row, group| row.str(&group.to_string()));
 }
 
 fn write_message(row: &mut RowWriter<'_>, id: u64, message: &Message, clock: WallClock) {
@@ -391,7 +400,40 @@ fn read_id(row: &mut RowReader<'_>) -> Result<NonZeroU32, RowError> {
     NonZeroU32::new(row.unsigned()?).ok_or(RowError::Value("subscription id"))
 }
 
-/// A message and the time it takes on disk, for `Moment`s in the far future too.
+/// What rows are written with.
+#[derive(Debug)]
+pub(crate) struct RowContext {
+    pub(crate) clock: WallClock,
+    /// Number of the last message with a row of its own.
+    pub(crate) last_message: AtomicU64,
+}
+
+impl RowContext {
+    pub(crate) fn new(clock: WallClock) -> Self {
+        Self { clock, last_message: AtomicU64::new(0) }
+    }
+
+    /// A new row for a message that so many sessions refer to.
+    pub(crate) fn new_shared_row(&self, references: usize) -> Arc<SharedRow> {
+        SharedRow::new(self.last_message.fetch_add(1, Relaxed) + 1, references)
+    }
+}
+
+/// The wall clock at the node's start. Moments of this run are counted from there, so that a clock that is set while
+/// the node runs changes no deadline.
+#[derive(Clone, Copy, Debug)]
+pub struct WallClock {
+    zero: Time,
+}
+
+impl WallClock {
+    /// A clock for a node whose moment zero was at `zero`.
+    #[must_use]
+    pub fn new(zero: Time) -> Self {
+        Self { zero }
+    }
+}
+
 impl WallClock {
     pub(crate) fn time_of(self, moment: Moment) -> Time {
         let micros = i64::try_from(moment.as_millis()).unwrap_or(i64::MAX).saturating_mul(1000);

@@ -15,7 +15,7 @@ use skein_access::{RuleBlock, UserBlock, UserSummary, text_of};
 /// A user as it is kept.
 #[derive(Clone, PartialEq, Object)]
 #[class(name = "user", code = 7, kind = "replicated", primary(name))]
-pub(in crate::durable) struct UserRow {
+pub(crate) struct UserRow {
     pub(super) name: String,
     /// An argon2id hash.
     pub(super) password: Option<String>,
@@ -29,7 +29,7 @@ pub(in crate::durable) struct UserRow {
 /// A rule as it is kept.
 #[derive(Clone, PartialEq, Object)]
 #[class(name = "rule", code = 8, kind = "replicated", primary(position))]
-pub(in crate::durable) struct RuleRow {
+pub(crate) struct RuleRow {
     pub(super) position: u32,
     pub(super) allow: bool,
     pub(super) users: Option<Vec<String>>,

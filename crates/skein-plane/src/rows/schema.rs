@@ -1,11 +1,10 @@
-//! The classes in which sessions, queues and retained messages are kept; those of users and rules are in `users/rows.rs`.
+//! The classes in which sessions, queues and retained messages are kept; those of users and rules are in
+//! `users/rows.rs`.
 //!
 //! Fields are only ever added at the end and with a default (the store refuses anything else), so that a newer node
 //! opens an older node's data. `rows.rs` writes and reads them in this order.
 
-use skein_store::{Class, ClassBuilder, ClassId, ClassKind, Schema, Type, Value};
-
-use super::users::{RuleRow, UserRow};
+use skein_store::{Class, ClassBuilder, ClassId, ClassKind, Type, Value};
 
 /// A client's session, while it outlives connections.
 pub(crate) const SESSION: ClassId = ClassId(1);
@@ -20,15 +19,10 @@ pub(crate) const INBOUND: ClassId = ClassId(5);
 /// The last retained message of a topic.
 pub(crate) const RETAINED: ClassId = ClassId(6);
 
-/// The plane's classes as a schema.
-#[must_use]
-pub fn schema() -> Schema {
+/// The classes of sessions, queues and retained messages.
+pub(crate) fn classes() -> impl Iterator<Item = Class> {
     let classes = [session(), subscription(), queue(), message(), inbound(), retained()];
-    let schema = classes.into_iter().fold(Schema::builder("skein"), |schema, class| {
-        schema.class(class.build().expect("the plane's own classes are well formed"))
-    });
-    let schema = schema.object::<UserRow>().object::<RuleRow>();
-    schema.build().expect("the plane's own classes go together")
+    classes.into_iter().map(|class| class.build().expect("the plane's own classes are well formed"))
 }
 
 fn class(name: &str, id: ClassId) -> ClassBuilder {

@@ -10,7 +10,8 @@ use super::*;
 use crate::{
     Durable, PlaneLimits, QueueLimits, WallClock,
     delivery::{Next, WindowLimits},
-    durable::{rows::QueueEntry, schema},
+    rows::QueueEntry,
+    schema,
     wire::{DeliveryOptions, SubscriptionIds},
 };
 
@@ -42,8 +43,7 @@ fn store_without_message(qos: QoS) -> Store {
         will_at: None,
     };
     let options = DeliveryOptions { qos, retain: false, ids: SubscriptionIds::None };
-    let entry =
-        QueueEntry { session: SESSION_KEY, seq: 4, options: &options, sent: true, shared_filter: None };
+    let entry = QueueEntry { session: SESSION_KEY, seq: 4, options: &options, sent: true, group: None };
     let mut batch = store.batch();
     batch.put(SESSION, rows::session_row(&session, clock)).unwrap();
     batch.put(QUEUE, rows::queue_row_with_reference(&entry, 1)).unwrap();

@@ -19,7 +19,7 @@ use skein_types::Moment;
 use crate::{durable::Durable, plane::Plane};
 
 use self::rows::Stored;
-pub(super) use self::rows::{RuleRow, UserRow};
+pub(crate) use self::rows::{RuleRow, UserRow};
 
 /// Users that are stored at most: each change reads all of them.
 const USERS_MAX: usize = 10_000;
@@ -280,7 +280,7 @@ impl Plane {
         let done = durable.store.transact(Isolation::Serializable, |transaction| {
             let before = Stored::read(transaction)?;
             let mut after = before.clone();
-            let value = change(&mut after, durable.clock)?;
+            let value = change(&mut after, durable.rows.clock)?;
             // Before anything is written: what the parser refuses must never be found at a start.
             let list = after.list()?;
             after.write_over(&before, transaction)?;
