@@ -131,6 +131,7 @@ impl Plane {
             if let Some(Connection { outbox, wire, held, .. }) = &mut state.connection {
                 outbox.push_with(|out| wire.greet(present, out));
                 *held = hold;
+                batch.effects.tally.traffic.sent_packets += 1;
             }
             state.pump(self, now, &mut batch.effects);
             if state.wants_flush() {

@@ -1,11 +1,12 @@
 //! 2.3 CONNACK: session present, what is advertised, and what is refused beyond it.
 
-use std::num::NonZeroU16;
+use std::{num::NonZeroU16, sync::atomic::Ordering::Relaxed};
 
 use skein_access::{AccessList, Anonymous};
+use skein_testkit::{DEADLINE, wait_until};
 use skein_types::QoS;
 
-use crate::statements::fixture::{Present, Server};
+use crate::statements::fixture::{Present, Server, subscribe};
 
 #[test]
 fn mqtt_3_2_0_1_exactly_one_connack_and_first() {
@@ -180,4 +181,37 @@ fn mqtt_3_2_2_19_a_refusal_stays_within_the_clients_packet_size() {
     client.send(r#"10 [ "MQTT" 05 02 0000 [ 27 0000000a ] "c" ]"#);
     client.expect("20 [ 00 87 00 ]");
     client.expect_closed();
+}
+
+/// What is written to clients is counted, whichever way it goes: the CONNACK, retained messages that wait for the window,
+/// and what a new connection is sent again.
+#[test]
+fn packets_to_clients_are_all_counted() {
+    let server = Server::start();
+    let mut publisher = server.v5("p");
+    publisher.send(r#"31 [ "r/0" 00 'x' ] 33 [ "r/1" 0001 00 'x' ] 35 [ "r/2" 0002 00 'x' ]"#);
+    publisher.expect("40 [ 0001 10 ]");
+    publisher.expect("50 [ 0002 10 ]");
+    // They are counted after they are written.
+    let wait_sent = |count| {
+        let sent = || server.plane.traffic().sent_packets.load(Relaxed);
+        wait_until(&format!("{count} packets are counted"), DEADLINE, || sent() >= count);
+        assert_eq!(sent(), count);
+    };
+    wait_sent(3);
+    let mut client = server.durable("c", Present::No);
+    for filter in ["r/1", "r/2", "r/0"] {
+        subscribe(&mut client, filter, "02");
+        client.read_packet();
+    }
+    wait_sent(10);
+    // CONNACK, PUBLISH and PUBREL on a new connection.
+    client.send("50 [ 0002 ]");
+    client.expect("62 [ 0002 ]");
+    wait_sent(11);
+    server.drop_connection(client, "c");
+    let mut client = server.durable("c", Present::Yes);
+    client.expect(r#"3b [ "r/1" 0001 00 'x' ]"#);
+    client.expect("62 [ 0002 ]");
+    wait_sent(14);
 }
