@@ -401,7 +401,11 @@ impl MqttConnection {
     }
 
     fn decode_refusal(&mut self, error: crate::codec::DecodeError) -> Refusal {
-        if let (Phase::Fresh, Some(version)) = (&self.phase, error.answer) {
+        // Before version 5 a CONNECT that does not conform is closed without a CONNACK (MQTT-3.1.4-1 of 3.1.1), but for
+        // its level (MQTT-3.1.2-2).
+        let has_words =
+            |version: &Version| version.is_v5() || error.reason == ReasonCode::UnsupportedProtocolVersion;
+        if let (Phase::Fresh, Some(version)) = (&self.phase, error.answer.filter(has_words)) {
             // So that the refusal is answered with a CONNACK of that version.
             self.phase = Phase::Checking(Box::new(Connect::new(version, ByteString::new())));
         }

@@ -2,7 +2,7 @@
 
 use skein_testkit::RawClient;
 
-use crate::statements::fixture::{Present, Server, settle, subscribe};
+use crate::statements::fixture::{Present, Server, expect_refusal, settle, subscribe};
 
 /// MQTT-4.3.2-1 to -3: one id in use for one message, until its PUBACK; never sent again on the same connection.
 #[test]
@@ -248,20 +248,18 @@ fn mqtt_4_4_0_2_refused_messages_are_not_sent_again() {
 #[test]
 fn mqtt_3_4_2_acknowledgements_with_foreign_reasons_are_refused() {
     let server = Server::start();
-    for packet in [
-        "40 [ 0001 01 ]",
-        "50 [ 0001 92 ]",
-        "62 [ 0001 10 ]",
-        "70 [ 0001 80 ]",
-        "40 [ 0001 00 [ 11 00000000 ] ]",
+    for (packet, reason) in [
+        ("40 [ 0001 01 ]", "82"),
+        ("50 [ 0001 92 ]", "82"),
+        ("62 [ 0001 10 ]", "82"),
+        ("70 [ 0001 80 ]", "82"),
+        ("40 [ 0000 ]", "82"),
+        ("62 [ 0000 ]", "82"),
+        ("40 [ 0001 00 [ 11 00000000 ] ]", "81"),
+        ("40 [ 00 ]", "81"),
     ] {
         let mut client = server.v5("c");
         client.send(packet);
-        crate::statements::fixture::expect_refusal(&mut client, "82");
-    }
-    for packet in ["40 [ 0000 ]", "62 [ 0000 ]", "40 [ 00 ]"] {
-        let mut client = server.v5("c");
-        client.send(packet);
-        crate::statements::fixture::expect_refusal(&mut client, "81");
+        expect_refusal(&mut client, reason);
     }
 }
