@@ -324,10 +324,10 @@ impl MqttConnection {
     fn handle_packet(&mut self, packet: Packet, cx: &mut Context<'_>) -> Result<Step, Refusal> {
         match (&mut self.phase, packet) {
             (Phase::Open(open), Packet::Publish(publish)) => open.publish(publish, &self.settings, cx)?,
-            (Phase::Open(open), Packet::PubAck(ack)) => open.puback(&ack, cx),
-            (Phase::Open(open), Packet::PubRec(ack)) => open.pubrec(&ack, cx),
+            (Phase::Open(open), Packet::PubAck(ack)) => open.puback(&ack, cx)?,
+            (Phase::Open(open), Packet::PubRec(ack)) => open.pubrec(&ack, cx)?,
             (Phase::Open(open), Packet::PubRel(ack)) => open.pubrel(&ack, cx),
-            (Phase::Open(open), Packet::PubComp(ack)) => open.pubcomp(&ack, cx),
+            (Phase::Open(open), Packet::PubComp(ack)) => open.pubcomp(&ack, cx)?,
             (Phase::Open(open), Packet::Subscribe(subscribe)) => {
                 open.subscribe(*subscribe, &self.settings, cx)?
             }

@@ -267,7 +267,7 @@ impl World {
         match acked {
             Acked::Done => _ = self.held.remove(&seq),
             Acked::Release => self.held.get_mut(&seq).unwrap().stage = Stage::Released,
-            Acked::Unknown => {}
+            Acked::Unknown | Acked::WrongKind => {}
         }
         self.note_freed(0);
     }
