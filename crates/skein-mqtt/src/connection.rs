@@ -435,6 +435,11 @@ impl Refusal {
         Self { reason: reason_of(code), code, detail }
     }
 
+    /// The client has no room for what it has to be sent first. The codes for too large a packet speak of the client's.
+    fn no_room(detail: &'static str) -> Self {
+        Self { reason: ReasonCode::ImplementationSpecificError, code: Code::PacketTooLarge, detail }
+    }
+
     fn protocol(detail: &'static str) -> Self {
         Self::of(Code::ProtocolError, detail)
     }

@@ -105,11 +105,15 @@ impl MqttConnection {
         }
         let terms = Terms::of(&connect, &self.settings);
         let greeting = terms.connack(&connect, &client_id, auth.as_ref(), &self.settings);
-        let packet_bytes_max = connect.properties.packet_bytes_max.unwrap_or(u32::MAX);
-        let aliases_out = connect.properties.topic_alias_maximum.min(self.settings.topic_alias_out_max);
-        let problem_information = connect.properties.request_problem_information;
-        let wire =
-            MqttWire::new(connect.version, packet_bytes_max, problem_information, aliases_out, greeting);
+        let packet_bytes_max = packet_bytes_max_of(&connect);
+        if greeting.encoded_len(connect.version) > packet_bytes_max as usize {
+            // MQTT-3.1.2-24. Before the session is opened, so that one that is there stays as it is.
+            self.phase = Phase::Checking(Box::new(connect));
+            return Err(Refusal::no_room(
+                "the CONNACK would be larger than the client's maximum packet size",
+            ));
+        }
+        let wire = self.wire(&connect, greeting);
         let connection = Connection::new(
             Box::new(wire),
             self.origin.socket.clone(),
@@ -145,13 +149,25 @@ impl MqttConnection {
             rate: RateLimit::new(messages, bytes, cx.now),
             keep_alive_secs: terms.keep_alive_secs,
             packet_bytes_max,
-            problem_information,
+            problem_information: connect.properties.request_problem_information,
             expires_later: terms.expiry_secs > 0,
             auth: auth.map(|done| {
                 Box::new(AuthState { method: done.method, user, exchange: None, running: false })
             }),
         }));
         Ok(())
+    }
+
+    fn wire(&self, connect: &Connect, greeting: ConnAck) -> MqttWire {
+        let aliases_out = connect.properties.topic_alias_maximum.min(self.settings.topic_alias_out_max);
+        let problem_information = connect.properties.request_problem_information;
+        MqttWire::new(
+            connect.version,
+            packet_bytes_max_of(connect),
+            problem_information,
+            aliases_out,
+            greeting,
+        )
     }
 
     fn info(&self, connect: &Connect, terms: &Terms, cx: &Context<'_>) -> ConnectionInfo {
@@ -268,6 +284,11 @@ fn durability_of(connect: &Connect, settings: &Settings) -> Durability {
         Some("memory") => Durability::Memory,
         _ => settings.durability,
     }
+}
+
+/// Largest packet the client takes.
+pub(super) fn packet_bytes_max_of(connect: &Connect) -> u32 {
+    connect.properties.packet_bytes_max.unwrap_or(u32::MAX)
 }
 
 fn check_client_id(connect: &Connect) -> Result<(), Refusal> {

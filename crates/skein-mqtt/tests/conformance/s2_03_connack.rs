@@ -183,6 +183,45 @@ fn mqtt_3_2_2_19_a_refusal_stays_within_the_clients_packet_size() {
     client.expect_closed();
 }
 
+/// MQTT-3.1.2-24: a client that has no room for the CONNACK is not let in, and a session it has stays as it is.
+#[test]
+fn mqtt_3_1_2_24_a_connack_stays_within_the_clients_packet_size() {
+    let server = Server::start();
+    // Its CONNACK is "20 [ 00 00 [ 21 0400 27 00040000 22 0010 ] ]".
+    let client = server.resume("c", "11 00000e10 27 00000010", Present::No);
+    server.drop_connection(client, "c");
+    for (bytes_max, answer) in [
+        ("0000000f", Some("20 [ 00 83 00 ]")),
+        ("00000005", Some("20 [ 00 83 00 ]")),
+        ("00000004", None),
+        ("00000001", None),
+    ] {
+        let mut client = server.raw();
+        client.send(&format!(r#"10 [ "MQTT" 05 02 0000 [ 27 {bytes_max} ] "c" ]"#));
+        if let Some(answer) = answer {
+            client.expect(answer);
+        }
+        client.expect_closed();
+    }
+    server.resume("c", "11 00000e10 27 00000010", Present::Yes);
+}
+
+/// The same for a client that is told more, and for refusals.
+#[test]
+fn mqtt_3_1_2_24_a_longer_connack_needs_more_room() {
+    let server = Server::start();
+    for (bytes_max, reason) in [("00000020", "83"), ("00000033", "00")] {
+        let mut client = server.raw();
+        // The assigned client id takes 32 bytes.
+        client.send(&format!(r#"10 [ "MQTT" 05 02 0000 [ 27 {bytes_max} ] "" ]"#));
+        client.expect(&format!("20 [ 00 {reason} * ]"));
+    }
+    let server = Server::start_as(AccessList::open(), Anonymous::Never, |_| {});
+    let mut client = server.raw();
+    client.send(r#"10 [ "MQTT" 05 02 0000 [ 27 00000004 ] "c" ]"#);
+    client.expect_closed();
+}
+
 /// What is written to clients is counted, whichever way it goes: the CONNACK, retained messages that wait for the window,
 /// and what a new connection is sent again.
 #[test]
