@@ -331,7 +331,7 @@ impl MqttConnection {
             (Phase::Open(open), Packet::Subscribe(subscribe)) => {
                 open.subscribe(*subscribe, &self.settings, cx)?
             }
-            (Phase::Open(open), Packet::Unsubscribe(unsubscribe)) => open.unsubscribe(&unsubscribe, cx),
+            (Phase::Open(open), Packet::Unsubscribe(unsubscribe)) => open.unsubscribe(&unsubscribe, cx)?,
             (Phase::Open(open), Packet::PingReq) => Packet::PingResp.encode(open.version, cx.out),
             (Phase::Open(open), Packet::Auth(auth)) => open.reauthenticate(&auth, cx)?,
             (Phase::Open(_) | Phase::Authenticating(..), Packet::Disconnect(disconnect)) => {
