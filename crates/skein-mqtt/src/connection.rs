@@ -324,14 +324,14 @@ impl MqttConnection {
     fn handle_packet(&mut self, packet: Packet, cx: &mut Context<'_>) -> Result<Step, Refusal> {
         match (&mut self.phase, packet) {
             (Phase::Open(open), Packet::Publish(publish)) => open.publish(publish, &self.settings, cx)?,
-            (Phase::Open(open), Packet::PubAck(ack)) => open.puback(&ack, cx),
-            (Phase::Open(open), Packet::PubRec(ack)) => open.pubrec(&ack, cx),
+            (Phase::Open(open), Packet::PubAck(ack)) => open.puback(&ack, cx)?,
+            (Phase::Open(open), Packet::PubRec(ack)) => open.pubrec(&ack, cx)?,
             (Phase::Open(open), Packet::PubRel(ack)) => open.pubrel(&ack, cx),
-            (Phase::Open(open), Packet::PubComp(ack)) => open.pubcomp(&ack, cx),
+            (Phase::Open(open), Packet::PubComp(ack)) => open.pubcomp(&ack, cx)?,
             (Phase::Open(open), Packet::Subscribe(subscribe)) => {
                 open.subscribe(*subscribe, &self.settings, cx)?
             }
-            (Phase::Open(open), Packet::Unsubscribe(unsubscribe)) => open.unsubscribe(&unsubscribe, cx),
+            (Phase::Open(open), Packet::Unsubscribe(unsubscribe)) => open.unsubscribe(&unsubscribe, cx)?,
             (Phase::Open(open), Packet::PingReq) => Packet::PingResp.encode(open.version, cx.out),
             (Phase::Open(open), Packet::Auth(auth)) => open.reauthenticate(&auth, cx)?,
             (Phase::Open(_) | Phase::Authenticating(..), Packet::Disconnect(disconnect)) => {
@@ -401,7 +401,11 @@ impl MqttConnection {
     }
 
     fn decode_refusal(&mut self, error: crate::codec::DecodeError) -> Refusal {
-        if let (Phase::Fresh, Some(version)) = (&self.phase, error.answer) {
+        // Before version 5 a CONNECT that does not conform is closed without a CONNACK (MQTT-3.1.4-1 of 3.1.1), but for
+        // its level (MQTT-3.1.2-2).
+        let has_words =
+            |version: &Version| version.is_v5() || error.reason == ReasonCode::UnsupportedProtocolVersion;
+        if let (Phase::Fresh, Some(version)) = (&self.phase, error.answer.filter(has_words)) {
             // So that the refusal is answered with a CONNACK of that version.
             self.phase = Phase::Checking(Box::new(Connect::new(version, ByteString::new())));
         }
@@ -429,6 +433,11 @@ impl Open {
 impl Refusal {
     fn of(code: Code, detail: &'static str) -> Self {
         Self { reason: reason_of(code), code, detail }
+    }
+
+    /// The client has no room for what it has to be sent first. The codes for too large a packet speak of the client's.
+    fn no_room(detail: &'static str) -> Self {
+        Self { reason: ReasonCode::ImplementationSpecificError, code: Code::PacketTooLarge, detail }
     }
 
     fn protocol(detail: &'static str) -> Self {

@@ -120,11 +120,8 @@ impl Wire for MqttWire {
     fn greet(&mut self, present: bool, out: &mut Vec<u8>) {
         if let Some(mut connack) = self.greeting.take() {
             connack.session_present = present;
-            // Without reason string and user properties a CONNACK always fits what a client may ask for.
-            let packet = Packet::ConnAck(connack);
-            if !packet.encode_within(self.version, self.packet_bytes_max, out) {
-                packet.encode(self.version, out);
-            }
+            // That it fits was checked before the session was opened.
+            Packet::ConnAck(connack).encode(self.version, out);
         }
     }
 

@@ -3,6 +3,11 @@
 //! The tables are data: the packet's first byte, its body, and the expected outcome; the remaining length is put in
 //! between. What is decoded is also encoded and decoded again, and every packet is fed piece by piece as well.
 
+#[path = "codec_vectors/invalid.rs"]
+mod invalid;
+#[path = "codec_vectors/properties.rs"]
+mod properties;
+
 use bytes::Bytes;
 use skein_mqtt::codec::{DecodeContext, DecodeError, Packet, PacketType, ReasonCode, Side, Version, decode};
 
@@ -19,11 +24,9 @@ enum Reader {
 
 use Reader::{Client, New, Server};
 use Version::{V5, V31, V311};
+use invalid::INVALID;
 
 const MALFORMED: ReasonCode = ReasonCode::MalformedPacket;
-const PROTOCOL: ReasonCode = ReasonCode::ProtocolError;
-const VERSION: ReasonCode = ReasonCode::UnsupportedProtocolVersion;
-const ALIAS: ReasonCode = ReasonCode::TopicAliasInvalid;
 
 /// Clause, reader, first byte, body.
 type Valid = (&'static str, Reader, u8, &'static [u8]);
@@ -76,6 +79,10 @@ const VALID: &[Valid] = &[
     ("3.1.2-9 empty will payload", New, 0x10, b"\0\x04MQTT\x04\x06\0\0\0\x01c\0\x01w\0\0"),
     ("3.1.2.9 user without password", New, 0x10, b"\0\x04MQTT\x04\x82\0\0\0\x01c\0\x01u"),
     ("3.1.2.9 password without user in 5.0", New, 0x10, b"\0\x04MQTT\x05\x42\0\0\0\0\x01c\0\x01p"),
+    ("3.1 the unused flag", New, 0x10, b"\0\x06MQIsdp\x03\x03\0\x3c\0\x01c"),
+    ("3.1 flags of a will that is not there are disregarded", New, 0x10, b"\0\x06MQIsdp\x03\x3A\0\x3c\0\x01c"),
+    ("3.1 flags of the fixed header are not used", New, 0x1F, b"\0\x06MQIsdp\x03\x02\0\x3c\0\x01c"),
+    ("3.1 client ids may be longer than 23 characters", New, 0x10, b"\0\x06MQIsdp\x03\x02\0\x3c\0\x18abcdefghijklmnopqrstuvwx"),
     ("3.1 user flag without a user name", New, 0x10, b"\0\x06MQIsdp\x03\xC2\0\0\0\x01c"),
     ("3.1.2.11 every property", New, 0x10,
         b"\0\x04MQTT\x05\x02\0\0\x2A\x11\0\0\0\x0A\x21\0\x01\x27\0\0\0\x64\x22\0\x05\x19\x01\x17\0\x26\0\x01k\0\x01v\x26\0\x01k\0\x01v\x15\0\x01m\x16\0\x01d\0\x01c"),
@@ -108,6 +115,10 @@ const VALID: &[Valid] = &[
     ("3.5.2 PUBREC", Server(V5), 0x50, b"\0\x01\x97\0"),
     ("3.6.2 PUBREL", Server(V5), 0x62, b"\0\x01\x92"),
     ("3.6.1 repeated PUBREL of 3.1", Server(V31), 0x6A, b"\0\x01"),
+    ("3.1 flags of a PUBACK are not used", Server(V31), 0x4F, b"\0\x01"),
+    ("3.1 retain flag of a PUBREL is not used", Server(V31), 0x63, b"\0\x01"),
+    ("3.1 upper bits of a requested QoS are not used", Server(V31), 0x82, b"\0\x01\0\x01a\xFD"),
+    ("3.1 flags of a PINGREQ are not used", Server(V31), 0xC1, b""),
     ("3.7.2 PUBCOMP", Client(V5), 0x70, b"\0\x01\x92\0"),
     // SUBSCRIBE, UNSUBSCRIBE and their answers
     ("3.8.3 two filters", Server(V311), 0x82, b"\0\x01\0\x03a/+\x01\0\x01#\x02"),
@@ -131,201 +142,6 @@ const VALID: &[Valid] = &[
     ("3.14.2.2.5 server reference from a server", Client(V5), 0xE0, b"\x9C\x04\x1C\0\x01s"),
     ("3.15 AUTH from a client", Server(V5), 0xF0, b"\x18\x08\x15\0\x01m\x16\0\x01d"),
     ("3.15 AUTH from a server", Client(V5), 0xF0, b"\0\x04\x15\0\x01m"),
-];
-
-#[rustfmt::skip]
-const INVALID: &[Invalid] = &[
-    // Fixed header, section 2.1
-    ("2.1.2 type 0", Server(V311), 0x00, b"", MALFORMED),
-    ("2.1.2 type 15 before 5.0", Server(V311), 0xF0, b"", MALFORMED),
-    ("2.1.3-1 CONNECT flags", New, 0x11, b"\0\x04MQTT\x04\x02\0\0\0\0", MALFORMED),
-    ("2.1.3-1 PUBACK flags", Server(V311), 0x42, b"\0\x01", MALFORMED),
-    ("3.6.1-1 PUBREL flags", Server(V311), 0x60, b"\0\x01", MALFORMED),
-    ("3.6.1-1 PUBREL flags, repeated", Server(V311), 0x6A, b"\0\x01", MALFORMED),
-    ("3.8.1-1 SUBSCRIBE flags", Server(V5), 0x80, b"\0\x01\0\0\x01a\0", MALFORMED),
-    ("3.10.1-1 UNSUBSCRIBE flags", Server(V5), 0xA0, b"\0\x01\0\0\x01a", MALFORMED),
-    ("2.1.3-1 PINGREQ flags", Server(V5), 0xC1, b"", MALFORMED),
-    ("3.14.1-1 DISCONNECT flags", Server(V5), 0xE1, b"", MALFORMED),
-    ("3.15.1-1 AUTH flags", Server(V5), 0xF1, b"\x18\x04\x15\0\x01m", MALFORMED),
-    ("3.1.0-1 PUBLISH before CONNECT", New, 0x30, b"\0\x01a", PROTOCOL),
-    ("3.1.0-1 PINGREQ before CONNECT", New, 0xC0, b"", PROTOCOL),
-    ("3.1.0-1 AUTH before CONNECT", New, 0xF0, b"\x18\x04\x15\0\x01m", PROTOCOL),
-    ("3.1.0-2 second CONNECT", Server(V311), 0x10, b"\0\x04MQTT\x04\x02\0\0\0\x01c", PROTOCOL),
-    ("2.1.2 CONNACK to a server", Server(V5), 0x20, b"\0\0\0", PROTOCOL),
-    ("2.1.2 SUBACK to a server", Server(V311), 0x90, b"\0\x01\0", PROTOCOL),
-    ("2.1.2 UNSUBACK to a server", Server(V311), 0xB0, b"\0\x01", PROTOCOL),
-    ("2.1.2 PINGRESP to a server", Server(V311), 0xD0, b"", PROTOCOL),
-    ("2.1.2 SUBSCRIBE to a client", Client(V5), 0x82, b"\0\x01\0\0\x01a\0", PROTOCOL),
-    ("2.1.2 CONNECT to a client", Client(V311), 0x10, b"\0\x04MQTT\x04\x02\0\0\0\x01c", PROTOCOL),
-    ("3.1.1: 2.2.1 DISCONNECT to a client", Client(V311), 0xE0, b"", PROTOCOL),
-    ("3.12 PINGREQ with a body", Server(V311), 0xC0, b"x", MALFORMED),
-    ("3.13 PINGRESP with a body", Client(V311), 0xD0, b"x", MALFORMED),
-    // CONNECT, section 3.1
-    ("3.1.2-1 unknown name", New, 0x10, b"\0\x04MQTX\x04\x02\0\0\0\x01c", VERSION),
-    ("3.1.2-1 name in the wrong case", New, 0x10, b"\0\x04mqtt\x04\x02\0\0\0\x01c", VERSION),
-    ("3.1.2-2 level 6", New, 0x10, b"\0\x04MQTT\x06\x02\0\0\0\0\x01c", VERSION),
-    ("3.1.2-2 level 3 of MQTT", New, 0x10, b"\0\x04MQTT\x03\x02\0\0\0\x01c", VERSION),
-    ("3.1.2-2 level 4 of MQIsdp", New, 0x10, b"\0\x06MQIsdp\x04\x02\0\0\0\x01c", VERSION),
-    ("3.1.2-2 bridge flag in 5.0", New, 0x10, b"\0\x04MQTT\x85\x02\0\0\0\0\x01c", VERSION),
-    ("3.1.2-3 reserved flag", New, 0x10, b"\0\x04MQTT\x04\x03\0\0\0\x01c", MALFORMED),
-    ("3.1.2-3 reserved flag in 5.0", New, 0x10, b"\0\x04MQTT\x05\x03\0\0\0\0\x01c", MALFORMED),
-    ("3.1.2-11 will QoS without will", New, 0x10, b"\0\x04MQTT\x04\x0A\0\0\0\x01c", MALFORMED),
-    ("3.1.2-13 will retain without will", New, 0x10, b"\0\x04MQTT\x04\x22\0\0\0\x01c", MALFORMED),
-    ("3.1.2-12 will QoS 3", New, 0x10, b"\0\x04MQTT\x04\x1E\0\0\0\x01c\0\x01w\0\0", MALFORMED),
-    ("3.1.1: 3.1.2-22 password without user", New, 0x10, b"\0\x04MQTT\x04\x42\0\0\0\x01c\0\x01p", MALFORMED),
-    ("3.1: password without user", New, 0x10, b"\0\x06MQIsdp\x03\x42\0\0\0\x01c\0\x01p", MALFORMED),
-    ("3.1.2-17 user name missing", New, 0x10, b"\0\x04MQTT\x04\x82\0\0\0\x01c", MALFORMED),
-    ("3.1.2-19 password missing", New, 0x10, b"\0\x04MQTT\x04\xC2\0\0\0\x01c\0\x01u", MALFORMED),
-    ("3.1.2-9 will missing", New, 0x10, b"\0\x04MQTT\x04\x06\0\0\0\x01c", MALFORMED),
-    ("3.1.2-16 user name without its flag", New, 0x10, b"\0\x04MQTT\x04\x02\0\0\0\x01c\0\x01u", MALFORMED),
-    ("3.1.3-3 client id missing", New, 0x10, b"\0\x04MQTT\x04\x02\0\0", MALFORMED),
-    ("3.1.3-4 client id not UTF-8", New, 0x10, b"\0\x04MQTT\x04\x02\0\0\0\x01\xFF", MALFORMED),
-    ("1.5.4-1 client id with a surrogate", New, 0x10, b"\0\x04MQTT\x04\x02\0\0\0\x03\xED\xA0\x80", MALFORMED),
-    ("1.5.4-1 overlong character", New, 0x10, b"\0\x04MQTT\x04\x02\0\0\0\x02\xC1\x81", MALFORMED),
-    ("1.5.4-2 client id with U+0000", New, 0x10, b"\0\x04MQTT\x04\x02\0\0\0\x02c\0", MALFORMED),
-    ("1.5.4-2 user name with U+0000", New, 0x10, b"\0\x04MQTT\x04\x82\0\0\0\x01c\0\x01\0", MALFORMED),
-    ("1.5.4-1 user name not UTF-8", New, 0x10, b"\0\x04MQTT\x04\x82\0\0\0\x01c\0\x02\xC3\x28", MALFORMED),
-    ("4.13.1 bytes after the client id", New, 0x10, b"\0\x04MQTT\x04\x02\0\0\0\x01cx", MALFORMED),
-    ("4.13.1 bytes after the password", New, 0x10, b"\0\x04MQTT\x04\xC2\0\0\0\x01c\0\x01u\0\x01px", MALFORMED),
-    ("4.7.3-1 empty will topic", New, 0x10, b"\0\x04MQTT\x04\x06\0\0\0\x01c\0\0\0\0", MALFORMED),
-    ("4.7.1-1 will topic with a wildcard", New, 0x10, b"\0\x04MQTT\x04\x06\0\0\0\x01c\0\x03a/#\0\0", MALFORMED),
-    ("1.5.4-2 will topic with U+0000", New, 0x10, b"\0\x04MQTT\x05\x06\0\0\0\0\x01c\0\0\x02a\0\0\0", MALFORMED),
-    ("3.1.2.11.1 properties missing", New, 0x10, b"\0\x04MQTT\x05\x02\0\0", MALFORMED),
-    ("3.1.2.11.1 properties longer than the packet", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x7F\0\x01c", MALFORMED),
-    ("3.1.2.11.3 receive maximum 0", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x03\x21\0\0\0\x01c", PROTOCOL),
-    ("3.1.2.11.4 maximum packet size 0", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x05\x27\0\0\0\0\0\x01c", PROTOCOL),
-    ("3.1.2.11.2 session expiry twice", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x0A\x11\0\0\0\x01\x11\0\0\0\x01\0\x01c", PROTOCOL),
-    ("3.1.2.11.5 topic alias maximum twice, once 0", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x06\x22\0\0\x22\0\x01\0\x01c", PROTOCOL),
-    ("3.1.2.11.6 request response information 2", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x02\x19\x02\0\x01c", PROTOCOL),
-    ("3.1.2.11.7 request problem information 2", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x02\x17\x02\0\x01c", PROTOCOL),
-    ("3.1.2.11.10 authentication data without method", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x04\x16\0\x01d\0\x01c", PROTOCOL),
-    ("3.1.2.11.9 authentication method twice", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x08\x15\0\x01m\x15\0\x01m\0\x01c", PROTOCOL),
-    ("2.2.2.2 topic alias in CONNECT", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x03\x23\0\x01\0\x01c", PROTOCOL),
-    ("2.2.2.2 unknown property", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x02\x7E\x01\0\x01c", MALFORMED),
-    ("2.2.2.2 property identifier of two bytes", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x03\x97\0\x01\0\x01c", MALFORMED),
-    ("2.2.2.2 property cut by the end of the properties", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x04\x11\0\0\0\0\x01c", MALFORMED),
-    ("1.5.7-1 user property not UTF-8", New, 0x10, b"\0\x04MQTT\x05\x02\0\0\x07\x26\0\x01\xFF\0\x01v\0\x01c", MALFORMED),
-    ("3.1.3.2 session expiry among the will properties", New, 0x10, b"\0\x04MQTT\x05\x06\0\0\0\0\x01c\x05\x11\0\0\0\x01\0\x01w\0\0", PROTOCOL),
-    ("3.1.3.2.2 will delay twice", New, 0x10, b"\0\x04MQTT\x05\x06\0\0\0\0\x01c\x0A\x18\0\0\0\0\x18\0\0\0\0\0\x01w\0\0", PROTOCOL),
-    ("3.1.3.2.3 payload format 2", New, 0x10, b"\0\x04MQTT\x05\x06\0\0\0\0\x01c\x02\x01\x02\0\x01w\0\0", PROTOCOL),
-    ("3.3.2-14 response topic of a will with a wildcard", New, 0x10, b"\0\x04MQTT\x05\x06\0\0\0\0\x01c\x04\x08\0\x01+\0\x01w\0\0", MALFORMED),
-    // CONNACK, section 3.2
-    ("3.2.2-1 reserved flags", Client(V311), 0x20, b"\x02\0", MALFORMED),
-    ("3.2.2-6 session present on refusal", Client(V5), 0x20, b"\x01\x87\0", PROTOCOL),
-    ("3.1.1: 3.2.2.3 reserved return code", Client(V311), 0x20, b"\0\x06", PROTOCOL),
-    ("3.2.2-8 reason code of another packet", Client(V5), 0x20, b"\0\x92\0", PROTOCOL),
-    ("3.2.2.3.4 maximum QoS 2", Client(V5), 0x20, b"\0\0\x02\x24\x02", PROTOCOL),
-    ("3.2.2.3.3 receive maximum 0", Client(V5), 0x20, b"\0\0\x03\x21\0\0", PROTOCOL),
-    ("3.2.2 bytes after a CONNACK of 3.1.1", Client(V311), 0x20, b"\0\0\0", MALFORMED),
-    ("3.2.2.3 will delay in CONNACK", Client(V5), 0x20, b"\0\0\x05\x18\0\0\0\0", PROTOCOL),
-    // PUBLISH, section 3.3
-    ("3.3.1-4 QoS 3", Server(V311), 0x36, b"\0\x01a\0\x01", MALFORMED),
-    ("3.3.1-4 QoS 3 in 5.0", Server(V5), 0x3F, b"\0\x01a\0\x01\0", MALFORMED),
-    ("3.3.1-2 DUP with QoS 0", Server(V5), 0x38, b"\0\x01a\0", MALFORMED),
-    ("3.1.1: 3.3.1-2 DUP with QoS 0", Server(V311), 0x38, b"\0\x01a", MALFORMED),
-    ("2.2.1-3 packet id 0", Server(V311), 0x32, b"\0\x01a\0\0", MALFORMED),
-    ("2.2.1-3 packet id 0 in 5.0", Server(V5), 0x34, b"\0\x01a\0\0\0", MALFORMED),
-    ("2.2.1 packet id missing", Server(V311), 0x32, b"\0\x01a", MALFORMED),
-    ("4.7.3-1 empty topic", Server(V311), 0x30, b"\0\0x", MALFORMED),
-    ("3.3.2.1 neither topic nor alias", Server(V5), 0x30, b"\0\0\0x", PROTOCOL),
-    ("3.3.2-2 topic with #", Server(V311), 0x30, b"\0\x03a/#", MALFORMED),
-    ("3.3.2-2 topic with +", Server(V5), 0x30, b"\0\x03a/+\0", MALFORMED),
-    ("4.7.3-2 topic with U+0000", Server(V311), 0x30, b"\0\x03a\0b", MALFORMED),
-    ("3.3.2-1 topic not UTF-8", Server(V311), 0x30, b"\0\x02a\xFE", MALFORMED),
-    ("1.5.4-1 topic cut in a character", Server(V311), 0x30, b"\0\x02a\xC3\xA9", MALFORMED),
-    ("3.3.2 topic longer than the packet", Server(V311), 0x30, b"\0\x05a", MALFORMED),
-    ("3.3.2 body of one byte", Server(V311), 0x30, b"\0", MALFORMED),
-    ("3.3.2 no body", Server(V311), 0x30, b"", MALFORMED),
-    ("3.3.2.3.1 properties missing", Server(V5), 0x30, b"\0\x01a", MALFORMED),
-    ("3.3.2-8 alias 0", Server(V5), 0x30, b"\0\x01a\x03\x23\0\0", ALIAS),
-    ("3.3.2.3.4 alias twice", Server(V5), 0x30, b"\0\x01a\x06\x23\0\x01\x23\0\x01", PROTOCOL),
-    ("3.3.4-6 subscription identifier from a client", Server(V5), 0x30, b"\0\x01a\x02\x0B\x01", PROTOCOL),
-    ("3.3.2.3.8 subscription identifier 0", Client(V5), 0x30, b"\0\x01a\x02\x0B\0", PROTOCOL),
-    ("1.5.5-1 subscription identifier in a long form", Client(V5), 0x30, b"\0\x01a\x03\x0B\x81\0", MALFORMED),
-    ("3.3.2-14 response topic with a wildcard", Server(V5), 0x30, b"\0\x01a\x06\x08\0\x03r/#", MALFORMED),
-    ("3.3.2-13 response topic not UTF-8", Server(V5), 0x30, b"\0\x01a\x04\x08\0\x01\xFF", MALFORMED),
-    ("3.3.2.3.2 payload format 2", Server(V5), 0x30, b"\0\x01a\x02\x01\x02", PROTOCOL),
-    ("3.3.2.3.2 payload format twice", Server(V5), 0x30, b"\0\x01a\x04\x01\x01\x01\x01", PROTOCOL),
-    ("3.3.2.3.3 message expiry twice", Server(V5), 0x30, b"\0\x01a\x0A\x02\0\0\0\x01\x02\0\0\0\x01", PROTOCOL),
-    ("3.3.2.3.6 correlation data twice", Server(V5), 0x30, b"\0\x01a\x06\x09\0\0\x09\0\0", PROTOCOL),
-    ("3.3.2-19 content type not UTF-8", Server(V5), 0x30, b"\0\x01a\x04\x03\0\x01\xFF", MALFORMED),
-    ("3.3.2-17 user property with U+0000", Server(V5), 0x30, b"\0\x01a\x06\x26\0\x01\0\0\0", MALFORMED),
-    ("2.2.2.2 session expiry in PUBLISH", Server(V5), 0x30, b"\0\x01a\x05\x11\0\0\0\x01", PROTOCOL),
-    ("2.2.2.2 unknown property in PUBLISH", Server(V5), 0x30, b"\0\x01a\x02\x04\0", MALFORMED),
-    ("2.2.2-1 properties longer than the packet", Server(V5), 0x30, b"\0\x01a\x05\x01\0", MALFORMED),
-    ("2.2.2.2 property that reaches into the payload", Server(V5), 0x30, b"\0\x01a\x02\x02\0\0\0\x01x", MALFORMED),
-    ("1.5.5-1 property length in a long form", Server(V5), 0x30, b"\0\x01a\x80\0x", MALFORMED),
-    ("1.5.5 property length of five bytes", Server(V5), 0x30, b"\0\x01a\x80\x80\x80\x80\x01", MALFORMED),
-    // Acknowledgements, sections 3.4 to 3.7
-    ("2.2.1-3 PUBACK packet id 0", Server(V311), 0x40, b"\0\0", MALFORMED),
-    ("3.4.2 PUBACK of one byte", Server(V311), 0x40, b"\0", MALFORMED),
-    ("3.1.1: 3.4 PUBACK with a reason", Server(V311), 0x40, b"\0\x01\0", MALFORMED),
-    ("3.4.2-1 PUBACK with a reason of another packet", Server(V5), 0x40, b"\0\x01\x92", PROTOCOL),
-    ("3.4.2-1 PUBACK with an unknown reason", Server(V5), 0x40, b"\0\x01\x03", PROTOCOL),
-    ("3.5.2-1 PUBREC with a reason of another packet", Server(V5), 0x50, b"\0\x01\x01", PROTOCOL),
-    ("3.6.2-1 PUBREL with a reason of another packet", Server(V5), 0x62, b"\0\x01\x80", PROTOCOL),
-    ("3.7.2-1 PUBCOMP with a reason of another packet", Server(V5), 0x70, b"\0\x01\x10", PROTOCOL),
-    ("3.4.2.2.2 reason string twice", Server(V5), 0x40, b"\0\x01\0\x08\x1F\0\x01r\x1F\0\x01r", PROTOCOL),
-    ("3.4.2.2 session expiry in PUBACK", Server(V5), 0x40, b"\0\x01\0\x05\x11\0\0\0\x01", PROTOCOL),
-    ("3.4.2.2 bytes after the properties", Server(V5), 0x40, b"\0\x01\0\0x", MALFORMED),
-    ("3.7.2 bytes after a PUBCOMP", Server(V311), 0x70, b"\0\x01x", MALFORMED),
-    // SUBSCRIBE and UNSUBSCRIBE, sections 3.8 and 3.10
-    ("2.2.1-3 SUBSCRIBE packet id 0", Server(V311), 0x82, b"\0\0\0\x01a\0", MALFORMED),
-    ("3.8.3-2 no filter", Server(V311), 0x82, b"\0\x01", PROTOCOL),
-    ("3.8.3-2 no filter in 5.0", Server(V5), 0x82, b"\0\x01\0", PROTOCOL),
-    ("3.8.3 options missing", Server(V311), 0x82, b"\0\x01\0\x01a", MALFORMED),
-    ("3.8.3-1 filter not UTF-8", Server(V311), 0x82, b"\0\x01\0\x01\xFF\0", MALFORMED),
-    ("4.7.3-1 empty filter", Server(V311), 0x82, b"\0\x01\0\0\0", MALFORMED),
-    ("4.7.3-2 filter with U+0000", Server(V311), 0x82, b"\0\x01\0\x02a\0\0", MALFORMED),
-    ("4.7.1-1 a/#/b", Server(V311), 0x82, b"\0\x01\0\x05a/#/b\0", MALFORMED),
-    ("4.7.1-1 a#", Server(V5), 0x82, b"\0\x01\0\0\x02a#\0", MALFORMED),
-    ("4.7.1-2 a+", Server(V311), 0x82, b"\0\x01\0\x02a+\0", MALFORMED),
-    ("4.7.1-2 +a/b", Server(V5), 0x82, b"\0\x01\0\0\x04+a/b\0", MALFORMED),
-    ("3.1.1: 3.8.3-4 QoS 3", Server(V311), 0x82, b"\0\x01\0\x01a\x03", MALFORMED),
-    ("3.1.1: 3.8.3-4 reserved bits", Server(V311), 0x82, b"\0\x01\0\x01a\x04", MALFORMED),
-    ("3.8.3-5 reserved bits", Server(V5), 0x82, b"\0\x01\0\0\x01a\x40", MALFORMED),
-    ("3.8.3.1 QoS 3", Server(V5), 0x82, b"\0\x01\0\0\x01a\x03", PROTOCOL),
-    ("3.8.3.1 retain handling 3", Server(V5), 0x82, b"\0\x01\0\0\x01a\x30", PROTOCOL),
-    ("3.8.3-4 shared with no local", Server(V5), 0x82, b"\0\x01\0\0\x0A$share/g/a\x04", PROTOCOL),
-    ("4.8.2-1 $share/g", Server(V5), 0x82, b"\0\x01\0\0\x08$share/g\0", MALFORMED),
-    ("4.8.2-2 $share/g/", Server(V5), 0x82, b"\0\x01\0\0\x09$share/g/\0", MALFORMED),
-    ("4.8.2-1 $share//a", Server(V5), 0x82, b"\0\x01\0\0\x09$share//a\0", MALFORMED),
-    ("4.8.2-2 $share/+/a", Server(V5), 0x82, b"\0\x01\0\0\x0A$share/+/a\0", MALFORMED),
-    ("4.8.2-2 $share/g#/a", Server(V5), 0x82, b"\0\x01\0\0\x0B$share/g#/a\0", MALFORMED),
-    ("3.8.2.1.2 subscription identifier 0", Server(V5), 0x82, b"\0\x01\x02\x0B\0\0\x01a\0", PROTOCOL),
-    ("3.8.2.1.2 subscription identifier twice", Server(V5), 0x82, b"\0\x01\x04\x0B\x01\x0B\x02\0\x01a\0", PROTOCOL),
-    ("3.8.2.1 reason string in SUBSCRIBE", Server(V5), 0x82, b"\0\x01\x04\x1F\0\x01r\0\x01a\0", PROTOCOL),
-    ("3.8.3 second filter cut", Server(V311), 0x82, b"\0\x01\0\x01a\0\0\x05b", MALFORMED),
-    ("3.10.3-2 no filter", Server(V311), 0xA2, b"\0\x01", PROTOCOL),
-    ("2.2.1-3 UNSUBSCRIBE packet id 0", Server(V5), 0xA2, b"\0\0\0\0\x01a", MALFORMED),
-    ("3.10.3-1 filter not UTF-8", Server(V311), 0xA2, b"\0\x01\0\x01\xFF", MALFORMED),
-    ("4.7.1-1 UNSUBSCRIBE a/#/b", Server(V311), 0xA2, b"\0\x01\0\x05a/#/b", MALFORMED),
-    ("3.10.2.1 subscription identifier in UNSUBSCRIBE", Server(V5), 0xA2, b"\0\x01\x02\x0B\x01\0\x01a", PROTOCOL),
-    ("3.10.3 filter cut", Server(V311), 0xA2, b"\0\x01\0\x05a", MALFORMED),
-    // SUBACK and UNSUBACK, sections 3.9 and 3.11
-    ("3.9.3 no reason code", Client(V311), 0x90, b"\0\x01", PROTOCOL),
-    ("3.1.1: 3.9.3-2 reserved return code", Client(V311), 0x90, b"\0\x01\x03", PROTOCOL),
-    ("3.1.1: 3.9.3-2 a reason of 5.0", Client(V311), 0x90, b"\0\x01\x87", PROTOCOL),
-    ("3.9.3-2 reason of another packet", Client(V5), 0x90, b"\0\x01\0\x11", PROTOCOL),
-    ("3.9.2.1 properties missing", Client(V5), 0x90, b"\0\x01", MALFORMED),
-    ("3.1.1: 3.11 UNSUBACK with a payload", Client(V311), 0xB0, b"\0\x01\0", MALFORMED),
-    ("3.11.3-2 reason of another packet", Client(V5), 0xB0, b"\0\x01\0\x01", PROTOCOL),
-    // DISCONNECT and AUTH, sections 3.14 and 3.15
-    ("3.1.1: 3.14 DISCONNECT with a body", Server(V311), 0xE0, b"\0", MALFORMED),
-    ("3.14.2-1 unknown reason", Server(V5), 0xE0, b"\x05", PROTOCOL),
-    ("3.14.2-1 reason of a server from a client", Server(V5), 0xE0, b"\x8E", PROTOCOL),
-    ("3.14.2-1 reason of a client from a server", Client(V5), 0xE0, b"\x04", PROTOCOL),
-    ("3.14.2-2 session expiry from a server", Client(V5), 0xE0, b"\0\x05\x11\0\0\0\x01", PROTOCOL),
-    ("3.14.2.2.5 server reference from a client", Server(V5), 0xE0, b"\0\x04\x1C\0\x01s", PROTOCOL),
-    ("3.14.2.2.2 session expiry twice", Server(V5), 0xE0, b"\0\x0A\x11\0\0\0\x01\x11\0\0\0\x01", PROTOCOL),
-    ("3.14.2 bytes after the properties", Server(V5), 0xE0, b"\0\0x", MALFORMED),
-    ("3.15.2.2.2 AUTH without a method", Server(V5), 0xF0, b"\x18\0", PROTOCOL),
-    ("3.15.2.2.2 AUTH without anything", Client(V5), 0xF0, b"", PROTOCOL),
-    ("3.15.2.2.2 AUTH with data only", Server(V5), 0xF0, b"\x18\x04\x16\0\x01d", PROTOCOL),
-    ("3.15.2.2.2 method twice", Server(V5), 0xF0, b"\x18\x08\x15\0\x01m\x15\0\x01m", PROTOCOL),
-    ("3.15.2-1 success from a client", Server(V5), 0xF0, b"\0\x04\x15\0\x01m", PROTOCOL),
-    ("3.15.2-1 re-authenticate from a server", Client(V5), 0xF0, b"\x19\x04\x15\0\x01m", PROTOCOL),
-    ("3.15.2-1 unknown reason", Server(V5), 0xF0, b"\x17\x04\x15\0\x01m", PROTOCOL),
 ];
 
 #[test]
@@ -404,8 +220,24 @@ fn a_refused_connect_says_how_to_answer() {
         INVALID.iter().copied().filter(|row| row.1 == New && row.2 == 0x10)
     {
         let error = decode_whole(&frame(first, body), &context(reader)).unwrap_err();
-        let knows_name = body.starts_with(b"\0\x04MQTT") || body.starts_with(b"\0\x06MQIsdp");
-        assert_eq!(error.answer.is_some(), knows_name, "{clause}");
+        // The level stands behind the name.
+        let level = body.strip_prefix(b"\0\x04MQTT").or(body.strip_prefix(b"\0\x06MQIsdp")).unwrap_or(b"");
+        assert_eq!(error.answer.is_some(), !level.is_empty(), "{clause}");
     }
     assert_eq!(Side::Server, context(New).side);
+}
+
+/// MQTT-3.1.2-2: a level above 5 is answered as 5.0 answers, for its client is newer; every other unknown level as 3.1.1
+/// does, whose answer all older clients know.
+#[test]
+fn mqtt_3_1_2_2_an_unknown_level_has_an_answer_its_client_understands() {
+    for (name, known) in [(&b"\0\x04MQTT"[..], &[4, 5, 0x84][..]), (b"\0\x06MQIsdp", &[3, 0x83])] {
+        for level in (0..=u8::MAX).filter(|level| !known.contains(level)) {
+            let body = [name, &[level, 2, 0, 0, 0, 1, b'c']].concat();
+            let error = decode_whole(&frame(0x10, &body), &context(New)).unwrap_err();
+            assert_eq!(error.reason, ReasonCode::UnsupportedProtocolVersion, "{body:02x?}");
+            let newer = name.len() == 6 && (level & 0x7F > 5 || level == 0x85);
+            assert_eq!(error.answer, Some(if newer { V5 } else { V311 }), "{body:02x?}");
+        }
+    }
 }

@@ -145,8 +145,21 @@ pub enum Acked {
     Done,
     /// A QoS 2 message arrived; its release must be sent (again).
     Release,
-    /// No message waits for this acknowledgement under this number.
+    /// No message is under way under this number. After a lost session and for an acknowledgement that comes twice that
+    /// is nobody's fault.
     Unknown,
+    /// The message under way under this number waits for an acknowledgement of another kind: nothing was done.
+    WrongKind,
+}
+
+impl Acked {
+    /// What an acknowledgement is that nothing waited for.
+    fn unexpected(entry: Option<&mut InFlight>) -> Self {
+        match entry {
+            Some(entry) if entry.phase != Phase::Done => Self::WrongKind,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// Something to send now.
@@ -316,7 +329,7 @@ impl Delivery {
     pub(crate) fn published(&mut self, seq: u64) -> Acked {
         match self.entry(seq) {
             Some(entry) if entry.phase == Phase::Published => self.finish(seq),
-            _ => Acked::Unknown,
+            entry => Acked::unexpected(entry),
         }
     }
 
@@ -334,7 +347,7 @@ impl Delivery {
                 }
                 Acked::Release
             }
-            _ => Acked::Unknown,
+            entry => Acked::unexpected(entry),
         }
     }
 
@@ -342,7 +355,7 @@ impl Delivery {
     pub(crate) fn completed(&mut self, seq: u64) -> Acked {
         match self.entry(seq) {
             Some(entry) if entry.phase == Phase::Released => self.finish(seq),
-            _ => Acked::Unknown,
+            entry => Acked::unexpected(entry),
         }
     }
 

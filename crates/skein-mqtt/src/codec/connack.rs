@@ -92,6 +92,12 @@ impl ConnAck {
     pub fn refuse(reason: ReasonCode) -> Self {
         Self { session_present: false, reason, properties: ConnAckProperties::default() }
     }
+
+    /// Bytes of the whole packet.
+    #[must_use]
+    pub fn encoded_len(&self, version: Version) -> usize {
+        sink::frame_len(sink::length_of(|sink| write(self, version, Detail::All, sink)))
+    }
 }
 
 pub(super) fn decode(frame: &Bytes, header_len: usize, version: Version) -> Result<ConnAck, DecodeError> {

@@ -9,6 +9,7 @@ use skein_types::{Properties, QoS, Topic};
 
 use super::{
     DecodeError, ReasonCode, Version,
+    frame::PacketType,
     property::{self, PropertyReader, UserProperties, foreign},
     reader::Reader,
     sink::{self, Sink},
@@ -125,10 +126,22 @@ impl Connect {
 pub(super) fn decode(frame: &Bytes, header_len: usize) -> Result<Connect, DecodeError> {
     let mut packet = Reader::new(frame, header_len);
     let (version, bridge) = decode_version(&mut packet)?;
-    decode_rest(&mut packet, version, bridge).map_err(|error| error.answered_in(version))
+    check_fixed_header(frame, version)
+        .and_then(|()| decode_rest(&mut packet, version, bridge))
+        .map_err(|error| error.answered_in(version))
 }
 
-/// Protocol name and level (MQTT-3.1.2-1 and -2).
+/// MQTT-2.1.3-1. Version 3.1 does not use these flags, so that what they are is known only after the version.
+fn check_fixed_header(frame: &Bytes, version: Version) -> Result<(), DecodeError> {
+    match frame.first() {
+        Some(first) if *first != PacketType::Connect.first_byte() && version != Version::V31 => {
+            Err(DecodeError::malformed("the reserved flags of a CONNECT must be 0"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Protocol name and level. MQTT-3.1.2-2 of 3.1.1 demands an answer to an unknown level, that of 5.0 allows one.
 fn decode_version(packet: &mut Reader<'_>) -> Result<(Version, bool), DecodeError> {
     let name = packet.string()?;
     let level = packet.u8()?;
@@ -174,22 +187,24 @@ fn decode_rest(packet: &mut Reader<'_>, version: Version, bridge: bool) -> Resul
 }
 
 fn check_flags(flags: u8, version: Version) -> Result<(), DecodeError> {
-    if flags & 1 != 0 {
+    // MQTT 3.1 section 3.1 does not use this flag, and disregards the will's flags when there is no will.
+    let is_v31 = version == Version::V31;
+    if flags & 1 != 0 && !is_v31 {
         // MQTT-3.1.2-3.
         return Err(DecodeError::malformed("the reserved flag of a CONNECT is set"));
     }
-    let will_qos = will_qos(flags);
-    if will_qos.is_none() {
-        // MQTT-3.1.2-12.
+    let has_will = flags & WILL != 0;
+    if will_qos(flags).is_none() && (has_will || !is_v31) {
+        // MQTT-3.1.2-12, and MQTT 5.0 section 3.1.2.6 for the reason.
         return Err(DecodeError::malformed("a will has QoS 3"));
     }
-    if flags & WILL == 0 && (will_qos != Some(QoS::AtMostOnce) || flags & WILL_RETAIN != 0) {
-        // MQTT-3.1.2-11 and -13.
-        return Err(DecodeError::malformed("a CONNECT without a will has a QoS or retain flag for it"));
+    if !has_will && !is_v31 && (will_qos(flags) != Some(QoS::AtMostOnce) || flags & WILL_RETAIN != 0) {
+        // MQTT-3.1.2-11 and -13: it can be parsed, and is not allowed.
+        return Err(DecodeError::protocol("a CONNECT without a will has a QoS or retain flag for it"));
     }
     if !version.is_v5() && flags & PASSWORD != 0 && flags & USER_NAME == 0 {
         // MQTT 3.1.1: MQTT-3.1.2-22. Version 5 allows it.
-        return Err(DecodeError::malformed("a CONNECT has a password but no user name"));
+        return Err(DecodeError::protocol("a CONNECT has a password but no user name"));
     }
     Ok(())
 }

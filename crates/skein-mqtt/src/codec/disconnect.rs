@@ -82,12 +82,17 @@ fn decode_properties(
     let mut properties = PropertyReader::new_optional(packet)?;
     while let Some(id) = properties.next_id()? {
         match id {
-            // MQTT-3.14.2-2.
             property::SESSION_EXPIRY if sender == Side::Client => {
                 disconnect.session_expiry_secs = Some(properties.value().u32()?);
             }
             property::SERVER_REFERENCE if sender == Side::Server => {
                 disconnect.server_reference = Some(properties.value().string()?);
+            }
+            // Both are valid in a DISCONNECT (table 2-4), but only from the other side (MQTT-3.14.2-2, 3.14.2.2.5).
+            property::SESSION_EXPIRY | property::SERVER_REFERENCE => {
+                return Err(DecodeError::protocol(
+                    "a DISCONNECT has a property that only the other side may send",
+                ));
             }
             property::REASON_STRING => disconnect.reason_string = Some(properties.value().string()?),
             property::USER => disconnect.user.push(properties.value().pair()?),

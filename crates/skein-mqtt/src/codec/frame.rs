@@ -175,8 +175,8 @@ pub(super) fn check_first_byte(first: u8, ctx: &DecodeContext) -> Result<PacketT
     };
     let Some(version) = ctx.version else {
         return match packet {
-            PacketType::Connect if first == packet.first_byte() => Ok(packet),
-            PacketType::Connect => Err(DecodeError::malformed("the reserved flags of a CONNECT must be 0")),
+            // Its flags depend on its version.
+            PacketType::Connect => Ok(packet),
             // MQTT-3.1.0-1.
             _ => Err(DecodeError::protocol("the first packet must be a CONNECT")),
         };
@@ -184,19 +184,19 @@ pub(super) fn check_first_byte(first: u8, ctx: &DecodeContext) -> Result<PacketT
     if packet == PacketType::Publish {
         return check_publish_flags(first);
     }
-    match packet {
+    if packet == PacketType::Auth && !version.is_v5() {
+        return Err(DecodeError::malformed("packet type 15 is reserved before MQTT 5"));
+    }
+    // Whether it can be parsed comes before whether it is allowed.
+    if first != packet.first_byte() && !is_v31_flags(first, packet, version) {
+        return Err(DecodeError::malformed("the reserved flags of a fixed header are not as they must be"));
+    }
+    if packet == PacketType::Connect {
         // MQTT-3.1.0-2.
-        PacketType::Connect => return Err(DecodeError::protocol("a second CONNECT on one connection")),
-        PacketType::Auth if !version.is_v5() => {
-            return Err(DecodeError::malformed("packet type 15 is reserved before MQTT 5"));
-        }
-        _ => {}
+        return Err(DecodeError::protocol("a second CONNECT on one connection"));
     }
     if !packet.is_sent_by(ctx.sender(), version) {
         return Err(DecodeError::protocol("this side must not send packets of this type"));
-    }
-    if first != packet.first_byte() && !is_v31_duplicate(first, packet, version) {
-        return Err(DecodeError::malformed("the reserved flags of a fixed header are not as they must be"));
     }
     Ok(packet)
 }
@@ -212,11 +212,14 @@ fn check_publish_flags(first: u8) -> Result<PacketType, DecodeError> {
     }
 }
 
-/// MQTT 3.1 section 2.1 lets a repeated PUBREL, SUBSCRIBE and UNSUBSCRIBE carry the DUP flag; 3.1.1 ended that.
-fn is_v31_duplicate(first: u8, packet: PacketType, version: Version) -> bool {
-    version == Version::V31
-        && matches!(packet, PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe)
-        && first == packet.first_byte() | 0b1000
+/// MQTT 3.1 lets a repeated PUBREL, SUBSCRIBE and UNSUBSCRIBE carry the DUP flag beside their QoS of 1, and does not use
+/// the other flags of these and of all other packets; 3.1.1 reserved them.
+fn is_v31_flags(first: u8, packet: PacketType, version: Version) -> bool {
+    let used = match packet {
+        PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe => 0b0110,
+        _ => 0,
+    };
+    version == Version::V31 && (first ^ packet.first_byte()) & used == 0
 }
 
 /// MQTT-3.1.2-24 the other way round: what the receiver announced as its maximum, checked before the body arrives.

@@ -146,10 +146,8 @@ impl<'f> PropertyReader<'f> {
     }
 }
 
-/// The error for a property this packet must not have.
-///
-/// An identifier the protocol knows but not here is a protocol error; one it does not know cannot be parsed, for
-/// nobody can tell where its value ends.
+/// The error for a property this packet must not have: malformed, whether the standard knows the identifier elsewhere
+/// or not at all (MQTT 5.0 section 2.2.2.2).
 pub(super) fn foreign(id: u8) -> DecodeError {
     match id {
         PAYLOAD_FORMAT..=CONTENT_TYPE
@@ -161,7 +159,7 @@ pub(super) fn foreign(id: u8) -> DecodeError {
         | SERVER_REFERENCE
         | REASON_STRING
         | RECEIVE_MAXIMUM..=SHARED_AVAILABLE => {
-            DecodeError::protocol("a property that does not belong into this packet")
+            DecodeError::malformed("a property that does not belong into this packet")
         }
         _ => DecodeError::malformed("an unknown property"),
     }
@@ -249,9 +247,16 @@ mod tests {
 
     #[test]
     fn mqtt_2_2_2_the_standard_has_27_properties() {
-        let known = (0..=u8::MAX).filter(|id| foreign(*id).reason == ReasonCode::ProtocolError).count();
-        assert_eq!(known, 27);
+        let unknown = foreign(0).what;
+        assert_eq!((0..=u8::MAX).filter(|id| foreign(*id).what != unknown).count(), 27);
         for id in [0x00, 0x04, 0x0A, 0x0C, 0x14, 0x1B, 0x1D, 0x1E, 0x20, 0x2B, 0x3F, 0x40, 0x81, 0xFF] {
+            assert_eq!(foreign(id).what, unknown, "{id:#x}");
+        }
+    }
+
+    #[test]
+    fn mqtt_2_2_2_2_a_foreign_property_is_malformed() {
+        for id in 0..=u8::MAX {
             assert_eq!(foreign(id).reason, ReasonCode::MalformedPacket, "{id:#x}");
         }
     }

@@ -100,10 +100,10 @@ impl<'f> Reader<'f> {
         Ok(value)
     }
 
-    /// A packet identifier (MQTT-2.2.1-3: never zero).
+    /// A packet identifier. One of 0 can be parsed and is not allowed (MQTT-2.2.1-3), so it is a protocol error.
     #[inline]
     pub(super) fn packet_id(&mut self) -> Result<NonZeroU16, DecodeError> {
-        NonZeroU16::new(self.u16()?).ok_or(DecodeError::malformed("a packet identifier is 0"))
+        NonZeroU16::new(self.u16()?).ok_or(DecodeError::protocol("a packet identifier is 0"))
     }
 
     /// Binary data with its length before it (MQTT 5.0 section 1.5.6).

@@ -122,7 +122,12 @@ fn decode_item(
     options: u8,
     version: Version,
 ) -> Result<SubscribeItem, DecodeError> {
-    let reserved = if version.is_v5() { 0xC0 } else { 0xFC };
+    // MQTT 3.1 section 3.8 does not use the upper six bits, 3.1.1 reserved them.
+    let (reserved, options) = match version {
+        Version::V31 => (0, options & 0b11),
+        Version::V311 => (0xFC, options),
+        Version::V5 => (0xC0, options),
+    };
     if options & reserved != 0 {
         // MQTT-3.8.3-5; in 3.1.1 MQTT-3-8.3-4.
         return Err(DecodeError::malformed("the reserved subscription options must be 0"));

@@ -5,9 +5,12 @@
 
 use bytes::Bytes;
 use skein_access::{Authenticated, SCRAM_NONCE_BYTES, ScramExchange};
-use skein_types::{ByteString, Code};
+use skein_types::Code;
 
-use super::{AuthState, Context, MqttConnection, Open, Phase, Refusal, Step, connect::AuthDone};
+use super::{
+    AuthState, Context, MqttConnection, Open, Phase, Refusal, Step,
+    connect::{AuthDone, packet_bytes_max_of},
+};
 use crate::codec::{Auth, Packet, ReasonCode, Version};
 
 /// The method this server knows.
@@ -21,10 +24,11 @@ impl MqttConnection {
             // MQTT-4.12.0-1.
             return Err(Refusal::of(Code::BadAuthenticationMethod, "the method known here is SCRAM-SHA-256"));
         }
+        let packet_bytes_max = packet_bytes_max_of(connect);
         let exchange = match &connect.properties.authentication_data {
-            Some(first) => Some(Box::new(challenge(first, cx)?)),
+            Some(first) => Some(Box::new(challenge(first, packet_bytes_max, cx)?)),
             None => {
-                send_auth(ReasonCode::ContinueAuthentication, METHOD.into(), None, cx);
+                send_auth(ReasonCode::ContinueAuthentication, None, packet_bytes_max, cx)?;
                 None
             }
         };
@@ -42,7 +46,7 @@ impl MqttConnection {
         let data = auth.data.clone().unwrap_or_default();
         match self.leave_phase() {
             Phase::Authenticating(connect, None) => {
-                let started = challenge(&data, cx);
+                let started = challenge(&data, packet_bytes_max_of(&connect), cx);
                 self.phase = Phase::Authenticating(connect, None);
                 let exchange = started?;
                 if let Phase::Authenticating(_, waiting) = &mut self.phase {
@@ -71,6 +75,7 @@ impl MqttConnection {
 impl Open {
     /// An AUTH on an open connection: re-authentication (MQTT-4.12.1-1).
     pub(super) fn reauthenticate(&mut self, auth: &Auth, cx: &mut Context<'_>) -> Result<(), Refusal> {
+        let packet_bytes_max = self.packet_bytes_max;
         let Some(state) = &mut self.auth else {
             return Err(Refusal::protocol(
                 "AUTH needs a connection that was opened with an authentication method",
@@ -84,36 +89,39 @@ impl Open {
             (ReasonCode::ReAuthenticate, false, None) => {
                 state.running = true;
                 if data.is_empty() {
-                    send_auth(ReasonCode::ContinueAuthentication, METHOD.into(), None, cx);
+                    send_auth(ReasonCode::ContinueAuthentication, None, packet_bytes_max, cx)?;
                 } else {
-                    state.exchange = Some(challenge(&data, cx)?);
+                    state.exchange = Some(challenge(&data, packet_bytes_max, cx)?);
                 }
                 Ok(())
             }
             (ReasonCode::ContinueAuthentication, true, None) => {
-                state.exchange = Some(challenge(&data, cx)?);
+                state.exchange = Some(challenge(&data, packet_bytes_max, cx)?);
                 Ok(())
             }
-            (ReasonCode::ContinueAuthentication, true, Some(exchange)) => state.finish(exchange, &data, cx),
+            (ReasonCode::ContinueAuthentication, true, Some(exchange)) => {
+                let answer = state.finish(exchange, &data)?;
+                send_auth(ReasonCode::Success, Some(answer), packet_bytes_max, cx)
+            }
             _ => Err(Refusal::protocol("this AUTH does not fit the authentication under way")),
         }
     }
 }
 
 impl AuthState {
-    fn finish(&mut self, exchange: ScramExchange, data: &Bytes, cx: &mut Context<'_>) -> Result<(), Refusal> {
+    /// Says what the client is to be sent.
+    fn finish(&mut self, exchange: ScramExchange, data: &Bytes) -> Result<Bytes, Refusal> {
         let (answer, proof) = finish(exchange, data)?;
         if Some(&proof.user) != self.user.as_ref() {
             return Err(Refusal::of(Code::NotAuthorized, "a connection cannot change its user"));
         }
         self.running = false;
-        send_auth(ReasonCode::Success, METHOD.into(), Some(answer), cx);
-        Ok(())
+        Ok(answer)
     }
 }
 
 /// Answers the client's first message.
-fn challenge(first: &[u8], cx: &mut Context<'_>) -> Result<ScramExchange, Refusal> {
+fn challenge(first: &[u8], packet_bytes_max: u32, cx: &mut Context<'_>) -> Result<ScramExchange, Refusal> {
     let mut nonce = [0; SCRAM_NONCE_BYTES];
     (cx.random)(&mut nonce);
     let (answer, exchange) = cx
@@ -121,7 +129,7 @@ fn challenge(first: &[u8], cx: &mut Context<'_>) -> Result<ScramExchange, Refusa
         .access()
         .scram_start(first, nonce)
         .map_err(|code| Refusal::of(code, "the first SCRAM message was refused"))?;
-    send_auth(ReasonCode::ContinueAuthentication, METHOD.into(), Some(answer.into()), cx);
+    send_auth(ReasonCode::ContinueAuthentication, Some(answer.into()), packet_bytes_max, cx)?;
     Ok(exchange)
 }
 
@@ -131,7 +139,16 @@ fn finish(exchange: ScramExchange, data: &[u8]) -> Result<(Bytes, Authenticated)
     Ok((answer.into(), proof))
 }
 
-fn send_auth(reason: ReasonCode, method: ByteString, data: Option<Bytes>, cx: &mut Context<'_>) {
-    let auth = Auth { reason, method, data, reason_string: None, user: Vec::new() };
-    Packet::Auth(Box::new(auth)).encode(Version::V5, cx.out);
+fn send_auth(
+    reason: ReasonCode,
+    data: Option<Bytes>,
+    packet_bytes_max: u32,
+    cx: &mut Context<'_>,
+) -> Result<(), Refusal> {
+    let auth = Auth { reason, method: METHOD.into(), data, reason_string: None, user: Vec::new() };
+    match Packet::Auth(Box::new(auth)).encode_within(Version::V5, packet_bytes_max, cx.out) {
+        true => Ok(()),
+        // MQTT-3.1.2-24.
+        false => Err(Refusal::no_room("an AUTH would be larger than the client's maximum packet size")),
+    }
 }

@@ -18,8 +18,6 @@ use crate::{
     wire::MqttWire,
 };
 
-/// Longest client id of MQTT 3.1 (its section 3.1).
-const CLIENT_ID_31_BYTES_MAX: usize = 23;
 /// The user property of a CONNECT by which a client asks where its session is kept: `disk` or `memory`.
 const DURABILITY_PROPERTY: &str = "durability";
 /// Random bytes in a client id the server makes.
@@ -107,11 +105,15 @@ impl MqttConnection {
         }
         let terms = Terms::of(&connect, &self.settings);
         let greeting = terms.connack(&connect, &client_id, auth.as_ref(), &self.settings);
-        let packet_bytes_max = connect.properties.packet_bytes_max.unwrap_or(u32::MAX);
-        let aliases_out = connect.properties.topic_alias_maximum.min(self.settings.topic_alias_out_max);
-        let problem_information = connect.properties.request_problem_information;
-        let wire =
-            MqttWire::new(connect.version, packet_bytes_max, problem_information, aliases_out, greeting);
+        let packet_bytes_max = packet_bytes_max_of(&connect);
+        if greeting.encoded_len(connect.version) > packet_bytes_max as usize {
+            // MQTT-3.1.2-24. Before the session is opened, so that one that is there stays as it is.
+            self.phase = Phase::Checking(Box::new(connect));
+            return Err(Refusal::no_room(
+                "the CONNACK would be larger than the client's maximum packet size",
+            ));
+        }
+        let wire = self.wire(&connect, greeting);
         let connection = Connection::new(
             Box::new(wire),
             self.origin.socket.clone(),
@@ -147,13 +149,25 @@ impl MqttConnection {
             rate: RateLimit::new(messages, bytes, cx.now),
             keep_alive_secs: terms.keep_alive_secs,
             packet_bytes_max,
-            problem_information,
+            problem_information: connect.properties.request_problem_information,
             expires_later: terms.expiry_secs > 0,
             auth: auth.map(|done| {
                 Box::new(AuthState { method: done.method, user, exchange: None, running: false })
             }),
         }));
         Ok(())
+    }
+
+    fn wire(&self, connect: &Connect, greeting: ConnAck) -> MqttWire {
+        let aliases_out = connect.properties.topic_alias_maximum.min(self.settings.topic_alias_out_max);
+        let problem_information = connect.properties.request_problem_information;
+        MqttWire::new(
+            connect.version,
+            packet_bytes_max_of(connect),
+            problem_information,
+            aliases_out,
+            greeting,
+        )
     }
 
     fn info(&self, connect: &Connect, terms: &Terms, cx: &Context<'_>) -> ConnectionInfo {
@@ -272,11 +286,17 @@ fn durability_of(connect: &Connect, settings: &Settings) -> Durability {
     }
 }
 
+/// Largest packet the client takes.
+pub(super) fn packet_bytes_max_of(connect: &Connect) -> u32 {
+    connect.properties.packet_bytes_max.unwrap_or(u32::MAX)
+}
+
 fn check_client_id(connect: &Connect) -> Result<(), Refusal> {
     let id = &connect.client_id;
     match connect.version {
-        Version::V31 if id.is_empty() || id.len() > CLIENT_ID_31_BYTES_MAX => {
-            Err(Refusal::of(Code::ClientIdInvalid, "a client identifier of MQTT 3.1 has 1 to 23 characters"))
+        // MQTT 3.1 asks for 1 to 23 characters; clients with longer ones are in use, and nothing here needs the bound.
+        Version::V31 if id.is_empty() => {
+            Err(Refusal::of(Code::ClientIdInvalid, "a client of MQTT 3.1 needs a client identifier"))
         }
         // MQTT-3.1.3-8 of version 3.1.1.
         Version::V311 if id.is_empty() && !connect.clean_start => {

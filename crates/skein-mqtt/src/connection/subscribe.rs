@@ -12,6 +12,11 @@ use crate::{
     settings::Settings,
 };
 
+/// Filters of one packet that are looked at. Each costs work in the matcher and among the retained messages, even one
+/// that is held already, and a packet is handled in one go while the worker's other clients wait: so many take some
+/// milliseconds, and are as many as a session may hold by default.
+const FILTERS_PER_PACKET_MAX: usize = 10_000;
+
 impl Open {
     /// One reason per filter, in order, each as if it had come alone (MQTT-3.8.4-5, MQTT-3.8.4-6).
     pub(super) fn subscribe(
@@ -20,11 +25,18 @@ impl Open {
         settings: &Settings,
         cx: &mut Context<'_>,
     ) -> Result<(), Refusal> {
+        if self.version.is_v5() {
+            check_available(&subscribe, settings)?;
+        }
         let Subscribe { packet_id, subscription_id, items, .. } = subscribe;
         let mut reasons = Vec::with_capacity(items.len());
-        for item in items {
+        for (index, item) in items.into_iter().enumerate() {
             let qos = item.qos;
-            reasons.push(match self.subscribe_one(item, subscription_id, settings, cx) {
+            let subscribed = match index < FILTERS_PER_PACKET_MAX {
+                true => self.subscribe_one(item, subscription_id, settings, cx),
+                false => Err(Code::QuotaExceeded),
+            };
+            reasons.push(match subscribed {
                 Ok(()) => ReasonCode::granted(qos),
                 Err(code) => reason_of(code),
             });
@@ -44,14 +56,12 @@ impl Open {
         cx: &mut Context<'_>,
     ) -> Result<(), Code> {
         let filter = &item.filter;
+        // Version 5 does not come here with them.
         if filter.group.is_some() && !settings.shared_available {
             return Err(Code::SharedSubscriptionsNotSupported);
         }
         if !settings.wildcard_available && !filter.filter.is_literal() {
             return Err(Code::WildcardSubscriptionsNotSupported);
-        }
-        if id.is_some() && !settings.subscription_id_available {
-            return Err(Code::SubscriptionIdentifiersNotSupported);
         }
         if filter.filter.depth() > settings.topic_levels_max {
             return Err(Code::TopicFilterInvalid);
@@ -73,7 +83,11 @@ impl Open {
         self.handle.subscribe(item.filter, options, retain, &mut cx.split().0)
     }
 
-    pub(super) fn unsubscribe(&self, unsubscribe: &Unsubscribe, cx: &mut Context<'_>) {
+    pub(super) fn unsubscribe(&self, unsubscribe: &Unsubscribe, cx: &mut Context<'_>) -> Result<(), Refusal> {
+        if unsubscribe.filters.len() > FILTERS_PER_PACKET_MAX {
+            // An UNSUBACK cannot say so: it has no such reason code, and none at all before version 5.
+            return Err(Refusal::of(Code::QuotaExceeded, "an UNSUBSCRIBE has more than 10,000 filters"));
+        }
         let reasons = unsubscribe
             .filters
             .iter()
@@ -84,5 +98,31 @@ impl Open {
             .collect();
         let packet_id = unsubscribe.packet_id;
         self.send(&Packet::UnsubAck(Box::new(UnsubAck { packet_id, reasons, properties: None })), cx);
+        Ok(())
     }
+}
+
+/// What the CONNACK says is not available is a protocol error with a reason of its own (MQTT 5.0 sections 3.2.2.3.11 to
+/// -13). Clients of older versions were not told, so theirs are refused one by one.
+fn check_available(subscribe: &Subscribe, settings: &Settings) -> Result<(), Refusal> {
+    let Subscribe { items, subscription_id, .. } = subscribe;
+    if subscription_id.is_some() && !settings.subscription_id_available {
+        return Err(Refusal::of(
+            Code::SubscriptionIdentifiersNotSupported,
+            "subscription identifiers are not available here",
+        ));
+    }
+    if !settings.shared_available && items.iter().any(|item| item.filter.group.is_some()) {
+        return Err(Refusal::of(
+            Code::SharedSubscriptionsNotSupported,
+            "shared subscriptions are not available here",
+        ));
+    }
+    if !settings.wildcard_available && items.iter().any(|item| !item.filter.filter.is_literal()) {
+        return Err(Refusal::of(
+            Code::WildcardSubscriptionsNotSupported,
+            "filters with wildcards are not available here",
+        ));
+    }
+    Ok(())
 }

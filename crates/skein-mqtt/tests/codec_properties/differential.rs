@@ -119,7 +119,7 @@ const ONLY_OURS: &[OnlyOurs] = &[
     ("an AUTH has a reason code that is not one of its sender's", "MQTT-3.15.2-1", V5, Server, b"\xF0\x06\0\x04\x15\0\x01m"),
     ("a DISCONNECT has a reason code that is not one of its sender's", "MQTT-3.14.2-1", V5, Server, b"\xE0\x01\x8E"),
     ("a CONNACK has a reason code that is not one of its own", "3.1.1: 3.2.2.3, 6 is reserved", V311, Client, b"\x20\x02\0\x06"),
-    ("a property that does not belong into this packet", "MQTT-3.14.2-2", V5, Client, b"\xE0\x07\0\x05\x11\0\0\0\x01"),
+    ("a DISCONNECT has a property that only the other side may send", "MQTT-3.14.2-2", V5, Client, b"\xE0\x07\0\x05\x11\0\0\0\x01"),
     ("a PUBLISH has neither a topic nor a topic alias", "3.3.2.1", V5, Server, b"\x30\x03\0\0\0"),
     ("a client must not send a subscription identifier in a PUBLISH", "MQTT-3.3.4-6", V5, Server, b"\x30\x06\0\x01a\x02\x0B\x01"),
     ("a variable byte integer is not in its shortest form", "MQTT-1.5.5-1", V311, Server, b"\xC0\x80\0"),

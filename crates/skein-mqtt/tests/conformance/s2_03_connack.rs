@@ -1,11 +1,12 @@
 //! 2.3 CONNACK: session present, what is advertised, and what is refused beyond it.
 
-use std::num::NonZeroU16;
+use std::{num::NonZeroU16, sync::atomic::Ordering::Relaxed};
 
 use skein_access::{AccessList, Anonymous};
+use skein_testkit::{DEADLINE, wait_until};
 use skein_types::QoS;
 
-use crate::statements::fixture::{Present, Server};
+use crate::statements::fixture::{Present, Server, subscribe};
 
 #[test]
 fn mqtt_3_2_0_1_exactly_one_connack_and_first() {
@@ -180,4 +181,76 @@ fn mqtt_3_2_2_19_a_refusal_stays_within_the_clients_packet_size() {
     client.send(r#"10 [ "MQTT" 05 02 0000 [ 27 0000000a ] "c" ]"#);
     client.expect("20 [ 00 87 00 ]");
     client.expect_closed();
+}
+
+/// MQTT-3.1.2-24: a client that has no room for the CONNACK is not let in, and a session it has stays as it is.
+#[test]
+fn mqtt_3_1_2_24_a_connack_stays_within_the_clients_packet_size() {
+    let server = Server::start();
+    // Its CONNACK is "20 [ 00 00 [ 21 0400 27 00040000 22 0010 ] ]".
+    let client = server.resume("c", "11 00000e10 27 00000010", Present::No);
+    server.drop_connection(client, "c");
+    for (bytes_max, answer) in [
+        ("0000000f", Some("20 [ 00 83 00 ]")),
+        ("00000005", Some("20 [ 00 83 00 ]")),
+        ("00000004", None),
+        ("00000001", None),
+    ] {
+        let mut client = server.raw();
+        client.send(&format!(r#"10 [ "MQTT" 05 02 0000 [ 27 {bytes_max} ] "c" ]"#));
+        if let Some(answer) = answer {
+            client.expect(answer);
+        }
+        client.expect_closed();
+    }
+    server.resume("c", "11 00000e10 27 00000010", Present::Yes);
+}
+
+/// The same for a client that is told more, and for refusals.
+#[test]
+fn mqtt_3_1_2_24_a_longer_connack_needs_more_room() {
+    let server = Server::start();
+    for (bytes_max, reason) in [("00000020", "83"), ("00000033", "00")] {
+        let mut client = server.raw();
+        // The assigned client id takes 32 bytes.
+        client.send(&format!(r#"10 [ "MQTT" 05 02 0000 [ 27 {bytes_max} ] "" ]"#));
+        client.expect(&format!("20 [ 00 {reason} * ]"));
+    }
+    let server = Server::start_as(AccessList::open(), Anonymous::Never, |_| {});
+    let mut client = server.raw();
+    client.send(r#"10 [ "MQTT" 05 02 0000 [ 27 00000004 ] "c" ]"#);
+    client.expect_closed();
+}
+
+/// What is written to clients is counted, whichever way it goes: the CONNACK, retained messages that wait for the window,
+/// and what a new connection is sent again.
+#[test]
+fn packets_to_clients_are_all_counted() {
+    let server = Server::start();
+    let mut publisher = server.v5("p");
+    publisher.send(r#"31 [ "r/0" 00 'x' ] 33 [ "r/1" 0001 00 'x' ] 35 [ "r/2" 0002 00 'x' ]"#);
+    publisher.expect("40 [ 0001 10 ]");
+    publisher.expect("50 [ 0002 10 ]");
+    // They are counted after they are written.
+    let wait_sent = |count| {
+        let sent = || server.plane.traffic().sent_packets.load(Relaxed);
+        wait_until(&format!("{count} packets are counted"), DEADLINE, || sent() >= count);
+        assert_eq!(sent(), count);
+    };
+    wait_sent(3);
+    let mut client = server.durable("c", Present::No);
+    for filter in ["r/1", "r/2", "r/0"] {
+        subscribe(&mut client, filter, "02");
+        client.read_packet();
+    }
+    wait_sent(10);
+    // CONNACK, PUBLISH and PUBREL on a new connection.
+    client.send("50 [ 0002 ]");
+    client.expect("62 [ 0002 ]");
+    wait_sent(11);
+    server.drop_connection(client, "c");
+    let mut client = server.durable("c", Present::Yes);
+    client.expect(r#"3b [ "r/1" 0001 00 'x' ]"#);
+    client.expect("62 [ 0002 ]");
+    wait_sent(14);
 }

@@ -45,25 +45,62 @@ fn mqtt_3_8_4_6_suback_has_a_code_for_each_filter_in_order() {
         settings.topic_levels_max = 3;
     });
     server.v5("v5").dialogue(
-        r#"> 82 [ 1234 00 "a" 00 "b/+" 01 "c" 02 "$share/g/d" 01 "e/#" 00 "1/2/3/4" 00 "f" 01 ]
-           < 90 [ 1234 00 00 a2 02 9e a2 8f 01 ]"#,
+        r#"> 82 [ 1234 00 "a" 00 "c" 02 "1/2/3/4" 00 "f" 01 ]
+           < 90 [ 1234 00 00 02 8f 01 ]"#,
     );
-    // MQTT-3.9.3-2 of 3.1.1: 0x80 for every failure.
+    // MQTT-3.9.3-2 of 3.1.1: 0x80 for every failure. What is not available was not announced to such a client.
     server.v4("v4").dialogue(
         r#"> 82 [ 1234 "a" 00 "b/+" 01 "c" 02 "$share/g/d" 01 "1/2/3/4" 00 ]
            < 90 [ 1234 00 80 02 80 80 ]"#,
     );
 }
 
+/// MQTT 5.0 sections 3.2.2.3.11 to -13: to use what the CONNACK says is not available is a protocol error.
 #[test]
-fn mqtt_3_8_4_identifiers_can_be_unavailable() {
-    let server = Server::with(|settings| settings.subscription_id_available = false);
-    server.v5("c").dialogue(
-        r#"> 82 [ 0001 [ 0b 01 ] "a" 00 "b" 01 ]
-           < 90 [ 0001 00 a1 a1 ]
-           > 82 [ 0002 00 "a" 00 ]
-           < 90 [ 0002 00 00 ]"#,
-    );
+fn mqtt_3_2_2_3_what_is_not_available_ends_the_connection() {
+    let server = Server::with(|settings| {
+        settings.wildcard_available = false;
+        settings.shared_available = false;
+        settings.subscription_id_available = false;
+    });
+    for (packet, reason) in [
+        (r#"82 [ 0001 00 "a" 00 "b/+" 01 ]"#, "a2"),
+        (r##"82 [ 0001 00 "#" 00 ]"##, "a2"),
+        (r#"82 [ 0001 00 "a" 00 "$share/g/b" 01 ]"#, "9e"),
+        (r#"82 [ 0001 [ 0b 01 ] "a" 00 ]"#, "a1"),
+    ] {
+        let mut client = server.v5("c");
+        client.send(packet);
+        expect_refusal(&mut client, reason);
+        assert_eq!(server.plane.matcher().subscriptions(), 0, "{packet}");
+    }
+    subscribe(&mut server.v5("c"), "a", "02");
+}
+
+/// What exceeds the bound of filters in a packet is refused one by one, or with the connection where no code can say so.
+#[test]
+fn filters_per_packet_are_bounded() {
+    const MAX: usize = 10_000;
+    let server = Server::start();
+    let (filters, one_more) = (r#""a" 00 "#.repeat(MAX), r#""b" 00 "#);
+    for (mut client, properties, code) in [(server.v5("v5"), "00", 0x97), (server.v4("v4"), "", 0x80)] {
+        client.send(&format!("82 [ 0001 {properties} {filters} {one_more} ]"));
+        let (first, body) = client.read_packet();
+        let codes = &body[body.len() - MAX - 1..];
+        assert_eq!((first, codes.last()), (0x90, Some(&code)));
+        assert!(codes[..MAX].iter().all(|code| *code == 0));
+        // One subscription, and none for the last filter.
+        assert_eq!(server.plane.matcher().subscriptions(), 1);
+        let filters = r#""a" "#.repeat(MAX);
+        client.send(&format!("a2 [ 0002 {properties} {filters} ]"));
+        assert_eq!(client.read_packet().0, 0xb0);
+        client.send(&format!(r#"a2 [ 0003 {properties} {filters} "b" ]"#));
+        match properties {
+            "" => client.expect_closed(),
+            _ => expect_refusal(&mut client, "97"),
+        }
+        assert_eq!(server.plane.matcher().subscriptions(), 0);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use skein_testkit::RawClient;
 
-use crate::statements::fixture::{Present, Server, settle, subscribe};
+use crate::statements::fixture::{Present, Server, expect_refusal, settle, subscribe};
 
 /// MQTT-4.3.2-1 to -3: one id in use for one message, until its PUBACK; never sent again on the same connection.
 #[test]
@@ -174,14 +174,70 @@ fn unknown_acknowledgements_change_nothing() {
     let mut client = server.subscriber("c", "a", "02");
     client.send("40 [ 0009 ] 70 [ 0009 ] 50 [ 0009 80 ] 70 [ 0009 92 ]");
     client.expect_nothing();
-    // Of the wrong kind: the message stays in flight.
+    // What is acknowledged already is as unknown as what never was.
     let mut publisher = server.v5("p");
-    publisher.send(r#"34 [ "a" 0001 00 'two' ] 32 [ "a" 0002 00 'one' ]"#);
+    publisher.send(r#"34 [ "a" 0001 00 'two' ] 32 [ "a" 0002 00 'one' ] 34 [ "a" 0003 00 'no' ]"#);
     client.expect(r#"34 [ "a" 0001 00 'two' ]"#);
     client.expect(r#"32 [ "a" 0002 00 'one' ]"#);
-    client.send("40 [ 0001 ] 70 [ 0001 ] 70 [ 0002 ]");
+    client.expect(r#"34 [ "a" 0003 00 'no' ]"#);
+    client.send("40 [ 0002 ] 40 [ 0002 ] 70 [ 0002 ] 50 [ 0003 87 ] 50 [ 0003 87 ] 40 [ 0003 ]");
     client.expect_nothing();
-    assert_eq!(server.session("c").unwrap().in_flight, 2);
+    client.send("50 [ 0002 ]");
+    client.expect("62 [ 0002 92 ]");
+    assert_eq!(server.session("c").unwrap().in_flight, 1);
+}
+
+/// MQTT 5.0 section 1.2: what is inconsistent with the state is a protocol error. The message stays in flight.
+#[test]
+fn mqtt_4_3_acknowledgements_of_the_wrong_kind_end_the_connection() {
+    let server = Server::start();
+    let mut publisher = server.v5("p");
+    for (what, qos, before, wrong) in [
+        ("PUBREC for QoS 1", "01", "", "50 [ 0001 ]"),
+        ("a refusing PUBREC for QoS 1", "01", "", "50 [ 0001 80 ]"),
+        ("PUBCOMP for QoS 1", "01", "", "70 [ 0001 ]"),
+        ("PUBACK for QoS 2", "02", "", "40 [ 0001 ]"),
+        ("PUBCOMP for what was not released", "02", "", "70 [ 0001 ]"),
+        ("PUBACK for what was released", "02", "50 [ 0001 ]", "40 [ 0001 ]"),
+    ] {
+        println!("{what}");
+        let mut client = server.durable("c", Present::No);
+        subscribe(&mut client, "a", qos);
+        publisher.send(r#"34 [ "a" 0001 00 'x' ] 62 [ 0001 ]"#);
+        let (first, _) = client.read_packet();
+        if !before.is_empty() {
+            client.send(before);
+            client.expect("62 [ 0001 ]");
+        }
+        client.send(wrong);
+        expect_refusal(&mut client, "82");
+        server.wait_away("c");
+        // It is sent again, and can be acknowledged as it ought to be.
+        let mut client = server.durable("c", Present::Yes);
+        let again = if before.is_empty() { first | 0x08 } else { 0x62 };
+        assert_eq!(client.read_packet().0, again, "{what}");
+        let right = if qos == "01" { "40 [ 0001 ]" } else { "50 [ 0001 ]" };
+        client.send(right);
+        if qos == "02" {
+            client.expect("62 [ 0001 ]");
+            client.send("70 [ 0001 ]");
+        }
+        client.expect_nothing();
+        assert_eq!(server.session("c").unwrap().in_flight, 0);
+        client.send("e0 [ 00 [ 11 00000000 ] ]");
+        client.expect_closed();
+        server.wait_ended("c");
+        publisher.expect("50 [ 0001 ]");
+        publisher.expect("70 [ 0001 ]");
+    }
+    // MQTT-4.8.0-1 of 3.1.1.
+    let mut client = server.v4("v4");
+    client.send(r#"82 [ 0001 "a" 01 ]"#);
+    client.expect("90 [ 0001 01 ]");
+    publisher.send(r#"32 [ "a" 0001 00 'x' ]"#);
+    client.expect(r#"32 [ "a" 0001 'x' ]"#);
+    client.send("50 [ 0001 ]");
+    client.expect_closed();
 }
 
 /// MQTT-4.4.0-1: DUP and the original order, only with the session, only on a new connection.
@@ -248,20 +304,18 @@ fn mqtt_4_4_0_2_refused_messages_are_not_sent_again() {
 #[test]
 fn mqtt_3_4_2_acknowledgements_with_foreign_reasons_are_refused() {
     let server = Server::start();
-    for packet in [
-        "40 [ 0001 01 ]",
-        "50 [ 0001 92 ]",
-        "62 [ 0001 10 ]",
-        "70 [ 0001 80 ]",
-        "40 [ 0001 00 [ 11 00000000 ] ]",
+    for (packet, reason) in [
+        ("40 [ 0001 01 ]", "82"),
+        ("50 [ 0001 92 ]", "82"),
+        ("62 [ 0001 10 ]", "82"),
+        ("70 [ 0001 80 ]", "82"),
+        ("40 [ 0000 ]", "82"),
+        ("62 [ 0000 ]", "82"),
+        ("40 [ 0001 00 [ 11 00000000 ] ]", "81"),
+        ("40 [ 00 ]", "81"),
     ] {
         let mut client = server.v5("c");
         client.send(packet);
-        crate::statements::fixture::expect_refusal(&mut client, "82");
-    }
-    for packet in ["40 [ 0000 ]", "62 [ 0000 ]", "40 [ 00 ]"] {
-        let mut client = server.v5("c");
-        client.send(packet);
-        crate::statements::fixture::expect_refusal(&mut client, "81");
+        expect_refusal(&mut client, reason);
     }
 }

@@ -303,3 +303,16 @@ fn an_unfinished_exchange_ends_with_the_connect_timeout() {
         client.expect_closed();
     }
 }
+
+/// MQTT-3.1.2-24: a client that has no room for the challenge cannot be let in.
+#[test]
+fn mqtt_3_1_2_24_an_auth_stays_within_the_clients_packet_size() {
+    let server = server();
+    for (bytes_max, answer) in [("00000028", "20 [ 00 83 * ]"), ("00000100", "f0 [ 18 * ]")] {
+        let mut client = server.raw();
+        let properties = format!("27 {bytes_max} {METHOD} {}", data(FIRST));
+        client.send(&format!(r#"10 [ "MQTT" 05 02 0000 [ {properties} ] "c" ]"#));
+        let packet = client.expect(answer);
+        assert!(packet.len() <= usize::from_str_radix(bytes_max, 16).unwrap());
+    }
+}

@@ -36,12 +36,12 @@ fn mqtt_3_1_a_whole_session_of_mqisdp() {
     );
 }
 
-/// MQTT 3.1: client ids have 1 to 23 characters; the rest is return code 2.
+/// MQTT 3.1 asks for client ids of 1 to 23 characters. None is return code 2; longer ones are in use and taken.
 #[test]
-fn mqtt_3_1_client_ids_have_1_to_23_characters() {
+fn mqtt_3_1_client_ids_may_be_longer_than_23_characters() {
     let server = Server::start();
     for (client_id, code) in
-        [("", "02"), ("a", "00"), ("12345678901234567890123", "00"), ("123456789012345678901234", "02")]
+        [("", "02"), ("a", "00"), ("12345678901234567890123", "00"), ("123456789012345678901234", "00")]
     {
         let mut client = server.raw();
         client.send(&format!(r#"10 [ "MQIsdp" 03 02 0000 "{client_id}" ]"#));
@@ -87,6 +87,79 @@ fn mqtt_3_1_missing_credentials_are_tolerated() {
         let mut client = server.raw();
         client.send(&format!(r#"10 [ "MQIsdp" 03 {flags} 0000 "old" {payload} ]"#));
         client.expect("20 02 00 00");
+    }
+}
+
+/// MQTT 3.1 does not use the flags that 3.1.1 reserved: bit 0 of the connect flags, the will's without a will, those of
+/// the fixed header, the upper bits of a requested QoS.
+#[test]
+fn mqtt_3_1_unused_flags_are_not_looked_at() {
+    let server = Server::start();
+    for connect in [
+        r#"10 [ "MQIsdp" 03 03 0000 "old" ]"#,
+        r#"10 [ "MQIsdp" 03 3a 0000 "old" ]"#,
+        r#"14 [ "MQIsdp" 03 02 0000 "old" ]"#,
+    ] {
+        println!("{connect}");
+        let mut client = server.raw();
+        client.dialogue(&format!(
+            r#"> {connect}
+               < 20 02 00 00
+               > 82 [ 0001 "a" f9 ]
+               < 90 [ 0001 01 ]
+               > 32 [ "a" 0002 'x' ]
+               < 40 [ 0002 ]
+               < 32 [ "a" 0001 'x' ]
+               > 41 [ 0001 ]
+               > c1 00
+               < d0 00"#
+        ));
+        assert_eq!(server.session("old").unwrap().in_flight, 0);
+    }
+}
+
+/// MQTT-3.1.2-2: an unknown level has an answer in the form its client understands.
+#[test]
+fn mqtt_3_1_2_2_an_unknown_level_is_answered_in_its_own_form() {
+    let server = Server::start();
+    for (connect, answer) in [
+        (r#"10 [ "MQTT" 00 02 0000 "c" ]"#, "20 02 00 01"),
+        (r#"10 [ "MQTT" 03 02 0000 "c" ]"#, "20 02 00 01"),
+        (r#"10 [ "MQIsdp" 02 02 0000 "c" ]"#, "20 02 00 01"),
+        (r#"10 [ "MQIsdp" 04 02 0000 "c" ]"#, "20 02 00 01"),
+        (r#"10 [ "MQIsdp" 06 02 0000 "c" ]"#, "20 02 00 01"),
+        (r#"10 [ "MQTT" 06 02 0000 00 "c" ]"#, "20 [ 00 84 * ]"),
+        (r#"10 [ "MQTT" 7f 02 0000 00 "c" ]"#, "20 [ 00 84 * ]"),
+    ] {
+        let mut client = server.raw();
+        client.send(connect);
+        client.expect(answer);
+        client.expect_closed();
+    }
+    // MQTT-3.1.2-1: another protocol is not answered.
+    let mut client = server.raw();
+    client.send(r#"10 [ "AMQP" 04 02 0000 "c" ]"#);
+    client.expect_closed();
+}
+
+/// MQTT-3.1.4-1 of 3.1.1: a CONNECT that does not conform is closed without a CONNACK.
+#[test]
+fn mqtt_3_1_4_1_a_malformed_connect_is_not_answered() {
+    let server = Server::start();
+    for connect in [
+        r#"10 [ "MQTT" 04 03 0000 "c" ]"#,
+        r#"10 [ "MQTT" 04 22 0000 "c" ]"#,
+        r#"11 [ "MQTT" 04 02 0000 "c" ]"#,
+        r#"10 [ "MQTT" 04 02 0000 "c" 00 ]"#,
+        r#"10 [ "MQTT" 04 42 0000 "c" "password" ]"#,
+        r#"10 [ "MQIsdp" 03 1e 0000 "c" "w" "x" ]"#,
+        r#"10 [ "MQIsdp" 03 42 0000 "c" "password" ]"#,
+    ] {
+        println!("{connect}");
+        let mut client = server.raw();
+        client.send(connect);
+        client.expect_closed();
+        assert!(server.session("c").is_none());
     }
 }
 

@@ -93,7 +93,7 @@ section! {
         outbox_bytes_max: Bytes = Bytes(4 << 20), NewConnections;
         /// Levels of a topic or filter.
         topic_levels_max: u16 = 128, NewConnections;
-        /// Subscriptions of one session.
+        /// Subscriptions of one session. One SUBSCRIBE or UNSUBSCRIBE has at most 10,000 filters, whatever this is.
         subscriptions_max: u32 = 10_000, NewConnections;
         /// Topic aliases a client may use; 0 switches them off.
         topic_alias_max: u16 = 64, NewConnections;

@@ -208,7 +208,7 @@ impl Model {
                 self.held[index].stage = Stage::Released;
                 Acked::Release
             }
-            _ => Acked::Unknown,
+            _ => Acked::WrongKind,
         }
     }
 }

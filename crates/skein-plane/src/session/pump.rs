@@ -40,6 +40,7 @@ impl State {
                 Next::Release(seq) => {
                     let Connection { outbox, wire, .. } = connection;
                     outbox.push_with(|out| wire.release(seq, out));
+                    effects.tally.traffic.sent_packets += 1;
                     continue;
                 }
                 Next::Unacknowledged(waiting) => {
@@ -127,7 +128,9 @@ impl State {
         if let Some(Next::Publish { seq, waiting, again }) = self.delivery.next(now, &mut expired) {
             let Waiting { message, options, .. } = waiting;
             let recipient = Recipient::One { seq: Some(seq), again };
-            if !connection.push_owned(message, options, recipient, 0, now) {
+            let sent = connection.push_owned(message, options, recipient, 0, now);
+            effects.tally.traffic.sent_packets += u64::from(sent);
+            if !sent {
                 self.delivery.give_up(seq);
                 effects.tally.drop_messages(DropReason::TooLarge, 1);
             }

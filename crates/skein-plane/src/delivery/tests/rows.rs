@@ -14,7 +14,6 @@ use crate::{
 
 /// Batches under way at the same time; the first is that of the session's own connection.
 const BATCHES: usize = 3;
-/// How far the numbers on the wire go before they begin anew.
 
 /// A message's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -267,7 +266,7 @@ impl World {
         match acked {
             Acked::Done => _ = self.held.remove(&seq),
             Acked::Release => self.held.get_mut(&seq).unwrap().stage = Stage::Released,
-            Acked::Unknown => {}
+            Acked::Unknown | Acked::WrongKind => {}
         }
         self.note_freed(0);
     }
