@@ -9,13 +9,14 @@ use serde_json::Value;
 use crate::workspace::Workspace;
 
 /// A crate and the crates of the workspace that it may depend on, top to bottom.
-const TABLE: [(&str, &[&str]); 14] = [
+const TABLE: [(&str, &[&str]); 15] = [
     ("skein", &["skein-node", "skein-bench", "skein-store"]),
     (
         "skein-node",
         &[
             "skein-mqtt",
             "skein-http",
+            "skein-door",
             "skein-plane",
             "skein-access",
             "skein-cluster",
@@ -23,8 +24,9 @@ const TABLE: [(&str, &[&str]); 14] = [
             "skein-types",
         ],
     ),
-    ("skein-mqtt", &["skein-plane", "skein-access", "skein-types"]),
-    ("skein-http", &["skein-plane", "skein-access", "skein-types"]),
+    ("skein-mqtt", &["skein-door", "skein-plane", "skein-access", "skein-types"]),
+    ("skein-http", &["skein-door", "skein-plane", "skein-access", "skein-types"]),
+    ("skein-door", &["skein-plane", "skein-types"]),
     ("skein-plane", &["skein-access", "skein-cluster", "skein-store", "skein-types"]),
     ("skein-access", &["skein-types"]),
     ("skein-cluster", &["skein-types"]),

@@ -1,172 +1,98 @@
-//! Sockets and threads around the connections: listeners that accept, workers that serve.
+//! MQTT as a door: which settings a connection comes with, and the task that joins its state machine with its bytes.
 //!
-//! Each worker is one thread with a runtime of its own; a connection stays with the worker it was given to
-//! (docs/adr/0002), so that in the usual case nothing about it is shared. A publisher's worker writes straight to
-//! the sockets of subscribers on other workers.
+//! Sockets, TLS, WebSocket and threads are `skein-door`'s. A connection stays with the worker it was given to
+//! (docs/adr/0002), so that in the usual case nothing about it is shared. A publisher's worker writes straight to the
+//! sockets of subscribers on other workers.
 
-mod accept;
-mod fresh;
-mod handshake;
-mod io;
 mod task;
-mod tls;
-mod websocket;
-mod worker;
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
-    },
-};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
-use skein_plane::Plane;
+use skein_door::{
+    Door, Incoming, Io, ListenerState, Place, Shared, Stream, WebSocketProtocol, log_end, log_full,
+};
 use skein_types::Code;
-use tokio::{sync::Notify, sync::Semaphore};
+use tokio_util::task::TaskTracker;
 
-pub use self::accept::{ListenError, Listener, Transport};
-pub use self::io::Stream;
-pub use self::tls::{ClientCertificates, Demand, TlsError, TlsFiles, TlsSource};
-pub use self::websocket::WebSocketIo;
-pub use self::worker::Workers;
-use self::{fresh::Fresh, io::Io, task::Connection};
-use crate::{clock::Clock, settings::Settings};
+use self::task::Connection;
+use crate::settings::Settings;
 
-/// What every connection of the door shares.
+/// The door's word in logs, listings and the configuration.
+const NAME: &str = "mqtt";
+/// The name of MQTT inside TLS (RFC 7301).
+const ALPN: &[u8] = b"mqtt";
+/// Subprotocols in the order in which they are chosen: MQTT-6.0.0-4, and the name clients of version 3.1 use.
+const SUBPROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
+
+/// The MQTT door.
 #[derive(Debug)]
-pub struct Shared {
-    /// The plane.
-    pub plane: Arc<Plane>,
-    /// The node's clock.
-    pub clock: Clock,
-    /// Password checks at once: each takes a core for tens of milliseconds.
-    pub(crate) password_checks: Semaphore,
-    /// Connections without a session yet.
-    pub(crate) fresh: Fresh,
-    /// Set once the server is shutting down; connections are told and closed.
-    stopping: AtomicBool,
-    stop: Notify,
+pub struct MqttDoor {
+    /// By the name of the listener; replaced as a whole on reload.
+    settings: ArcSwap<HashMap<Arc<str>, Arc<Settings>>>,
 }
 
-impl Shared {
-    /// What the connections of `plane` share; `cores` password checks run at once.
+impl MqttDoor {
+    /// A door with the settings of its listeners.
     #[must_use]
-    pub fn new(plane: Arc<Plane>, clock: Clock, cores: usize) -> Arc<Self> {
-        Arc::new(Self {
-            plane,
-            clock,
-            password_checks: Semaphore::new(cores.max(1)),
-            fresh: Fresh::default(),
-            stopping: AtomicBool::new(false),
-            stop: Notify::new(),
-        })
+    pub fn new(settings: impl IntoIterator<Item = Settings>) -> Arc<Self> {
+        let door = Self { settings: ArcSwap::default() };
+        door.reload(settings);
+        Arc::new(door)
     }
 
-    /// Stops accepting and ends the connections that have no session yet. Those that have one are closed by
-    /// [`Plane::disconnect`] with [`Code::ServerShuttingDown`].
-    pub fn stop(&self) {
-        self.stopping.store(true, Relaxed);
-        self.stop.notify_waiters();
-        self.fresh.close();
+    /// Puts settings in force for connections to come. Listeners that are not named keep theirs.
+    pub fn reload(&self, settings: impl IntoIterator<Item = Settings>) {
+        let mut all = HashMap::clone(&self.settings.load());
+        all.extend(settings.into_iter().map(|settings| (settings.listener.name.clone(), Arc::new(settings))));
+        self.settings.store(Arc::new(all));
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Relaxed)
-    }
-
-    pub(crate) async fn stopped(&self) {
-        let notified = self.stop.notified();
-        if !self.is_stopping() {
-            notified.await;
+    /// Serves MQTT on a stream that somebody else has accepted and prepared, until it ends; counted with `listener`.
+    pub async fn serve_stream(
+        &self,
+        shared: Arc<Shared>,
+        listener: Arc<ListenerState>,
+        peer: SocketAddr,
+        stream: Box<dyn Stream>,
+    ) {
+        let Some(place) = Place::take(&listener) else { return log_full(NAME, peer) };
+        let incoming = Incoming { shared, place, peer, io: Io::owned(stream), user: None };
+        if let Some(connection) = self.connection(incoming) {
+            task::serve(connection).await;
         }
     }
-}
 
-/// One listener's state: its settings for the next connections, and its counts.
-#[derive(Debug)]
-pub struct ListenerState {
-    /// Settings of connections to come; replaced as a whole on reload.
-    pub settings: ArcSwap<Settings>,
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// What its connections speak below MQTT.
-    pub transport: &'static str,
-    /// Connections open now.
-    pub open: AtomicUsize,
-    /// Connections accepted since the start.
-    pub accepted: AtomicU64,
-    /// Connections turned away because the listener was full.
-    pub refused: AtomicU64,
-}
-
-impl ListenerState {
-    /// The state of a listener on which nothing was accepted yet; `transport` is its word in listings.
-    #[must_use]
-    pub fn new(address: SocketAddr, transport: &'static str, settings: Settings) -> Arc<Self> {
-        Arc::new(Self {
-            settings: ArcSwap::from_pointee(settings),
-            address,
-            transport,
-            open: AtomicUsize::new(0),
-            accepted: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-        })
+    fn settings(&self, listener: &str) -> Option<Arc<Settings>> {
+        self.settings.load().get(listener).cloned()
     }
-}
 
-/// Serves MQTT on a stream that another door has accepted and prepared, until it ends; counted with `listener`.
-pub async fn serve_stream(
-    shared: Arc<Shared>,
-    listener: Arc<ListenerState>,
-    peer: SocketAddr,
-    stream: Box<dyn Stream>,
-) {
-    match Place::take(&listener) {
-        Some(place) => task::serve(Connection::new(shared, place, peer, Io::owned(stream), None)).await,
-        None => log_full(peer),
-    }
-}
-
-/// A connection's place among those its listener allows, given back however the connection ends.
-#[derive(Debug)]
-pub(crate) struct Place(Arc<ListenerState>);
-
-impl Place {
-    /// A place, unless the listener is full.
-    pub(crate) fn take(listener: &Arc<ListenerState>) -> Option<Self> {
-        let place = Self(listener.clone());
-        if listener.open.fetch_add(1, Relaxed) >= listener.settings.load().connections_max {
-            listener.refused.fetch_add(1, Relaxed);
-            return None;
+    fn connection(&self, incoming: Incoming) -> Option<Connection> {
+        let settings = self.settings(&incoming.place.listener().settings.load().name);
+        if settings.is_none() {
+            log_end(NAME, incoming.peer, None, Code::Internal, "the listener has no settings for MQTT");
         }
-        listener.accepted.fetch_add(1, Relaxed);
-        Some(place)
-    }
-
-    /// The settings its connection comes with.
-    pub(crate) fn settings(&self) -> Arc<Settings> {
-        self.0.settings.load_full()
+        Some(Connection::new(settings?, incoming))
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Relaxed);
+impl Door for MqttDoor {
+    fn name(&self) -> &'static str {
+        NAME
     }
-}
 
-fn log_full(peer: SocketAddr) {
-    log_end(peer, None, Code::TooManyConnections, "the listener has as many connections as it allows");
-}
+    fn alpn(&self) -> &'static [u8] {
+        ALPN
+    }
 
-/// Why a connection ended, for the one line in the log.
-pub(crate) fn log_end(peer: SocketAddr, client: Option<&str>, code: Code, detail: &str) {
-    match code {
-        Code::Disconnected | Code::ConnectionLost | Code::ServerShuttingDown => {
-            tracing::debug!(%peer, client, reason = code.name(), detail, "mqtt: connection ended");
+    fn websocket(&self, listener: &str) -> Option<WebSocketProtocol> {
+        let packet_bytes_max = self.settings(listener)?.packet_bytes_max;
+        Some(WebSocketProtocol { subprotocols: &SUBPROTOCOLS, packet_bytes_max })
+    }
+
+    fn serve(&self, incoming: Incoming, tasks: &TaskTracker) {
+        if let Some(connection) = self.connection(incoming) {
+            tasks.spawn(task::serve(connection));
         }
-        _ => tracing::info!(%peer, client, reason = code.name(), detail, "mqtt: connection closed"),
     }
 }

@@ -5,22 +5,15 @@
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
+use skein_door::{ListenerSettings, Redirect};
 use skein_plane::{Durability, EXPIRY_NEVER_SECS, QueueLimits, SessionLimits};
 use skein_types::QoS;
-
-use crate::redirect::Redirect;
 
 /// Limits and capabilities of one listener.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The listener's name in logs, metrics and listings.
-    pub name: Arc<str>,
-    /// Connections at once.
-    pub connections_max: usize,
-    /// New connections per second; 0 for any.
-    pub connect_rate_per_sec: u32,
-    /// Time for the first packet to be complete.
-    pub connect_timeout: Duration,
+    /// What holds for its connections whatever is spoken on them.
+    pub listener: ListenerSettings,
     /// Largest packet taken.
     pub packet_bytes_max: u32,
     /// Publishes one client may send per second before it is slowed down; 0 for any.
@@ -68,10 +61,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            name: Arc::from("mqtt"),
-            connections_max: usize::MAX,
-            connect_rate_per_sec: 0,
-            connect_timeout: Duration::from_secs(10),
+            listener: ListenerSettings::default(),
             packet_bytes_max: 1 << 20,
             publish_rate_messages_per_sec: 0,
             publish_rate_bytes_per_sec: 0,

@@ -23,8 +23,8 @@ use skein_cluster::{
     shell::{ClusterStartError, Running},
     strategy::{Strategies, Strategy},
 };
+use skein_door::{Clock, ListenerState, Redirect};
 use skein_http::{Readiness, ReadinessSwitch};
-use skein_mqtt::{Clock, ListenerState, Redirect};
 use skein_plane::Plane;
 
 pub(crate) use self::{drain::Drain, events::Callback, view::View};

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use skein_mqtt::Clock;
+use skein_door::Clock;
 use skein_plane::{Batch, Durable, Plane, Restored, WallClock, schema};
 use skein_store::{Durability, Options, Store, Time};
 

@@ -18,7 +18,7 @@ pub use node::{Node, StartError};
 pub use skein_access as access;
 /// The cluster, for embedders that look at it or bring a strategy of their own.
 pub use skein_cluster;
-pub use skein_mqtt::Clock;
+pub use skein_door::Clock;
 /// The packets of MQTT, for programs that are clients too.
 pub use skein_mqtt::codec as mqtt_codec;
 /// The words the other crates share: topics, filters, quality of service.

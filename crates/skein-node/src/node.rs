@@ -19,10 +19,11 @@ use skein_cluster::{
     shell::ClusterStartError,
     strategy::{Strategies, StrategyError},
 };
-use skein_http::{HttpDoor, Readiness, ReadinessSwitch};
-use skein_mqtt::{
+use skein_door::{
     Clock, ListenError, Listener, ListenerState, Redirect, Shared, TlsError, TlsSource, Workers,
 };
+use skein_http::{HttpDoor, Readiness, ReadinessSwitch};
+use skein_mqtt::{MqttDoor, Settings};
 use skein_plane::{AccessChangeError, Batch, Plane, RestoreError};
 use skein_store::OpenError;
 use skein_types::{Code, Moment};
@@ -33,7 +34,9 @@ use crate::{
     cluster::{ClusterEvent, ClusterPart, ClusterSetUpError, Door, Ended, Introduced},
     config::{Changed, Config},
     durable,
-    settings::{http_door, mqtt_settings, node_queue_limits, plane_limits, tls_files, transport_of},
+    settings::{
+        http_door, listener_settings, mqtt_settings, node_queue_limits, plane_limits, tls_files, transport_of,
+    },
     sys::SysTopics,
 };
 
@@ -49,6 +52,7 @@ pub struct Node {
     plane: Arc<Plane>,
     shared: Arc<Shared>,
     workers: Arc<Workers>,
+    mqtt: Arc<MqttDoor>,
     listeners: Vec<Arc<ListenerState>>,
     http: Vec<SocketAddr>,
     tls: Option<Arc<TlsSource>>,
@@ -177,11 +181,12 @@ impl Node {
         }
         let clock = Clock::start();
         let redirect = Arc::<Redirect>::default();
+        let mqtt_door = MqttDoor::new(all_mqtt_settings(&config, &redirect));
         let tls = tls_files(&config).map(TlsSource::load).transpose()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (mqtt, http) = {
             let _context = runtime.enter();
-            (bind_mqtt(&config, tls.as_ref(), &redirect)?, bind_http(&config)?)
+            (bind_mqtt(&config, tls.as_ref(), &mqtt_door)?, bind_http(&config)?)
         };
         let listeners: Vec<_> = mqtt.iter().map(|listener| listener.state().clone()).collect();
         let http_addresses = http.iter().filter_map(|listener| listener.local_addr().ok()).collect();
@@ -214,6 +219,7 @@ impl Node {
             plane,
             shared,
             workers,
+            mqtt: mqtt_door,
             listeners,
             http,
             tls,
@@ -302,9 +308,10 @@ impl Node {
         for listener in config.mqtt.all_listeners() {
             let running = self.listeners.iter().find(|state| *state.settings.load().name == *listener.name);
             if let Some(state) = running {
-                state.settings.store(Arc::new(mqtt_settings(&listener, &self.redirect)));
+                state.settings.store(Arc::new(listener_settings(&listener)));
             }
         }
+        self.mqtt.reload(all_mqtt_settings(&config, &self.redirect));
         self.cluster.reload(&self.config, &config, strategy);
         // Also where a restart is needed: a change is reported once.
         self.config = config;
@@ -441,15 +448,19 @@ fn assemble(
 fn bind_mqtt(
     config: &Config,
     tls: Option<&Arc<TlsSource>>,
-    redirect: &Arc<Redirect>,
+    door: &Arc<MqttDoor>,
 ) -> Result<Vec<Listener>, StartError> {
     let mut bound = Vec::new();
     for listener in config.mqtt.all_listeners() {
         // The configuration was refused if a listener needs a certificate that is not there.
         let Some(transport) = transport_of(listener.transport, tls) else { continue };
-        bound.push(Listener::bind(listener.address, transport, mqtt_settings(&listener, redirect))?);
+        bound.push(Listener::bind(listener.address, transport, listener_settings(&listener), door.clone())?);
     }
     Ok(bound)
+}
+
+fn all_mqtt_settings(config: &Config, redirect: &Arc<Redirect>) -> Vec<Settings> {
+    config.mqtt.all_listeners().iter().map(|listener| mqtt_settings(listener, redirect)).collect()
 }
 
 fn bind_http(config: &Config) -> Result<Vec<TcpListener>, StartError> {

@@ -6,10 +6,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use skein_http::{ClusterView, HttpDoor, HttpSettings, ListenerFigures, NodeInfo, ReadinessSwitch};
-use skein_mqtt::{
-    ClientCertificates, Demand, ListenerState, Redirect, Settings, Shared, TlsFiles, TlsSource, Transport,
+use skein_door::{
+    ClientCertificates, Demand, ListenerSettings, ListenerState, Redirect, Shared, TlsFiles, TlsSource,
+    Transport,
 };
+use skein_http::{ClusterView, HttpDoor, HttpSettings, ListenerFigures, NodeInfo, ReadinessSwitch};
+use skein_mqtt::Settings;
 use skein_plane::{Durability, EXPIRY_NEVER_SECS, PlaneLimits, QueueLimits, SessionLimits};
 use skein_types::QoS;
 
@@ -18,14 +20,22 @@ use crate::config::{self, ClientAuth, Config, MqttLimits, MqttListener, Span};
 /// Topic aliases used towards clients that allow so many: enough for the few topics a usual client listens to.
 const TOPIC_ALIAS_OUT_MAX: u16 = 32;
 
-/// The settings of one MQTT listener.
-pub(crate) fn mqtt_settings(listener: &MqttListener, redirect: &Arc<Redirect>) -> Settings {
+/// What holds on one MQTT listener below MQTT.
+pub(crate) fn listener_settings(listener: &MqttListener) -> ListenerSettings {
     let limits = &listener.limits;
-    Settings {
+    ListenerSettings {
         name: Arc::from(listener.name.as_str()),
         connections_max: none_if_zero(limits.max_connections).map_or(usize::MAX, |max| max as usize),
         connect_rate_per_sec: limits.connect_rate_per_sec,
         connect_timeout: limits.connect_timeout,
+    }
+}
+
+/// The settings of one MQTT listener.
+pub(crate) fn mqtt_settings(listener: &MqttListener, redirect: &Arc<Redirect>) -> Settings {
+    let limits = &listener.limits;
+    Settings {
+        listener: listener_settings(listener),
         packet_bytes_max: u32::try_from(limits.packet_bytes_max.0).unwrap_or(u32::MAX),
         publish_rate_messages_per_sec: limits.publish_rate_messages_per_sec,
         publish_rate_bytes_per_sec: u32::try_from(limits.publish_rate_bytes_per_sec.0).unwrap_or(u32::MAX),

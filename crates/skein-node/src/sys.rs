@@ -3,7 +3,7 @@
 use std::{fs, sync::atomic::Ordering::Relaxed};
 
 use bytes::Bytes;
-use skein_mqtt::Clock;
+use skein_door::Clock;
 use skein_plane::{Batch, Plane, Published, Publisher, Session};
 use skein_types::{Message, QoS, SessionKey, Topic};
 

@@ -179,7 +179,7 @@ impl MqttConnection {
                 Version::V311 => "3.1.1",
                 Version::V5 => "5.0",
             },
-            listener: self.settings.name.clone(),
+            listener: self.settings.listener.name.clone(),
             keep_alive_secs: terms.keep_alive_secs,
             connected_at: cx.now,
         }

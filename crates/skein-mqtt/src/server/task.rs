@@ -10,7 +10,6 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     io,
-    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context as TaskContext, Poll},
@@ -19,18 +18,16 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use skein_access::Authenticated;
+use skein_door::{Incoming, Io, Place, Shared, StreamFault};
 use skein_plane::{Batch, Commit, Congestion, ConnectionHandle, Flushed, Outbox, TaskHandle, Work};
-use skein_types::{Code, Moment, UserName};
+use skein_types::{Code, Moment};
 use tokio::time::Sleep;
 
 use self::parting::End;
-use super::{
-    Place, Shared,
-    io::{Io, StreamFault},
-};
 use crate::{
     codec::frame_length,
     connection::{Context, MqttConnection, Origin, PasswordCheck, Step},
+    settings::Settings,
 };
 
 /// What one read takes at most.
@@ -91,16 +88,10 @@ pub(super) fn serve(mut connection: Connection) -> impl Future<Output = ()> + Se
 }
 
 impl Connection {
-    /// A connection on a stream that is ready for MQTT; `user` is who the client's certificate says it is.
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        place: Place,
-        peer: SocketAddr,
-        io: Io,
-        user: Option<UserName>,
-    ) -> Self {
+    /// A connection on a stream that is ready for MQTT.
+    pub(super) fn new(settings: Arc<Settings>, incoming: Incoming) -> Self {
+        let Incoming { shared, place, peer, io, user } = incoming;
         let handle = Arc::new(TaskHandle::default());
-        let settings = place.settings();
         let origin = Origin { peer, certificate_user: user, socket: io.socket(), handle: handle.clone() };
         shared.fresh.enter(&handle);
         let now = shared.clock.now();

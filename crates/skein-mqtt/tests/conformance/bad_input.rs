@@ -18,7 +18,7 @@ use crate::statements::fixture::{Server, expect_refusal, settle, subscribe};
 #[test]
 fn a_dribbled_connect_is_closed_at_the_connect_timeout() {
     let timeout = Duration::from_millis(400);
-    let server = Server::with(|settings| settings.connect_timeout = timeout);
+    let server = Server::with(|settings| settings.listener.connect_timeout = timeout);
     let mut client = server.raw();
     let start = Instant::now();
     // A CONNECT of 60 KB, one byte at a time.

@@ -17,7 +17,8 @@ use std::{
 use crate::DURABILITY;
 
 use skein_access::{Access, AccessList, Anonymous};
-use skein_mqtt::{Clock, Listener, ListenerState, Settings, Shared, Transport, Workers};
+use skein_door::{Clock, Listener, ListenerSettings, ListenerState, Redirect, Shared, Transport, Workers};
+use skein_mqtt::{MqttDoor, Settings};
 use skein_plane::{
     Batch, Durability, Durable, LedgerFigures, Plane, PlaneLimits, Publisher, SessionInfo, WallClock,
 };
@@ -33,6 +34,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) plane: Arc<Plane>,
     pub(crate) state: Arc<ListenerState>,
+    pub(crate) redirect: Arc<Redirect>,
     shared: Arc<Shared>,
     workers: Arc<Workers>,
     stopped: Arc<AtomicBool>,
@@ -77,9 +79,12 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut settings = Settings { durability: DURABILITY, ..settings() };
         change(&mut settings);
+        let redirect = settings.redirect.clone();
         let listener = {
             let _entered = runtime.enter();
-            Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), Transport::Tcp, settings).unwrap()
+            let listener = settings.listener.clone();
+            let door = MqttDoor::new([settings]);
+            Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), Transport::Tcp, listener, door).unwrap()
         };
         let state = listener.state().clone();
         let accepting = listener.run(shared.clone(), workers.clone());
@@ -89,7 +94,16 @@ impl Server {
             let (shared, stopped) = (shared.clone(), stopped.clone());
             move || tick(&shared, &stopped)
         });
-        Self { address: state.address, plane, state, shared, workers, stopped, _directory: directory }
+        Self {
+            address: state.address,
+            plane,
+            state,
+            redirect,
+            shared,
+            workers,
+            stopped,
+            _directory: directory,
+        }
     }
 
     /// A connection on which nothing was sent.
@@ -254,8 +268,11 @@ fn tick(shared: &Shared, stopped: &AtomicBool) {
 /// What the tests read in a CONNACK: receive maximum 0x400, maximum packet size 0x40000, topic alias maximum 0x10.
 fn settings() -> Settings {
     Settings {
-        connections_max: 100,
-        connect_timeout: Duration::from_secs(20),
+        listener: ListenerSettings {
+            connections_max: 100,
+            connect_timeout: Duration::from_secs(20),
+            ..ListenerSettings::default()
+        },
         packet_bytes_max: 0x40000,
         receive_maximum: NonZeroU16::new(0x400).unwrap(),
         topic_alias_max: 0x10,

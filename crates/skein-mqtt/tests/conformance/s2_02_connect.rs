@@ -268,7 +268,7 @@ fn a_will_on_a_forbidden_topic_is_refused() {
 #[test]
 fn without_a_connect_the_connection_is_closed_in_time() {
     let timeout = Duration::from_millis(300);
-    let server = Server::with(|settings| settings.connect_timeout = timeout);
+    let server = Server::with(|settings| settings.listener.connect_timeout = timeout);
     for sent in ["", "10", r#"10 [ "MQTT" 05 02 0000 00 "c" ]"#] {
         let start = Instant::now();
         let mut client = server.raw();

@@ -158,7 +158,7 @@ fn a_publisher_above_its_rate_is_slowed_down() {
 /// Connections above the listener's bound are closed, and a place that is free again is given away again.
 #[test]
 fn connections_above_the_listeners_bound_are_closed() {
-    let server = Server::with(|settings| settings.connections_max = 2);
+    let server = Server::with(|settings| settings.listener.connections_max = 2);
     let first = server.v5("first");
     let mut second = server.v5("second");
     server.raw().expect_closed();

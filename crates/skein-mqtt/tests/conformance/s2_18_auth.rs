@@ -295,7 +295,7 @@ fn an_unfinished_exchange_ends_with_the_connect_timeout() {
     let keys = new_scram_keys(PASSWORD, 4096).unwrap().to_text();
     let file = format!("[[users]]\nname = 'ann'\nscram = '{keys}'\n");
     let server = Server::start_as(AccessList::parse(&file).unwrap(), Anonymous::Never, |settings| {
-        settings.connect_timeout = std::time::Duration::from_millis(300);
+        settings.listener.connect_timeout = std::time::Duration::from_millis(300);
     });
     let (mut client, _) = start(&server, FIRST);
     if let Some((first, body)) = client.read_packet_or_close() {

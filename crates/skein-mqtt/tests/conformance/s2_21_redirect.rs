@@ -8,7 +8,7 @@ use crate::statements::fixture::{Server, settle, subscribe};
 #[test]
 fn mqtt_4_13_new_clients_are_refused_with_another_server() {
     let server = Server::start();
-    let redirect = server.state.settings.load().redirect.clone();
+    let redirect = server.redirect.clone();
     let mut stays = server.v5("stays");
     redirect.begin(&["other:1883".into()]);
     let mut v5 = server.raw();
@@ -35,7 +35,7 @@ fn mqtt_4_13_new_clients_are_refused_with_another_server() {
 #[test]
 fn mqtt_4_13_connected_clients_are_asked_to_go_there() {
     let server = Server::start();
-    let redirect = server.state.settings.load().redirect.clone();
+    let redirect = server.redirect.clone();
     let (mut v5, mut v4, mut small) = (server.v5("v5"), server.v4("v4"), server.raw());
     small.send(r#"10 [ "MQTT" 05 02 0000 [ 17 00 ] "small" ]"#);
     small.expect("20 [ 00 00 * ]");

@@ -13,7 +13,8 @@ use std::{
 };
 
 use skein_access::{Access, AccessList, Anonymous};
-use skein_mqtt::{Clock, Listener, Settings, Shared, Transport, Workers};
+use skein_door::{Clock, Listener, Shared, Transport, Workers};
+use skein_mqtt::{MqttDoor, Settings};
 use skein_plane::{Batch, Durability, Durable, Plane, PlaneLimits, WallClock};
 use skein_store::{ClassId, Options, Store, Time};
 use skein_testkit::{DEADLINE, RawClient, wait_until};
@@ -80,7 +81,9 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let listener = {
             let _entered = runtime.enter();
-            Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), Transport::Tcp, settings).unwrap()
+            let listener = settings.listener.clone();
+            let door = MqttDoor::new([settings]);
+            Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), Transport::Tcp, listener, door).unwrap()
         };
         let address = listener.state().address;
         let accepting = listener.run(shared.clone(), workers.clone());

@@ -8,7 +8,8 @@ use std::{
 };
 
 use skein_access::{AccessList, Anonymous};
-use skein_mqtt::{Settings, Transport, codec::Version};
+use skein_door::Transport;
+use skein_mqtt::{Settings, codec::Version};
 use skein_plane::SessionLimits;
 use skein_testkit::DEADLINE;
 use skein_types::ClientId;

@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use skein_mqtt::{Transport, serve_stream};
+use skein_door::Transport;
 use skein_testkit::{DEADLINE, wait_until};
 use skein_types::ClientId;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
@@ -56,16 +56,14 @@ async fn a_panic_ends_its_own_connection_only() {
     let server = Server::start(Transport::Tcp);
     // On the same thread and runtime, so that whatever the panic left behind would reach this one.
     let (theirs, ours) = tokio::io::duplex(1000);
-    let peer = ([127, 0, 0, 1], 9).into();
-    let _served =
-        tokio::spawn(serve_stream(server.shared.clone(), server.state.clone(), peer, Box::new(theirs)));
+    let _served = tokio::spawn(server.serve(Box::new(theirs)));
     let mut bystander = Client::open(ours, "bystander").await;
     bystander.subscribe("a").await;
 
     let armed = Arc::new(AtomicBool::new(false));
     let (theirs, ours) = tokio::io::duplex(1000);
     let trap = Box::new(Trap { stream: theirs, armed: armed.clone() });
-    let broken = tokio::spawn(serve_stream(server.shared.clone(), server.state.clone(), peer, trap));
+    let broken = tokio::spawn(server.serve(trap));
     let mut victim = Client::open(ours, "victim").await;
     victim.subscribe("a").await;
     armed.store(true, Relaxed);

@@ -8,7 +8,8 @@ use std::{
 };
 
 use skein_access::{Access, AccessList, Anonymous};
-use skein_mqtt::{Clock, Listener, ListenerState, Settings, Shared, Transport, Workers};
+use skein_door::{Clock, Listener, ListenerSettings, ListenerState, Shared, Stream, Transport, Workers};
+use skein_mqtt::{MqttDoor, Settings};
 use skein_plane::{Plane, PlaneLimits};
 use skein_testkit::{DEADLINE, wait_until};
 
@@ -18,6 +19,7 @@ pub(crate) const PACKET_BYTES_MAX: u32 = 256 * 1024;
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) state: Arc<ListenerState>,
+    pub(crate) door: Arc<MqttDoor>,
     pub(crate) shared: Arc<Shared>,
     workers: Arc<Workers>,
 }
@@ -39,14 +41,22 @@ impl Server {
         let shared = Shared::new(plane, Clock::start(), 2);
         let workers = Workers::start(2, &shared).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let of_listener = settings.listener.clone();
+        let door = MqttDoor::new([settings]);
         let listener = {
             let _entered = runtime.enter();
-            Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), transport, settings).unwrap()
+            Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), transport, of_listener, door.clone()).unwrap()
         };
         let state = listener.state().clone();
         let accepting = listener.run(shared.clone(), workers.clone());
         thread::spawn(move || runtime.block_on(accepting));
-        Self { address: state.address, state, shared, workers }
+        Self { address: state.address, state, door, shared, workers }
+    }
+
+    /// Serves a stream until it ends, on whichever runtime this is polled.
+    pub(crate) fn serve(&self, stream: Box<dyn Stream>) -> impl Future<Output = ()> + use<> {
+        let (door, shared, state) = (self.door.clone(), self.shared.clone(), self.state.clone());
+        async move { door.serve_stream(shared, state, ([127, 0, 0, 1], 9).into(), stream).await }
     }
 
     /// Waits until so many connections are open: none means that every failure gave its place back once.
@@ -66,10 +76,19 @@ impl Drop for Server {
 
 pub(crate) fn settings() -> Settings {
     Settings {
-        connections_max: 100,
-        connect_timeout: Duration::from_secs(20),
+        listener: ListenerSettings {
+            connections_max: 100,
+            connect_timeout: Duration::from_secs(20),
+            ..ListenerSettings::default()
+        },
         packet_bytes_max: PACKET_BYTES_MAX,
         session_expiry_max_secs: 3600,
         ..Settings::default()
     }
+}
+
+/// Settings with a connect timeout of their own.
+pub(crate) fn with_timeout(connect_timeout: Duration) -> Settings {
+    let settings = settings();
+    Settings { listener: ListenerSettings { connect_timeout, ..settings.listener }, ..settings }
 }

@@ -13,17 +13,15 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use skein_access::{AccessList, Anonymous};
-use skein_mqtt::{
-    ClientCertificates, Demand, Settings, TlsFiles, TlsSource, Transport,
-    codec::{Packet, ReasonCode},
-};
+use skein_door::{ClientCertificates, Demand, TlsFiles, TlsSource, Transport};
+use skein_mqtt::codec::{Packet, ReasonCode};
 use skein_testkit::{Certificates, DEADLINE, RawClient, TestDirectory, wait_until};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
     client::{Client, connect, within_deadline},
-    server::{Server, settings},
+    server::{Server, settings, with_timeout},
 };
 
 /// Certificates in a directory that lives as long as they do.
@@ -311,7 +309,7 @@ fn garbage_instead_of_tls_ends_the_connection_once() {
 #[test]
 fn a_handshake_that_does_not_end_is_ended() {
     let pki = Pki::create();
-    let settings = Settings { connect_timeout: Duration::from_millis(200), ..settings() };
+    let settings = with_timeout(Duration::from_millis(200));
     let transport = Transport::Tls(TlsSource::load(pki.files(None)).unwrap());
     let server = Server::start_with(transport, settings, AccessList::open(), Anonymous::Always);
     let mut silent = RawClient::connect(server.address);
@@ -325,7 +323,7 @@ fn a_handshake_that_does_not_end_is_ended() {
 #[tokio::test]
 async fn a_client_that_connects_and_says_nothing_is_ended_after_the_handshake_too() {
     let pki = Pki::create();
-    let settings = Settings { connect_timeout: Duration::from_secs(1), ..settings() };
+    let settings = with_timeout(Duration::from_secs(1));
     let transport = Transport::Tls(TlsSource::load(pki.files(None)).unwrap());
     let server = Server::start_with(transport, settings, AccessList::open(), Anonymous::Always);
     let mut client = Client::new(dial(&server, client_config(&pki.made.ca_file, None)).await.unwrap());

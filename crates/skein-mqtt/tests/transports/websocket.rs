@@ -5,11 +5,8 @@ use std::{collections::VecDeque, sync::atomic::Ordering::Relaxed, time::Duration
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
 use skein_access::{AccessList, Anonymous};
-use skein_mqtt::{
-    ClientCertificates, Demand, Settings, TlsSource, Transport, WebSocketIo,
-    codec::{Packet, ReasonCode, decode},
-    serve_stream,
-};
+use skein_door::{ClientCertificates, Demand, ListenerSettings, TlsSource, Transport, WebSocketIo};
+use skein_mqtt::codec::{Packet, ReasonCode, decode};
 use skein_testkit::RawClient;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -31,7 +28,7 @@ use tokio_tungstenite::{
 
 use crate::{
     client::{CONTEXT, Client, connect, encoded, publish, subscribe, within_deadline},
-    server::{PACKET_BYTES_MAX, Server, settings},
+    server::{PACKET_BYTES_MAX, Server, settings, with_timeout},
     tls::{Pki, client_config, dial},
 };
 
@@ -267,7 +264,7 @@ fn what_is_no_websocket_is_refused_with_a_text() {
 
 #[test]
 fn a_handshake_that_does_not_end_is_ended() {
-    let settings = Settings { connect_timeout: Duration::from_millis(200), ..settings() };
+    let settings = with_timeout(Duration::from_millis(200));
     let server = Server::start_with(Transport::WebSocket, settings, AccessList::open(), Anonymous::Always);
     let mut silent = RawClient::connect(server.address);
     let mut halting = RawClient::connect(server.address);
@@ -519,10 +516,8 @@ async fn a_refusal_over_tls_can_be_read() {
 #[tokio::test]
 async fn a_stream_of_another_door_is_served_and_counted() {
     let server = server();
-    let peer = ([127, 0, 0, 1], 9).into();
     let (theirs, ours) = tokio::io::duplex(100);
-    let served =
-        tokio::spawn(serve_stream(server.shared.clone(), server.state.clone(), peer, Box::new(theirs)));
+    let served = tokio::spawn(server.serve(Box::new(theirs)));
     let mut client = Client::open(ours, "handed").await;
     client.subscribe("a").await;
     client.echo("a", &[1; 10_000]).await;
@@ -533,7 +528,7 @@ async fn a_stream_of_another_door_is_served_and_counted() {
 
     let (theirs, ours) = tokio::io::duplex(100);
     let theirs = Box::new(WebSocketIo::upgraded(theirs, PACKET_BYTES_MAX).await);
-    let served = tokio::spawn(serve_stream(server.shared.clone(), server.state.clone(), peer, theirs));
+    let served = tokio::spawn(server.serve(theirs));
     let role = tokio_tungstenite::tungstenite::protocol::Role::Client;
     let socket = WebSocketStream::from_raw_socket(ours, role, None).await;
     let client = WsClient { socket, unread: BytesMut::new(), frames: Vec::new() };
@@ -543,10 +538,10 @@ async fn a_stream_of_another_door_is_served_and_counted() {
     assert_eq!(client.next().await, Event::Closed(None));
     within_deadline(served).await.unwrap();
 
-    let full = Settings { connections_max: 0, ..settings() };
+    let full = ListenerSettings { connections_max: 0, ..settings().listener };
     server.state.settings.store(std::sync::Arc::new(full));
     let (theirs, ours) = tokio::io::duplex(100);
-    serve_stream(server.shared.clone(), server.state.clone(), peer, Box::new(theirs)).await;
+    server.serve(Box::new(theirs)).await;
     assert_eq!(Client::new(ours).next().await, None);
     assert_eq!(server.state.refused.load(Relaxed), 1);
     assert_eq!(server.state.open.load(Relaxed), 0);

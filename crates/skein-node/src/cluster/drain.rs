@@ -13,8 +13,8 @@ use std::{
 
 use parking_lot::Mutex;
 use skein_cluster::{Cluster, NodeState};
+use skein_door::Redirect;
 use skein_http::{Readiness, ReadinessSwitch};
-use skein_mqtt::Redirect;
 use skein_plane::Plane;
 
 /// How long clients have to go once all were asked.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use skein_cluster::{Cluster, Gone, NodeInfo, NodeState, Notification};
-use skein_mqtt::Clock;
+use skein_door::Clock;
 use skein_plane::{Batch, Plane, Published, Publisher};
 use skein_types::{Incarnation, Message, QoS, SessionKey, Topic};
 

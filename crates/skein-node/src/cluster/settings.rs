@@ -7,7 +7,7 @@ use std::{
 };
 
 use skein_cluster::{DiscoverySettings, GossipSettings, LinkSettings, NodeInfo, Secret, Settings};
-use skein_mqtt::ListenerState;
+use skein_door::ListenerState;
 use skein_types::{Incarnation, NodeId};
 
 use crate::config::{ClusterConfig, Config, HostPort, JoinAddress, PORT_DEFAULT, check_secret_text};
@@ -161,7 +161,8 @@ mod tests {
     }
 
     fn listener(address: &str) -> Vec<Arc<ListenerState>> {
-        vec![ListenerState::new(address.parse().unwrap(), "tcp", skein_mqtt::Settings::default())]
+        let settings = skein_door::ListenerSettings::default();
+        vec![ListenerState::new("mqtt", address.parse().unwrap(), "tcp", settings)]
     }
 
     fn info(text: &str, address: &str) -> NodeInfo {

@@ -3,10 +3,11 @@
 use std::{future::poll_fn, task::Poll, time::Duration};
 
 use bytes::BytesMut;
+use skein_door::log_end;
 use skein_plane::{Commit, Outbox, Written};
 use skein_types::Code;
 
-use super::{super::log_end, Connection};
+use super::Connection;
 use crate::connection::Closed;
 
 /// How long a connection that ends may take to read its last bytes and close too.
@@ -34,7 +35,7 @@ impl Connection {
     /// Writes the last bytes, gives the client time to read them, and says in the log why.
     pub(super) async fn part(mut self, end: End) {
         let End { code, detail, mut outbox, commit } = end;
-        log_end(self.mqtt.peer(), self.mqtt.client_id().map(|id| id.as_str()), code, detail);
+        log_end("mqtt", self.mqtt.peer(), self.mqtt.client_id().map(|id| id.as_str()), code, detail);
         // A peer that is gone or reads nothing has had its chance when the time is over.
         let patience = if self.shared.is_stopping() { STOPPING_TIMEOUT } else { PARTING_TIMEOUT };
         for commit in commit.into_iter().chain(self.commit.take()) {

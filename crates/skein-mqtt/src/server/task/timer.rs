@@ -13,7 +13,7 @@ impl Connection {
     /// a blocked client still takes anything.
     fn due(&self) -> Option<Moment> {
         if self.mqtt.handle().is_none() {
-            return Some(self.connected_at.after(self.mqtt.settings().connect_timeout));
+            return Some(self.connected_at.after(self.mqtt.settings().listener.connect_timeout));
         }
         let keep_alive = self.mqtt.keep_alive().map(|limit| self.last_heard.after(limit));
         let blocked = self
@@ -56,7 +56,7 @@ impl Connection {
     pub(super) fn timed_out(&mut self) -> Result<(), End> {
         let now = self.shared.clock.now();
         let Some(handle) = self.mqtt.handle() else {
-            if now >= self.connected_at.after(self.mqtt.settings().connect_timeout) {
+            if now >= self.connected_at.after(self.mqtt.settings().listener.connect_timeout) {
                 return Err(self.close(Code::ConnectTimeout, "no CONNECT arrived within the connect timeout"));
             }
             self.set_timer();

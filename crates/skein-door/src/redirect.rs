@@ -1,4 +1,4 @@
-//! Where clients go while this node is being emptied (MQTT 5.0 section 4.13).
+//! Where clients go while this node is being emptied.
 //!
 //! One value for all listeners. The node switches it on; connections ask it when a CONNECT comes and when they are told to
 //! go. It never looks for other servers itself.
@@ -34,7 +34,8 @@ impl Redirect {
     }
 
     /// What a client that connects is refused with, if it is.
-    pub(crate) fn refusal(&self) -> Option<Code> {
+    #[must_use]
+    pub fn refusal(&self) -> Option<Code> {
         let elsewhere = self.0.load();
         let elsewhere = elsewhere.as_ref()?;
         Some(if elsewhere.references.is_empty() { Code::ServerBusy } else { Code::UseAnotherServer })
@@ -49,7 +50,8 @@ impl Redirect {
     }
 
     /// The server the next client is sent to.
-    pub(crate) fn reference(&self) -> Option<ByteString> {
+    #[must_use]
+    pub fn reference(&self) -> Option<ByteString> {
         let elsewhere = self.0.load();
         let elsewhere = elsewhere.as_ref()?;
         let turn = elsewhere.next.fetch_add(1, Relaxed).checked_rem(elsewhere.references.len())?;

@@ -11,7 +11,7 @@ use skein_types::Code;
 
 /// The handles of connections between accept and CONNECT.
 #[derive(Debug, Default)]
-pub(crate) struct Fresh {
+pub struct Fresh {
     inner: Mutex<Inner>,
 }
 
@@ -24,7 +24,7 @@ struct Inner {
 
 impl Fresh {
     /// Notes a connection; it is told at once when the server stops already.
-    pub(super) fn enter(&self, handle: &Arc<TaskHandle>) {
+    pub fn enter(&self, handle: &Arc<TaskHandle>) {
         let mut inner = self.inner.lock();
         if inner.closed {
             handle.part(Code::ServerShuttingDown, Outbox::default());
@@ -34,12 +34,12 @@ impl Fresh {
     }
 
     /// Forgets a connection: it has a session now, or has ended.
-    pub(super) fn leave(&self, handle: &Arc<TaskHandle>) {
+    pub fn leave(&self, handle: &Arc<TaskHandle>) {
         self.inner.lock().handles.remove(&address(handle));
     }
 
     /// Tells everyone noted to end, and everyone who comes later.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         let handles = {
             let mut inner = self.inner.lock();
             inner.closed = true;

@@ -12,7 +12,7 @@ use std::{
 use skein_types::Code;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::server::io::StreamFault;
+use crate::stream::StreamFault;
 
 /// What a message may cost beside twice its payload. A client that sends one byte a frame, seven on the wire, comes
 /// as far as 9 KiB with it.

@@ -1,4 +1,4 @@
-//! What happens between accepting a socket and the first byte of MQTT: TLS, then WebSocket.
+//! What happens between accepting a socket and the first byte of a protocol: TLS, then WebSocket.
 //!
 //! The worker starts it for every connection that is not plain TCP, bounded by the listener's connect timeout. A
 //! handshake that fails leaves one line in the log and nothing else; the connection's place goes back with it.
@@ -12,23 +12,24 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{
-    Place, Shared,
-    accept::Transport,
-    io::{Io, Stream},
-    log_end,
-    task::Connection,
-    tls::Inside,
+use crate::{
+    door::{Door, Incoming},
+    listener::Transport,
+    shared::Shared,
+    state::{Place, log_end},
+    stream::{Io, Stream},
     websocket,
 };
 
+/// What is spoken inside TLS under a WebSocket.
+const ALPN_WEB: &[u8] = b"http/1.1";
 /// How long a client whose handshake failed may take to read why.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// What it may send meanwhile.
 const LINGER_BYTES_MAX: usize = 64 * 1024;
 
 /// Why a handshake failed.
-pub(super) struct HandshakeFailure {
+pub(crate) struct HandshakeFailure {
     code: Code,
     detail: String,
     /// Still open, when the client has been told why.
@@ -36,38 +37,42 @@ pub(super) struct HandshakeFailure {
 }
 
 impl HandshakeFailure {
-    pub(super) fn new(code: Code, detail: String) -> Self {
+    pub(crate) fn new(code: Code, detail: String) -> Self {
         Self { code, detail, stream: None }
     }
 
     /// The client was told why on `stream`.
-    pub(super) fn on(self, stream: impl Stream + 'static) -> Self {
+    pub(crate) fn on(self, stream: impl Stream + 'static) -> Self {
         Self { stream: Some(Box::new(stream)), ..self }
     }
 }
 
-/// Makes a connection of a socket that speaks something below MQTT; none when that fails.
-pub(super) async fn open(
+/// Shakes hands on a socket that speaks something below its protocol; none when that fails.
+pub(crate) async fn open(
     stream: TcpStream,
     peer: SocketAddr,
     place: Place,
     transport: Transport,
+    door: &dyn Door,
     shared: Arc<Shared>,
-) -> Option<Connection> {
-    let settings = place.settings();
-    let limit = settings.connect_timeout;
+) -> Option<Incoming> {
+    let name = door.name();
+    let settings = place.listener().settings.load_full();
     // Dropping a handshake half way closes its socket, which is what both other outcomes want.
     let made = tokio::select! {
-        made = tokio::time::timeout(limit, establish(stream, transport, settings.packet_bytes_max)) => made,
+        made = tokio::time::timeout(
+            settings.connect_timeout,
+            establish(stream, transport, door, &settings.name),
+        ) => made,
         () = shared.stopped() => {
-            log_end(peer, None, Code::ServerShuttingDown, "the server stopped during the handshake");
+            log_end(name, peer, None, Code::ServerShuttingDown, "the server stopped during the handshake");
             return None;
         }
     };
     match made {
-        Ok(Ok((stream, user))) => Some(Connection::new(shared, place, peer, Io::owned(stream), user)),
+        Ok(Ok((stream, user))) => Some(Incoming { shared, place, peer, io: Io::owned(stream), user }),
         Ok(Err(HandshakeFailure { code, detail, stream })) => {
-            log_end(peer, None, code, &detail);
+            log_end(name, peer, None, code, &detail);
             if let Some(stream) = stream {
                 // It keeps its place: it costs as much as a connection that is open.
                 let _late = tokio::time::timeout(LINGER_TIMEOUT, linger(stream)).await;
@@ -75,7 +80,8 @@ pub(super) async fn open(
             None
         }
         Err(_elapsed) => {
-            log_end(peer, None, Code::ConnectTimeout, "the handshake took longer than the connect timeout");
+            let detail = "the handshake took longer than the connect timeout";
+            log_end(name, peer, None, Code::ConnectTimeout, detail);
             None
         }
     }
@@ -84,18 +90,19 @@ pub(super) async fn open(
 async fn establish(
     stream: TcpStream,
     transport: Transport,
-    packet_bytes_max: u32,
+    door: &dyn Door,
+    listener: &str,
 ) -> Result<(Box<dyn Stream>, Option<UserName>), HandshakeFailure> {
     match transport {
         Transport::Tcp => Ok((Box::new(stream), None)),
         Transport::Tls(source) => {
-            let (stream, user) = source.accept(stream, Inside::Mqtt).await?;
+            let (stream, user) = source.accept(stream, door.alpn()).await?;
             Ok((Box::new(stream), user))
         }
-        Transport::WebSocket => Ok((Box::new(websocket::accept(stream, packet_bytes_max).await?), None)),
+        Transport::WebSocket => Ok((Box::new(websocket::accept(stream, door, listener).await?), None)),
         Transport::SecureWebSocket(source) => {
-            let (stream, user) = source.accept(stream, Inside::WebSocket).await?;
-            Ok((Box::new(websocket::accept(stream, packet_bytes_max).await?), user))
+            let (stream, user) = source.accept(stream, ALPN_WEB).await?;
+            Ok((Box::new(websocket::accept(stream, door, listener).await?), user))
         }
     }
 }

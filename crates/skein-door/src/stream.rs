@@ -23,12 +23,14 @@ use tokio::{
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// What a client did wrong below MQTT, as the cause of an [`io::Error`] of its stream.
+/// What a client did wrong below its protocol, as the cause of an [`io::Error`] of its stream.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("{detail}")]
-pub(crate) struct StreamFault {
-    pub(crate) code: Code,
-    pub(crate) detail: &'static str,
+pub struct StreamFault {
+    /// Why the connection ends.
+    pub code: Code,
+    /// What exactly was wrong.
+    pub detail: &'static str,
 }
 
 impl From<StreamFault> for io::Error {
@@ -39,22 +41,28 @@ impl From<StreamFault> for io::Error {
 
 impl StreamFault {
     /// Why a stream failed; what is no fault of the client's is a connection that broke.
-    pub(super) fn of(error: &io::Error) -> Self {
+    #[must_use]
+    pub fn of(error: &io::Error) -> Self {
         let fault = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>());
         fault.copied().unwrap_or(Self { code: Code::ConnectionLost, detail: "the connection broke" })
     }
 }
 
 /// The stream of one connection.
-pub(super) enum Io {
+pub enum Io {
     /// Written by whoever has something for the client.
-    Direct { read: OwnedReadHalf, write: Arc<DirectSocket> },
+    Direct {
+        /// Read by the connection's task.
+        read: OwnedReadHalf,
+        /// Written by anybody.
+        write: Arc<DirectSocket>,
+    },
     /// Written by the connection's task, from `pending`.
     Owned(Owned),
 }
 
 /// A stream and what is to be written to it.
-pub(super) struct Owned {
+pub struct Owned {
     stream: Box<dyn Stream>,
     pending: Vec<u8>,
     /// How much of `pending` the stream has taken.
@@ -67,7 +75,7 @@ pub(super) struct Owned {
 
 /// The writing half of a plain TCP connection.
 #[derive(Debug)]
-pub(super) struct DirectSocket(OwnedWriteHalf);
+pub struct DirectSocket(OwnedWriteHalf);
 
 impl Socket for DirectSocket {
     fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -81,16 +89,22 @@ impl Socket for DirectSocket {
 }
 
 impl Io {
-    pub(super) fn direct(stream: TcpStream) -> Self {
+    /// A plain socket.
+    #[must_use]
+    pub fn direct(stream: TcpStream) -> Self {
         let (read, write) = stream.into_split();
         Self::Direct { read, write: Arc::new(DirectSocket(write)) }
     }
 
-    pub(super) fn owned(stream: Box<dyn Stream>) -> Self {
+    /// Any stream that only its own task writes.
+    #[must_use]
+    pub fn owned(stream: Box<dyn Stream>) -> Self {
         Self::Owned(Owned { stream, pending: Vec::new(), start: 0, unflushed: false, progressed: false })
     }
 
-    pub(super) fn socket(&self) -> Option<Arc<dyn Socket>> {
+    /// What others write to, if they may.
+    #[must_use]
+    pub fn socket(&self) -> Option<Arc<dyn Socket>> {
         match self {
             Self::Direct { write, .. } => Some(write.clone()),
             Self::Owned(_) => None,
@@ -98,11 +112,7 @@ impl Io {
     }
 
     /// Reads into the spare room of `buffer`; 0 when the peer has closed.
-    pub(super) fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut BytesMut,
-    ) -> Poll<io::Result<usize>> {
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
         match self {
             Self::Direct { read, .. } => std::pin::pin!(read.read_buf(buffer)).poll(cx),
             Self::Owned(owned) => std::pin::pin!(owned.stream.read_buf(buffer)).poll(cx),
@@ -110,7 +120,7 @@ impl Io {
     }
 
     /// Ready once the socket takes more, for a connection whose outbox was blocked.
-    pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Direct { write, .. } => write.0.as_ref().poll_write_ready(cx),
             Self::Owned(_) => Poll::Pending,
@@ -118,7 +128,7 @@ impl Io {
     }
 
     /// Where bytes wait to be written, behind those that wait already.
-    pub(super) fn pending_mut(&mut self) -> Option<&mut Vec<u8>> {
+    pub fn pending_mut(&mut self) -> Option<&mut Vec<u8>> {
         match self {
             Self::Direct { .. } => None,
             Self::Owned(owned) => Some(&mut owned.pending),
@@ -127,7 +137,7 @@ impl Io {
 
     /// Writes a few bytes before a session has an outbox: answers to a CONNECT. A socket that is full at that point
     /// belongs to a client that does not read, and loses them.
-    pub(super) fn write_soon(&mut self, bytes: &mut Vec<u8>) {
+    pub fn write_soon(&mut self, bytes: &mut Vec<u8>) {
         match self {
             Self::Direct { write, .. } => {
                 let _unread = write.0.try_write(bytes);
@@ -138,13 +148,14 @@ impl Io {
     }
 
     /// Whether bytes wait that [`Io::poll_pending`] has to write.
-    pub(super) fn has_pending(&self) -> bool {
+    #[must_use]
+    pub fn has_pending(&self) -> bool {
         matches!(self, Self::Owned(owned) if owned.unflushed || !owned.pending.is_empty())
     }
 
     /// Whether the peer took something since the last call. Bytes in `pending` have left the session's outbox, so only
     /// this tells a slow client from one that reads nothing.
-    pub(super) fn take_progress(&mut self) -> bool {
+    pub fn take_progress(&mut self) -> bool {
         match self {
             Self::Direct { .. } => false,
             Self::Owned(owned) => std::mem::take(&mut owned.progressed),
@@ -152,7 +163,7 @@ impl Io {
     }
 
     /// Writes `pending`; ready once all of it is with the peer's kernel, as far as the stream can tell.
-    pub(super) fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Direct { .. } => Poll::Ready(Ok(())),
             Self::Owned(owned) => owned.poll_pending(cx),
@@ -160,7 +171,7 @@ impl Io {
     }
 
     /// Tells the peer that nothing more follows.
-    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Direct { write, .. } => {
                 write.shutdown();
@@ -168,6 +179,21 @@ impl Io {
             }
             Self::Owned(owned) => Pin::new(&mut owned.stream).poll_shutdown(cx),
         }
+    }
+}
+
+impl std::fmt::Debug for Io {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Direct { .. } => "Io::Direct",
+            Self::Owned(_) => "Io::Owned",
+        })
+    }
+}
+
+impl std::fmt::Debug for Owned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Owned").field("pending", &self.pending.len()).finish_non_exhaustive()
     }
 }
 

@@ -13,24 +13,25 @@ use skein_types::Code;
 use tokio::{net::TcpStream, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{
-    Place, Shared,
-    accept::Transport,
+use crate::{
+    door::{Door, Incoming},
     handshake,
-    io::Io,
-    log_end,
-    task::{Connection, serve},
+    listener::Transport,
+    shared::Shared,
+    state::{Place, log_end},
+    stream::Io,
 };
 
 /// Accepted connections that wait for their worker; the listener waits when there are more.
 const BACKLOG: usize = 256;
 
 /// A connection on its way to its worker.
-pub(super) struct Accepted {
-    pub(super) stream: std::net::TcpStream,
-    pub(super) peer: SocketAddr,
-    pub(super) place: Place,
-    pub(super) transport: Transport,
+pub(crate) struct Accepted {
+    pub(crate) stream: std::net::TcpStream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) place: Place,
+    pub(crate) transport: Transport,
+    pub(crate) door: Arc<dyn Door>,
 }
 
 /// The threads that serve connections.
@@ -65,7 +66,7 @@ impl Workers {
     }
 
     /// Gives a connection to the next worker in turn, waiting while that one is behind.
-    pub(super) async fn take(&self, accepted: Accepted) {
+    pub(crate) async fn take(&self, accepted: Accepted) {
         let index = self.next.fetch_add(1, Relaxed) % self.queues.len().max(1);
         if let Some(queue) = self.queues.get(index) {
             // A worker that is gone drops the connection: the server is stopping.
@@ -100,22 +101,22 @@ async fn work(mut queue: mpsc::Receiver<Accepted>, shared: Arc<Shared>, stop: Ca
     tasks.wait().await;
 }
 
-/// Gives a connection its task. Plain TCP needs no handshake below MQTT and starts at once; for the rest a task of its
-/// own shakes hands and is gone afterwards, so that an open connection does not carry what the handshake needed.
+/// Gives a connection to its door. Plain TCP needs no handshake and starts at once; for the rest a task of its own
+/// shakes hands and is gone afterwards, so that an open connection does not carry what the handshake needed.
 fn welcome(accepted: Accepted, shared: &Arc<Shared>, tasks: &TaskTracker) {
-    let Accepted { stream, peer, place, transport } = accepted;
+    let Accepted { stream, peer, place, transport, door } = accepted;
     let Ok(stream) = TcpStream::from_std(stream) else {
-        return log_end(peer, None, Code::Internal, "the socket could not be registered");
+        return log_end(door.name(), peer, None, Code::Internal, "the socket could not be registered");
     };
     let shared = shared.clone();
     if matches!(transport, Transport::Tcp) {
-        tasks.spawn(serve(Connection::new(shared, place, peer, Io::direct(stream), None)));
+        door.serve(Incoming { shared, place, peer, io: Io::direct(stream), user: None }, tasks);
         return;
     }
     let connections = tasks.clone();
     tasks.spawn(async move {
-        if let Some(connection) = handshake::open(stream, peer, place, transport, shared).await {
-            connections.spawn(serve(connection));
+        if let Some(incoming) = handshake::open(stream, peer, place, transport, &*door, shared).await {
+            door.serve(incoming, &connections);
         }
     });
 }

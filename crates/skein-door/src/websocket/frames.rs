@@ -1,6 +1,6 @@
 //! WebSocket frames as a byte stream.
 //!
-//! MQTT packets and WebSocket frames have nothing to do with each other (MQTT-6.0.0-2): what binary messages carry is
+//! Packets of a protocol and WebSocket frames have nothing to do with each other (for MQTT, MQTT-6.0.0-2): what binary messages carry is
 //! read as one stream, and what is written becomes binary frames as it comes. Pings are answered below.
 
 use std::{
@@ -23,7 +23,7 @@ use tokio_tungstenite::{
 };
 
 use super::meter::Metered;
-use crate::server::io::{Stream, StreamFault};
+use crate::stream::{Stream, StreamFault};
 
 /// What one read of the socket takes. The library keeps this much for every connection, idle or not.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -39,7 +39,7 @@ const MESSAGE_SLACK_BYTES: usize = 64 * 1024;
 /// Frames looked at before other connections of the thread get their turn.
 const FRAMES_PER_READ_MAX: usize = 64;
 
-/// The byte stream inside a WebSocket, for [`serve_stream`](crate::serve_stream).
+/// The byte stream inside a WebSocket, for a door.
 #[derive(Debug)]
 pub struct WebSocketIo<S> {
     socket: WebSocketStream<Metered<S>>,
@@ -63,7 +63,7 @@ enum Reading {
     Ended,
 }
 
-pub(super) fn config(packet_bytes_max: u32) -> WebSocketConfig {
+pub(crate) fn config(packet_bytes_max: u32) -> WebSocketConfig {
     let message_bytes_max = message_bytes_max(packet_bytes_max);
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -111,7 +111,7 @@ impl<S: Stream> WebSocketIo<S> {
                 Ok(None)
             }
             Some(Ok(Message::Text(_) | Message::Frame(_)) | Err(Error::Utf8(_))) => {
-                let detail = "a WebSocket message was text; MQTT comes in binary ones";
+                let detail = "a WebSocket message was text; only binary ones are taken here";
                 Err(self.fault(CloseCode::Unsupported, Code::ProtocolError, detail))
             }
             Some(Err(error)) => Err(self.fault_of(error)),

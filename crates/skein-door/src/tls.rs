@@ -1,4 +1,4 @@
-//! TLS below MQTT: certificates from PEM files, exchanged while connections stay open.
+//! TLS below a protocol: certificates from PEM files, exchanged while connections stay open.
 //!
 //! A [`TlsSource`] is made once for a listener and reloaded when its files change; connections that are open keep the
 //! keys they have. The provider of the cryptography is named here, never taken from the process, so that a second one
@@ -13,6 +13,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::{CryptoProvider, ring},
@@ -26,11 +27,7 @@ use skein_types::{Code, UserName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::handshake::HandshakeFailure;
-
-/// Names of what is spoken inside TLS (RFC 7301). A client that names none is let in.
-const ALPN_MQTT: &[u8] = b"mqtt";
-const ALPN_WEB: &[u8] = b"http/1.1";
+use crate::handshake::HandshakeFailure;
 
 /// The files of a TLS listener and what it wants from clients.
 #[derive(Clone, Debug)]
@@ -114,18 +111,12 @@ pub struct TlsSource {
     configs: ArcSwap<Configs>,
 }
 
-/// One set of files, for what is spoken inside.
+/// One set of files, for whatever is spoken inside.
 #[derive(Debug)]
 struct Configs {
-    mqtt: Arc<ServerConfig>,
-    web: Arc<ServerConfig>,
-}
-
-/// What is spoken inside TLS.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Inside {
-    Mqtt,
-    WebSocket,
+    base: ServerConfig,
+    /// The same for each protocol inside, made when it is first asked for.
+    by_protocol: Mutex<Vec<(&'static [u8], Arc<ServerConfig>)>>,
 }
 
 impl TlsSource {
@@ -150,19 +141,14 @@ impl TlsSource {
         Ok(())
     }
 
-    /// Shakes hands with a client; returns its stream and the user its certificate names, if that is wanted.
-    pub(super) async fn accept(
+    /// Shakes hands with a client; returns its stream and the user its certificate names, if that is wanted. `alpn` is
+    /// what is spoken inside (RFC 7301); a client that names nothing is let in.
+    pub(crate) async fn accept(
         &self,
         stream: TcpStream,
-        inside: Inside,
+        alpn: &'static [u8],
     ) -> Result<(TlsStream<TcpStream>, Option<UserName>), HandshakeFailure> {
-        let config = {
-            let configs = self.configs.load();
-            match inside {
-                Inside::Mqtt => configs.mqtt.clone(),
-                Inside::WebSocket => configs.web.clone(),
-            }
-        };
+        let config = self.configs.load().inside(alpn);
         let accepted = TlsAcceptor::from(config).accept(stream).into_fallible().await;
         let stream = match accepted {
             Ok(stream) => stream,
@@ -204,11 +190,20 @@ impl Configs {
             None => builder.with_no_client_auth(),
             Some(wanted) => builder.with_client_cert_verifier(verifier(wanted, provider)?),
         };
-        let mut mqtt = builder.with_single_cert(chain, key).map_err(unusable)?;
-        let mut web = mqtt.clone();
-        mqtt.alpn_protocols = vec![ALPN_MQTT.to_vec()];
-        web.alpn_protocols = vec![ALPN_WEB.to_vec()];
-        Ok(Self { mqtt: Arc::new(mqtt), web: Arc::new(web) })
+        let base = builder.with_single_cert(chain, key).map_err(unusable)?;
+        Ok(Self { base, by_protocol: Mutex::default() })
+    }
+
+    fn inside(&self, alpn: &'static [u8]) -> Arc<ServerConfig> {
+        let mut known = self.by_protocol.lock();
+        if let Some((_, config)) = known.iter().find(|(name, _)| *name == alpn) {
+            return config.clone();
+        }
+        let mut config = self.base.clone();
+        config.alpn_protocols = vec![alpn.to_vec()];
+        let config = Arc::new(config);
+        known.push((alpn, config.clone()));
+        config
     }
 }
 

@@ -4,19 +4,20 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 
-use super::{
-    ListenerState, Place, Shared, log_full,
+use crate::{
+    door::Door,
+    shared::Shared,
+    state::{ListenerSettings, ListenerState, Place, log_full},
     tls::TlsSource,
-    worker::{Accepted, Workers},
+    workers::{Accepted, Workers},
 };
-use crate::settings::Settings;
 
 /// Pause after the operating system refused a connection for want of file handles or memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 /// Connections the kernel keeps for us while we are busy.
 const BACKLOG: i32 = 4096;
 
-/// What the connections of a listener speak below MQTT.
+/// What the connections of a listener speak below their protocol.
 #[derive(Clone, Debug)]
 pub enum Transport {
     /// TCP.
@@ -32,10 +33,11 @@ pub enum Transport {
 /// A listener could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "mqtt: cannot listen on {address} for the listener {name:?}: {why}. Stop the program that uses the port or give the \
-     listener another address (mqtt.listen, mqtt.tls_listen, mqtt.ws_listen, mqtt.wss_listen or [[mqtt.listeners]])."
+    "{door}: cannot listen on {address} for the listener {name:?}: {why}. Stop the program that uses the port or give the \
+     listener another address in the section [{door}] of the configuration."
 )]
 pub struct ListenError {
+    door: &'static str,
     address: SocketAddr,
     name: Arc<str>,
     why: io::Error,
@@ -46,20 +48,26 @@ pub struct ListenError {
 pub struct Listener {
     listener: TcpListener,
     transport: Transport,
+    door: Arc<dyn Door>,
     state: Arc<ListenerState>,
 }
 
 impl Listener {
-    /// Binds `address`.
+    /// Binds `address` for connections of `door`.
     ///
     /// # Errors
     /// When the address is in use or not ours.
-    pub fn bind(address: SocketAddr, transport: Transport, settings: Settings) -> Result<Self, ListenError> {
-        let refused = |why| ListenError { address, name: settings.name.clone(), why };
+    pub fn bind(
+        address: SocketAddr,
+        transport: Transport,
+        settings: ListenerSettings,
+        door: Arc<dyn Door>,
+    ) -> Result<Self, ListenError> {
+        let refused = |why| ListenError { door: door.name(), address, name: settings.name.clone(), why };
         let listener = bind(address).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let state = ListenerState::new(address, transport.name(), settings);
-        Ok(Self { listener, transport, state })
+        let state = ListenerState::new(door.name(), address, transport.name(), settings);
+        Ok(Self { listener, transport, door, state })
     }
 
     /// Its state, for listings and reload.
@@ -70,7 +78,7 @@ impl Listener {
 
     /// Accepts until the server stops.
     pub async fn run(self, shared: Arc<Shared>, workers: Arc<Workers>) {
-        let Self { listener, transport, state } = self;
+        let Self { listener, transport, door, state } = self;
         let mut pace = Pace::default();
         loop {
             // Accepting is cancel-safe: a connection that was not returned stays with the kernel.
@@ -81,13 +89,13 @@ impl Listener {
             match accepted {
                 Ok((stream, peer)) => {
                     pace.wait(state.settings.load().connect_rate_per_sec).await;
-                    if let Some(accepted) = admit(stream, peer, &state, &transport) {
+                    if let Some(accepted) = admit(stream, peer, &state, &transport, &door) {
                         workers.take(accepted).await;
                     }
                 }
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
-                    tracing::error!(address = %state.address, %error, "mqtt: cannot accept; raise the limit of open files");
+                    tracing::error!(address = %state.address, %error, "{}: cannot accept; raise the limit of open files", door.name());
                     tokio::time::sleep(EXHAUSTED_PAUSE).await;
                 }
             }
@@ -100,15 +108,16 @@ fn admit(
     peer: SocketAddr,
     state: &Arc<ListenerState>,
     transport: &Transport,
+    door: &Arc<dyn Door>,
 ) -> Option<Accepted> {
     let Some(place) = Place::take(state) else {
-        log_full(peer);
+        log_full(door.name(), peer);
         return None;
     };
     // Without Nagle a small packet is sent at once; batches are written in one piece anyway. Fails when the peer was
     // gone before we looked.
     let stream = stream.set_nodelay(true).and_then(|()| stream.into_std()).ok()?;
-    Some(Accepted { stream, peer, place, transport: transport.clone() })
+    Some(Accepted { stream, peer, place, transport: transport.clone(), door: door.clone() })
 }
 
 impl Transport {

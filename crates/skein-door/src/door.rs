@@ -1,0 +1,51 @@
+//! What a door is: one protocol, as a value that is handed connections.
+//!
+//! A door never accepts, shakes hands, counts or owns a thread; it says what it needs of those who do. To add a
+//! protocol, write one crate with a type that is a [`Door`] and add it to the list of the node (docs/adr/0011).
+
+use std::{fmt, net::SocketAddr, sync::Arc};
+
+use skein_types::UserName;
+use tokio_util::task::TaskTracker;
+
+use crate::{shared::Shared, state::Place, stream::Io};
+
+/// A protocol of the node.
+pub trait Door: Send + Sync + fmt::Debug {
+    /// Its word in logs, listings and the configuration.
+    fn name(&self) -> &'static str;
+
+    /// What is spoken inside TLS, as clients may name it (RFC 7301); clients that name nothing are let in too.
+    fn alpn(&self) -> &'static [u8];
+
+    /// How the protocol is spoken inside a WebSocket on the listener of this name; none when it is not.
+    fn websocket(&self, listener: &str) -> Option<WebSocketProtocol>;
+
+    /// Takes over a connection on which everything below the protocol is done. It starts a task among `tasks`, which
+    /// run on the thread of the connection, and returns: that task is all an open connection costs.
+    fn serve(&self, incoming: Incoming, tasks: &TaskTracker);
+}
+
+/// How a protocol is spoken inside a WebSocket.
+#[derive(Clone, Copy, Debug)]
+pub struct WebSocketProtocol {
+    /// The names of the subprotocol (RFC 6455 section 1.9), best first. One of them must be offered.
+    pub subprotocols: &'static [&'static str],
+    /// Largest packet of the protocol; a message may be a little longer.
+    pub packet_bytes_max: u32,
+}
+
+/// An accepted connection on its way to its door.
+#[derive(Debug)]
+pub struct Incoming {
+    /// What all connections share.
+    pub shared: Arc<Shared>,
+    /// Its place among those its listener allows; given back when dropped.
+    pub place: Place,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// Its bytes.
+    pub io: Io,
+    /// Who the client's certificate says it is, where that is wanted.
+    pub user: Option<UserName>,
+}

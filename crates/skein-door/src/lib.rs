@@ -1,0 +1,31 @@
+//! What every door stands on: listeners and their limits, TLS, WebSocket, workers, the clock.
+//!
+//! Start with [`Door`] in `door.rs`: a protocol is one value behind that trait, and all of this brings it connections.
+//! `listener.rs` accepts, `workers.rs` has the threads, `handshake.rs` what happens before a door gets its connection.
+//! Nothing here knows a protocol, and no door knows another (docs/adr/0011).
+#![warn(missing_docs)]
+
+mod clock;
+mod door;
+mod fresh;
+mod handshake;
+mod listener;
+mod redirect;
+mod shared;
+mod state;
+mod stream;
+mod tls;
+mod websocket;
+mod workers;
+
+pub use clock::Clock;
+pub use door::{Door, Incoming, WebSocketProtocol};
+pub use fresh::Fresh;
+pub use listener::{ListenError, Listener, Transport};
+pub use redirect::Redirect;
+pub use shared::Shared;
+pub use state::{ListenerSettings, ListenerState, Place, log_end, log_full};
+pub use stream::{DirectSocket, Io, Owned, Stream, StreamFault};
+pub use tls::{ClientCertificates, Demand, TlsError, TlsFiles, TlsSource};
+pub use websocket::WebSocketIo;
+pub use workers::Workers;
