@@ -39,7 +39,7 @@ pub struct RuleBlock {
     pub addresses: Option<Vec<String>>,
     /// Doors.
     pub doors: Option<Vec<String>>,
-    /// `publish`, `subscribe`; both when absent.
+    /// `publish`, `subscribe`, `connect`; the first two when absent.
     pub actions: Option<Vec<String>>,
     /// Topic filters.
     pub filters: Vec<String>,
@@ -84,7 +84,9 @@ fn rule_table(rule: &RuleBlock) -> Table {
             table.insert(key, value(texts.iter().collect::<Array>()));
         }
     }
-    table.insert("filters", value(rule.filters.iter().collect::<Array>()));
+    if !rule.filters.is_empty() {
+        table.insert("filters", value(rule.filters.iter().collect::<Array>()));
+    }
     table
 }
 

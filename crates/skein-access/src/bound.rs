@@ -25,6 +25,7 @@ pub struct IdentityRules {
     generation: u64,
     publish: Box<[BoundRule]>,
     subscribe: Box<[BoundRule]>,
+    connect: Verdict,
     otherwise: Verdict,
     revoked: bool,
 }
@@ -74,6 +75,13 @@ impl BoundAccess {
         self.rules.load().check_receive(topic)
     }
 
+    /// Whether this client may be connected under its id; yes where no rule speaks of it.
+    #[must_use]
+    pub fn check_connect(&self) -> Verdict {
+        self.refresh();
+        self.rules.load().connect
+    }
+
     /// Whether the user was removed from the access file since; its connection is then to be closed.
     #[must_use]
     pub fn is_revoked(&self) -> bool {
@@ -96,7 +104,11 @@ impl IdentityRules {
         let roles = listed.map_or(&*identity.roles, |user| &*user.roles);
         let rules = if revoked { &[] } else { list.rules() };
         let (mut publish, mut subscribe) = (Vec::new(), Vec::new());
+        let mut connect = None;
         for rule in rules.iter().filter(|rule| rule.concerns(identity, roles)) {
+            if rule.connect {
+                connect = connect.or(Some(rule.verdict));
+            }
             let filters = rule.filters_for(identity);
             if filters.is_empty() {
                 continue;
@@ -110,7 +122,8 @@ impl IdentityRules {
         }
         let otherwise = if revoked { Verdict::Deny } else { list.otherwise() };
         let (publish, subscribe) = (publish.into(), subscribe.into());
-        Self { generation: list.generation(), publish, subscribe, otherwise, revoked }
+        let connect = if revoked { Verdict::Deny } else { connect.unwrap_or(Verdict::Allow) };
+        Self { generation: list.generation(), publish, subscribe, connect, otherwise, revoked }
     }
 
     /// Whether a message may be published on `topic`.

@@ -3,7 +3,7 @@
 //! The text is parsed into a tree that knows its positions, and the tree is walked against what users and rules may
 //! hold. Nothing here reads a file or guesses: a key that is not known is a fault, with the name it may have meant.
 
-use std::{collections::HashMap, ops::Range};
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use skein_types::UserName;
 use toml::{
@@ -144,8 +144,12 @@ impl Reader<'_> {
             format!("{text:?} is not an address or network such as 10.0.0.0/8 or fd00::/8")
         });
         let doors = self.each(table, "doors", door_named, unknown_door);
-        let (publish, subscribe) = self.actions(table);
-        let filters = self.filters(table, &span);
+        let (publish, subscribe, connect) = self.actions(table);
+        // A rule that is only about connecting has no topics.
+        let filters = match publish || subscribe || !connect {
+            true => self.filters(table, &span),
+            false => self.no_filters(table),
+        };
         Some(Rule {
             verdict: verdict?,
             users,
@@ -155,6 +159,7 @@ impl Reader<'_> {
             doors,
             publish,
             subscribe,
+            connect,
             filters: filters?,
         })
     }
@@ -191,17 +196,27 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether the rule is about publishing and about subscribing; both when it does not say.
-    fn actions(&mut self, table: &DeTable<'_>) -> (bool, bool) {
-        let Some(actions) = self.some_texts(table, "actions") else { return (true, true) };
+    /// Whether the rule is about publishing, about subscribing, and about connecting; the first two when it does not say.
+    fn actions(&mut self, table: &DeTable<'_>) -> (bool, bool, bool) {
+        let Some(actions) = self.some_texts(table, "actions") else { return (true, true, false) };
         for (action, span) in &actions {
-            if !["publish", "subscribe"].contains(action) {
-                self.faults
-                    .add(span, format!("{action:?} is not an action; write \"publish\" or \"subscribe\""));
+            if !["publish", "subscribe", "connect"].contains(action) {
+                let known = "write \"publish\", \"subscribe\" or \"connect\"";
+                self.faults.add(span, format!("{action:?} is not an action; {known}"));
             }
         }
         let has = |wanted: &str| actions.iter().any(|(action, _)| *action == wanted);
-        (has("publish"), has("subscribe"))
+        (has("publish"), has("subscribe"), has("connect"))
+    }
+
+    /// Of a rule that is only about connecting.
+    fn no_filters(&mut self, table: &DeTable<'_>) -> Option<RuleFilters> {
+        if self.texts(table, "filters").is_some_and(|filters| !filters.is_empty()) {
+            let span = table.get("filters").map(Spanned::span).unwrap_or_default();
+            self.faults.add(&span, "a rule that is only about connecting has no filters; remove them");
+            return None;
+        }
+        Some(RuleFilters::Plain(Arc::from([])))
     }
 
     fn filters(&mut self, table: &DeTable<'_>, span: &Range<usize>) -> Option<RuleFilters> {

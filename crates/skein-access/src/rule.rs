@@ -20,6 +20,7 @@ pub(super) struct Rule {
     pub(super) doors: Option<Vec<Door>>,
     pub(super) publish: bool,
     pub(super) subscribe: bool,
+    pub(super) connect: bool,
     pub(super) filters: RuleFilters,
 }
 
@@ -38,7 +39,10 @@ impl Rule {
             name.is_some_and(|name| patterns.iter().any(|pattern| pattern.matches(name)))
         };
         self.users.as_ref().is_none_or(|users| named(users, user))
-            && self.client_ids.as_ref().is_none_or(|ids| named(ids, Some(&identity.client_id)))
+            && self
+                .client_ids
+                .as_ref()
+                .is_none_or(|ids| ids.iter().any(|pattern| pattern.matches_client(&identity.client_id, user)))
             && self.roles.as_ref().is_none_or(|wanted| wanted.iter().any(|role| roles.contains(role)))
             && self.doors.as_ref().is_none_or(|doors| doors.contains(&identity.door))
             && self
@@ -70,6 +74,20 @@ impl NamePattern {
         match text.strip_suffix('*') {
             Some(prefix) => Self::Prefix(prefix.to_owned()),
             None => Self::Exact(text.to_owned()),
+        }
+    }
+
+    /// The same for a client id; `%u` in the pattern is the client's user, and matches nobody's client.
+    fn matches_client(&self, client_id: &str, user: Option<&str>) -> bool {
+        let (Self::Exact(text) | Self::Prefix(text)) = self;
+        if !text.contains("%u") {
+            return self.matches(client_id);
+        }
+        let Some(user) = user else { return false };
+        let text = text.replace("%u", user);
+        match self {
+            Self::Exact(_) => text == client_id,
+            Self::Prefix(_) => client_id.starts_with(&text),
         }
     }
 

@@ -1,6 +1,8 @@
 //! What a node says of itself: the entries of its soft state.
 
-use skein_types::{ClientId, Message, Stamp, SubscriptionFilter};
+use std::net::IpAddr;
+
+use skein_types::{ClientId, Message, Stamp, SubscriptionFilter, UserName};
 
 /// What an entry is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,17 +22,51 @@ pub enum Key {
 pub enum Value {
     /// How many members a group has there; 1 for a filter without group, however many subscribe.
     Members(u32),
-    /// The claim of a client id; the higher one wins (docs/adr/0010).
-    Claim(Stamp),
+    /// The claim of a client id (docs/adr/0010).
+    Claim(Claim),
     /// The will.
     Will(Box<RemoteWill>),
     /// The load.
     Load(Load),
 }
 
+/// The claim of a client id. Of two by one user the higher one wins; one by another user than the session's is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// When it was made.
+    pub stamp: Stamp,
+    /// Whose client it is; nobody's is one user, too.
+    pub user: Option<UserName>,
+    /// The client began anew: its sessions elsewhere end.
+    pub clean: bool,
+}
+
+impl Claim {
+    /// A claim of nobody's client.
+    #[must_use]
+    pub fn of(stamp: Stamp) -> Self {
+        Self { stamp, user: None, clean: false }
+    }
+}
+
+/// On whose behalf a will is published, as far as access rules ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WillOwner {
+    /// The client's user, if it had one.
+    pub user: Option<UserName>,
+    /// Whether the user was found in a list of users, and loses every right when removed from it.
+    pub is_listed: bool,
+    /// Where the client connected from.
+    pub address: IpAddr,
+    /// The door it came in by.
+    pub door: Box<str>,
+}
+
 /// A will, for whoever has to publish it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteWill {
+    /// On whose behalf it is published; what it may is asked at that moment.
+    pub owner: WillOwner,
     /// The message; without expiry, which begins when it is published.
     pub message: Message,
     /// Seconds of its life from then on.

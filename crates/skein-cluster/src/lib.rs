@@ -26,7 +26,7 @@ mod waits;
 
 pub use crate::core::{Action, CloseReason, Core, CoreFigures, Event, JoinRefused, LinkId};
 pub use cluster::Cluster;
-pub use entry::{Change, Key, Load, RemoteWill, Value};
+pub use entry::{Change, Claim, Key, Load, RemoteWill, Value, WillOwner};
 pub use forward::{EncodedRun, ForwardedRun, GroupTarget, RunEncoder, RunError};
 pub use gossip::{DATAGRAM_BYTES_MAX, GossipAction, GossipError, Membership, Seal, SealError, Standing};
 pub use host::{Completion, Gone, Handled, Host, Inbound, Lane};

@@ -220,9 +220,9 @@ impl Link {
         Ok(())
     }
 
-    /// Says something to the other node's core.
-    pub fn control(&mut self, body: Bytes) {
-        self.lanes.control(body);
+    /// Says something to the other node's core, behind what the plane has said to `peer` so far.
+    pub fn control(&mut self, peer: Option<&Peer>, body: Bytes) {
+        self.lanes.control(peer, body);
     }
 
     /// Says something to the other node's plane.

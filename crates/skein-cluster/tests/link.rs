@@ -88,7 +88,7 @@ fn everything_crosses_with_and_without_a_secret() {
         to.send(&run("kept", true));
         to.tell(Lane::Bulk, 7, Bytes::from(vec![9; 100_000]));
         to.tell(Lane::Consensus, 8, Bytes::from_static(b"vote"));
-        pair.ends[0].control(Bytes::from_static(b"hello"));
+        pair.ends[0].control(None, Bytes::from_static(b"hello"));
         pair.ends[0].handled(42);
         pair.settle([Some(&to), None]).unwrap();
         let told = |lane, kind, body| Arrived::Told(Told { lane, kind, body });
@@ -125,7 +125,7 @@ fn urgent_frames_pass_large_ones() {
     pair.ends[0].told(Told { lane: Lane::Bulk, kind: 1, body: body.clone() });
     pair.carry(0, Some(&to), usize::MAX).unwrap();
     to.send(&run("message", true));
-    pair.ends[0].control(Bytes::from_static(b"urgent"));
+    pair.ends[0].control(None, Bytes::from_static(b"urgent"));
     pair.carry(0, Some(&to), usize::MAX).unwrap();
     assert!(
         pair.arrived[1]
@@ -169,7 +169,7 @@ fn messages_wait_for_credit_and_others_do_not() {
     to.send(&run(&"y".repeat(9_000_000), true));
     while pair.carry(0, Some(&to), usize::MAX).unwrap() > 0 {}
     assert_eq!(pair.arrived[1].len(), 4, "four of one megabyte fit into the window of four mebibytes");
-    pair.ends[0].control(Bytes::from_static(b"urgent"));
+    pair.ends[0].control(None, Bytes::from_static(b"urgent"));
     pair.carry(0, Some(&to), usize::MAX).unwrap();
     assert_eq!(pair.arrived[1].len(), 5, "control frames need no credit");
     pair.settle([Some(&to), None]).unwrap();
@@ -244,7 +244,7 @@ fn what_was_recorded_is_worth_nothing() {
             pair.ends[1].received(Moment::ZERO, &mut Vec::new()).unwrap();
         }
         pair.carry(1, None, usize::MAX).unwrap();
-        pair.ends[0].control(Bytes::from_static(b"hello"));
+        pair.ends[0].control(None, Bytes::from_static(b"hello"));
     }
     assert!(pair.ends.iter().all(|end| end.open_version().is_some()));
     let mut again = Link::new(Side::Accepted, &config(Some("geese")), [4; 16], Moment::ZERO);

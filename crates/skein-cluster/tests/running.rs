@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use skein_cluster::{Gone, Key, Lane, NodeState, Notification, Sent, Value};
+use skein_cluster::{Claim, Gone, Key, Lane, NodeState, Notification, Sent, Value};
 use skein_testkit::{DEADLINE, free_address, wait_until};
 use skein_types::{ClientId, NodeId, Stamp};
 
@@ -22,7 +22,8 @@ use self::{node::Node, proxy::Proxy};
 const SECRET: Option<&str> = Some("geese fly in skeins");
 
 fn claim(cluster: &skein_cluster::Cluster, client: &str) -> u64 {
-    let number = cluster.own().set(Key::Client(ClientId::new(client)), Some(Value::Claim(cluster.stamp())));
+    let number =
+        cluster.own().set(Key::Client(ClientId::new(client)), Some(Value::Claim(Claim::of(cluster.stamp()))));
     cluster.flush();
     number
 }
@@ -52,7 +53,7 @@ fn three_nodes_find_each_other_talk_lose_one_and_leave() {
         let knows = |node: &Node, id: u16, client: &str| {
             let applied = node.host.applied.lock();
             let value = applied.get(&(NodeId(id), Key::Client(ClientId::new(client))));
-            matches!(value, Some(Value::Claim(Stamp { node, .. })) if node.0 == id)
+            matches!(value, Some(Value::Claim(Claim { stamp: Stamp { node, .. }, .. })) if node.0 == id)
         };
         assert!(knows(&nodes[0], 2, "bob") && knows(&nodes[0], 3, "cid") && knows(&nodes[2], 1, "ada"));
 

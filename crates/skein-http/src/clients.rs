@@ -51,6 +51,13 @@ pub(crate) struct Client {
 }
 
 #[derive(Debug, Serialize)]
+pub(crate) struct Ended {
+    id: String,
+    username: Option<String>,
+    ended: bool,
+}
+
+#[derive(Debug, Serialize)]
 pub(crate) struct Disconnected {
     id: String,
     disconnected: bool,
@@ -77,6 +84,23 @@ pub(crate) async fn one(
     Ok(Json(Client { topic_filters: Some(filters), ..shared.client(&session, &info) }))
 }
 
+/// Ends a session, connected or not, with everything that waits in it; its client id is anybody's again.
+pub(crate) async fn end(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<Ended>, Problem> {
+    let session = shared.session(id)?;
+    let mut batch = Batch::default();
+    shared.plane.disconnect(&session, Code::AdministrativeAction, true, &mut batch, shared.now());
+    shared.finish(batch).await?;
+    let id = session.client_id().to_string();
+    let user = caller.user.as_deref();
+    tracing::info!(client = id, by = %caller.peer, user, "http: session ended by an operator");
+    let username = session.owner().map(ToString::to_string);
+    Ok(Json(Ended { id, username, ended: true }))
+}
+
 /// Ends the connection of a client. Its session stays as long as the client asked for, and its will is published.
 pub(crate) async fn disconnect(
     State(shared): State<Arc<Shared>>,
@@ -100,7 +124,7 @@ fn page_blocking(shared: &Shared, wanted: PageWanted, search: &str) -> Page<Clie
     let mut found = shared.plane.sessions().all();
     if !search.is_empty() {
         found.retain(|session| {
-            session.client_id().contains(search) || session.user().is_some_and(|user| user.contains(search))
+            session.client_id().contains(search) || session.owner().is_some_and(|user| user.contains(search))
         });
     }
     let found = found.into_iter().map(ById).collect();

@@ -57,6 +57,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Method::POST, "/api/v1/mqtt/clients/{id}/disconnect", Need::Admin, || post(clients::disconnect)),
     route(Method::GET, "/api/v1/cluster/nodes", Need::Admin, || get(cluster::nodes)),
     route(Method::POST, "/api/v1/cluster/drain", Need::Admin, || post(cluster::drain)),
+    route(Method::DELETE, "/api/v1/sessions/{id}", Need::Admin, || delete(clients::end)),
     route(Method::GET, "/api/v1/sessions/{id}/queue", Need::Admin, || get(queue::list)),
     route(Method::GET, "/api/v1/retained", Need::Admin, || get(retained::list)),
     route(Method::DELETE, "/api/v1/retained/{topic}", Need::Admin, || delete(retained::remove)),

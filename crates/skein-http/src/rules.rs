@@ -35,6 +35,7 @@ pub(crate) struct Rule {
     addresses: Option<Vec<String>>,
     doors: Option<Vec<String>>,
     actions: Option<Vec<String>>,
+    #[serde(default)]
     filters: Vec<String>,
 }
 

@@ -125,6 +125,11 @@ impl Wire for MqttWire {
         }
     }
 
+    fn refuse(&mut self, code: Code, out: &mut Vec<u8>) {
+        let packet = Packet::ConnAck(Box::new(ConnAck::refuse(reason_of(code))));
+        let _fits = packet.encode_within(self.version, self.packet_bytes_max, out);
+    }
+
     fn farewell(&mut self, code: Code, out: &mut Vec<u8>) {
         let words = Words { text: None, problem_information: self.problem_information, reference: None };
         farewell(self.version, reason_of(code), words, self.packet_bytes_max, out);

@@ -51,7 +51,8 @@ fn plane(filters: impl Iterator<Item = String>) -> Plane {
     };
     let connection = Connection::new(Box::new(MessageWire), None, Arc::new(TaskHandle::default()), info);
     let mut work = Work { plane: &plane, batch: &mut Batch::default(), now: Moment::ZERO };
-    let (connection, _present) = ConnectionHandle::open(open, connection, &mut work);
+    let (connection, _present) =
+        ConnectionHandle::open(open, connection, &mut work).expect("nobody else has its id");
     let options = SubscribeOptions {
         qos: QoS::AtMostOnce,
         no_local: false,

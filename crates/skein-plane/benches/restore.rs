@@ -151,7 +151,8 @@ fn open_session(plane: &Plane, number: usize, limits: &Arc<SessionLimits>, batch
     };
     let connection = Connection::new(Box::new(MessageWire), None, Arc::<TaskHandle>::default(), info);
     let mut work = Work { plane, batch, now: NOW };
-    let (connection, _present) = ConnectionHandle::open(open, connection, &mut work);
+    let (connection, _present) =
+        ConnectionHandle::open(open, connection, &mut work).expect("nobody else has its id");
     let options = SubscribeOptions {
         qos: QoS::AtLeastOnce,
         no_local: false,

@@ -21,7 +21,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
-use skein_cluster::{Cluster, Host, Key, Load, Peer, RemoteWill, Strategy, Value};
+use skein_cluster::{Claim, Cluster, Host, Key, Load, Peer, RemoteWill, Strategy, Value};
 use skein_types::{ClientId, Moment, NodeId, Stamp, SubscriptionFilter, Topic};
 
 pub(crate) use self::wills::RESTORED_WILL_SECS;
@@ -57,7 +57,7 @@ struct LoadSaid {
 struct Node {
     peer: Arc<Peer>,
     routes: HashSet<SubscriptionFilter, RandomState>,
-    claims: HashMap<ClientId, Stamp, RandomState>,
+    claims: HashMap<ClientId, Claim, RandomState>,
     wills: BTreeMap<ClientId, RemoteWill>,
     /// Messages of groups that it keeps for members here.
     outstanding: Arc<Outstanding>,

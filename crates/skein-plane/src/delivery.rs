@@ -16,7 +16,7 @@ mod window;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use skein_types::{Message, Moment, QoS};
+use skein_types::{Message, Moment, QoS, Topic};
 
 pub(crate) use self::kept::Restored;
 pub use self::{
@@ -416,6 +416,43 @@ impl Delivery {
         self.sent = 0;
         self.unacknowledged = 0;
         (waiting, held)
+    }
+
+    /// Takes out every message the client does not have yet and may not get; before it connects, so that nothing of the
+    /// window is under way. One that may have been sent at QoS 2 stays, without its message: the client may know its id,
+    /// which is released.
+    pub(crate) fn take_forbidden(&mut self, may_receive: impl Fn(&Topic) -> bool) -> Vec<Waiting> {
+        let mut taken = Vec::new();
+        for (entry, seq) in self.window.iter_mut().zip(self.front..) {
+            let Some(waiting) = entry.waiting.take_if(|waiting| !may_receive(&waiting.message.topic)) else {
+                continue;
+            };
+            if entry.phase == Phase::PublishedTwice {
+                entry.phase = Phase::Released;
+                if let Kept::Stored { shared, .. } = &mut entry.kept {
+                    self.freed.push(Freed { seq, rest: Rest::Released, shared: shared.take() });
+                }
+                continue;
+            }
+            entry.phase = Phase::Done;
+            free(&mut self.freed, seq, std::mem::take(&mut entry.kept));
+            taken.push(waiting);
+        }
+        self.pop_done();
+        let forbidden = |waiting: &mut Waiting| !may_receive(&waiting.message.topic);
+        let (freed, bytes) = (&mut self.freed, &mut self.queue_bytes);
+        let mut rest = VecDeque::with_capacity(self.queue.len());
+        for mut waiting in std::mem::take(&mut self.queue) {
+            if forbidden(&mut waiting) {
+                *bytes -= waiting.message.size_bytes();
+                free(freed, waiting.seq, std::mem::take(&mut waiting.kept));
+                taken.push(waiting);
+            } else {
+                rest.push_back(waiting);
+            }
+        }
+        self.queue = rest;
+        taken
     }
 
     /// Drops queued messages that expired; returns how many.

@@ -54,13 +54,19 @@ pub struct ConnectionHandle {
 impl ConnectionHandle {
     /// Opens the session of a client that was let in: resumes the one it had, which the second value says
     /// (MQTT-3.2.2-2), or makes a new one, and takes it over from another connection of the client (MQTT-3.1.4-3). From then
-    /// on the session delivers to `connection`, whose greeting is the first thing in its outbox.
-    pub fn open(open: Open, connection: Connection, work: &mut Work<'_>) -> (Self, bool) {
+    /// on the session delivers to `connection`, whose greeting is the first thing in its outbox. What it resumes is checked
+    /// against the access rules of now.
+    ///
+    /// # Errors
+    /// [`Code::NotAuthorized`] when the client id is another user's, on whichever node, or access rules do not let this
+    /// user have it; nothing happened then. In a cluster it may turn out later, before the client is greeted: then the
+    /// wire's [`refuse`](crate::wire::Wire::refuse) answers.
+    pub fn open(open: Open, connection: Connection, work: &mut Work<'_>) -> Result<(Self, bool), Code> {
         let access = open.access.clone();
-        let opened = work.plane.open(open, connection, work.batch, work.now);
+        let opened = work.plane.open(open, connection, work.batch, work.now)?;
         let publisher = Publisher::new(opened.session.key(), access);
         let handle = Self { session: opened.session, epoch: opened.epoch, publisher, withheld: Vec::new() };
-        (handle, opened.present)
+        Ok((handle, opened.present))
     }
 
     /// The client's name.

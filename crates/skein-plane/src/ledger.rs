@@ -40,11 +40,13 @@ pub enum DropReason {
     Rejected,
     /// The queues of all sessions together held as many messages or bytes as they may.
     NodeQueueFull,
+    /// Access rules do not let the session's user receive it any more.
+    Forbidden,
 }
 
 impl DropReason {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ClientAway,
         Self::OutboxFull,
         Self::QueueFull,
@@ -53,6 +55,7 @@ impl DropReason {
         Self::TooLarge,
         Self::Rejected,
         Self::NodeQueueFull,
+        Self::Forbidden,
     ];
 
     /// The reason as the value of a metric's label.
@@ -67,6 +70,7 @@ impl DropReason {
             Self::TooLarge => "too_large",
             Self::Rejected => "rejected",
             Self::NodeQueueFull => "node_queue_full",
+            Self::Forbidden => "forbidden",
         }
     }
 }
@@ -93,6 +97,8 @@ pub struct Tally {
     pub link_dropped: u64,
     /// QoS 1 messages for groups that were not kept until acknowledged, because too many were.
     pub group_unkept: u64,
+    /// Wills that were not published because their users may not any more.
+    pub wills_forbidden: u64,
     /// Bytes and packets.
     pub traffic: TrafficTally,
     /// What came into queues and went out of them.
@@ -133,6 +139,7 @@ pub struct Ledger {
     received: AtomicU64,
     link_dropped: AtomicU64,
     group_unkept: AtomicU64,
+    wills_forbidden: AtomicU64,
 }
 
 /// The ledger's figures at one moment.
@@ -160,6 +167,8 @@ pub struct LedgerFigures {
     pub link_dropped: u64,
     /// QoS 1 messages for groups that were not kept until acknowledged, because too many were.
     pub group_unkept: u64,
+    /// Wills that were not published because their users may not any more.
+    pub wills_forbidden: u64,
 }
 
 impl Ledger {
@@ -167,7 +176,7 @@ impl Ledger {
     pub(crate) fn add(&self, tally: &mut Tally) {
         let tally = std::mem::take(tally);
         let Tally { accepted, unmatched, routed, delivered, expired, dropped, .. } = tally;
-        let Tally { forwarded, received, link_dropped, group_unkept, .. } = tally;
+        let Tally { forwarded, received, link_dropped, group_unkept, wills_forbidden, .. } = tally;
         let add = |counter: &AtomicU64, by: u64| {
             if by > 0 {
                 counter.fetch_add(by, Relaxed);
@@ -182,6 +191,7 @@ impl Ledger {
         add(&self.received, received);
         add(&self.link_dropped, link_dropped);
         add(&self.group_unkept, group_unkept);
+        add(&self.wills_forbidden, wills_forbidden);
         let mut ended = delivered + expired;
         for (counter, by) in self.dropped.iter().zip(dropped) {
             add(counter, by);
@@ -207,6 +217,7 @@ impl Ledger {
             received: self.received.load(Relaxed),
             link_dropped: self.link_dropped.load(Relaxed),
             group_unkept: self.group_unkept.load(Relaxed),
+            wills_forbidden: self.wills_forbidden.load(Relaxed),
         }
     }
 }

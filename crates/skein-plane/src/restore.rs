@@ -135,13 +135,14 @@ impl Plane {
     ) -> Arc<Session> {
         let SessionRow { key, identity, expiry_secs, expires_at, will, will_at } = row;
         let client_id = identity.client_id.clone();
-        let session = Session::new(key, client_id.clone(), limits.clone());
+        let session = Session::new(key, client_id.clone(), identity.user.clone(), limits.clone());
         session.bind(Some(Arc::new(self.access().bind(identity))));
         let clock = self.durable().map(|durable| durable.rows.clock);
         let moment = |time| clock.map_or(now, |clock| clock.moment_of(time));
         {
             let mut state = session.lock();
             session.set_kept(&mut state, true);
+            state.is_new = false;
             state.expiry_secs = expiry_secs;
             let will_delay = will.as_ref().map_or(0, |will| will.delay_secs.min(expiry_secs));
             if expires_at.is_none() {
@@ -158,7 +159,7 @@ impl Plane {
                 state.will_at = state.will_at.map(|at| at.max(now.after_secs(RESTORED_WILL_SECS)));
             }
             state.will = will.map(Box::new);
-            self.say_will(session.client_id(), &state, batch);
+            self.say_will(&session, &state, batch);
             self.schedule(&session, &state);
         }
         self.use_up(key);

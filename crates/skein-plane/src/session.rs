@@ -25,7 +25,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use parking_lot::{Mutex, MutexGuard};
 use skein_access::{BoundAccess, Verdict};
-use skein_types::{ClientId, Moment, SessionKey, SubscriptionFilter, Topic, UserName};
+use skein_types::{ClientId, Moment, SessionKey, Stamp, SubscriptionFilter, Topic, UserName};
 
 use self::subscriptions::Subscriptions;
 pub use self::{
@@ -79,6 +79,8 @@ impl SessionLimits {
 pub struct Session {
     key: SessionKey,
     client_id: ClientId,
+    /// Whose it is, for as long as it lives; nobody's is one user, too.
+    owner: Option<UserName>,
     access: ArcSwapOption<BoundAccess>,
     /// Whether the session is on disk, for those who ask without the lock.
     kept: AtomicBool,
@@ -105,6 +107,10 @@ pub(crate) struct State {
     pub(crate) expires_at: Option<Moment>,
     pub(crate) will_at: Option<Moment>,
     pub(crate) ended: bool,
+    /// It was made for the present connection.
+    pub(crate) is_new: bool,
+    /// When its last connection claimed the client id, in this run of the node.
+    pub(crate) claimed: Option<Stamp>,
     /// What the session has to remember is on disk (docs/adr/0009).
     pub(crate) kept: bool,
     /// The last batch of one of its connections that recorded something of it.
@@ -124,7 +130,7 @@ pub(crate) struct RetainedToSend {
 pub struct SessionInfo {
     /// Client id.
     pub client_id: ClientId,
-    /// Who the client is, if it said so.
+    /// Whose session it is, if the client said so.
     pub user: Option<UserName>,
     /// Its connection, if it has one.
     pub connection: Option<ConnectionInfo>,
@@ -173,7 +179,12 @@ impl SessionLoad {
 }
 
 impl Session {
-    pub(crate) fn new(key: SessionKey, client_id: ClientId, limits: Arc<SessionLimits>) -> Arc<Self> {
+    pub(crate) fn new(
+        key: SessionKey,
+        client_id: ClientId,
+        owner: Option<UserName>,
+        limits: Arc<SessionLimits>,
+    ) -> Arc<Self> {
         let state = |me: &Weak<Self>| State {
             me: me.clone(),
             epoch: Epoch(0),
@@ -188,12 +199,15 @@ impl Session {
             expires_at: None,
             will_at: None,
             ended: false,
+            is_new: true,
+            claimed: None,
             kept: false,
             last_batch: None,
         };
         Arc::new_cyclic(|me| Self {
             key,
             client_id,
+            owner,
             access: ArcSwapOption::empty(),
             kept: AtomicBool::new(false),
             state: Mutex::new(state(me)),
@@ -210,6 +224,12 @@ impl Session {
     #[must_use]
     pub fn client_id(&self) -> &ClientId {
         &self.client_id
+    }
+
+    /// Whose session it is; none is anonymous clients, who are one user. Only its owner may resume or replace it.
+    #[must_use]
+    pub fn owner(&self) -> Option<&UserName> {
+        self.owner.as_ref()
     }
 
     /// Whether access rules let this session receive from `topic`; asked only where a subscription is partly allowed.
@@ -245,12 +265,6 @@ impl Session {
         self.state.lock().connection.is_some()
     }
 
-    /// Who the client is, if it said so.
-    #[must_use]
-    pub fn user(&self) -> Option<UserName> {
-        self.access.load().as_ref().and_then(|access| access.identity().user.clone())
-    }
-
     /// What waits for the client.
     #[must_use]
     pub fn load(&self) -> SessionLoad {
@@ -283,7 +297,7 @@ impl Session {
         let (queued_messages, queued_bytes) = state.delivery.queued();
         SessionInfo {
             client_id: self.client_id.clone(),
-            user: self.user(),
+            user: self.owner.clone(),
             connection: state.connection.as_ref().map(|connection| connection.info.clone()),
             subscriptions: Vec::new(),
             subscriptions_count: state.subscriptions.len(),

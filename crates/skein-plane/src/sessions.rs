@@ -8,7 +8,7 @@ mod table;
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use skein_access::BoundAccess;
+use skein_access::{BoundAccess, Verdict};
 use skein_types::{ClientId, Code, Moment, SessionKey};
 
 use self::parting::Aftermath;
@@ -76,20 +76,42 @@ pub enum Ending {
 impl Plane {
     /// Opens the session of a client that was let in: resumes the one it had or makes a new one, and takes it over
     /// from another connection of the same client (MQTT-3.1.4-3). From then on the session delivers to `connection`.
-    pub(crate) fn open(&self, open: Open, connection: Connection, batch: &mut Batch, now: Moment) -> Opened {
+    /// What it resumes is checked against the rules of now.
+    ///
+    /// # Errors
+    /// [`Code::NotAuthorized`] when the client id is another user's, here or on another node, or access rules do not let
+    /// this user have it; nothing happened then.
+    pub(crate) fn open(
+        &self,
+        open: Open,
+        connection: Connection,
+        batch: &mut Batch,
+        now: Moment,
+    ) -> Result<Opened, Code> {
         let sessions = self.sessions();
         let mut aftermath = Aftermath::default();
+        let owner = open.access.as_ref().and_then(|access| access.identity().user.clone());
+        if open.access.as_ref().is_some_and(|access| access.check_connect() == Verdict::Deny)
+            || self.is_claimed_by_another(&open.client_id, owner.as_ref())
+        {
+            return Err(Code::NotAuthorized);
+        }
         let opened = {
             let mut shard = sessions.shard(&open.client_id);
             let (mut resumed, mut hold) = (None, false);
             if let Some(present) = shard.get(&open.client_id).cloned() {
                 let mut state = present.lock();
+                let expired = state.ended || state.expires_at.is_some_and(|deadline| deadline <= now);
+                if !expired && present.owner() != owner.as_ref() {
+                    return Err(Code::NotAuthorized);
+                }
                 // What is gone from the disk must not come back either once the client was told; nor what the connection
                 // before was not told of yet.
                 hold = state.kept || state.connection.as_ref().is_some_and(|connection| connection.held);
                 self.unschedule(&present, &state);
                 state.leave(self, open.clean_start, now, &mut aftermath, &mut batch.effects);
-                let expired = state.ended || state.expires_at.is_some_and(|deadline| deadline <= now);
+                // Without a session that outlives it, the connection before took its own along.
+                let expired = expired || state.expires_at.is_some_and(|deadline| deadline <= now);
                 if open.clean_start || expired {
                     state.end(&mut aftermath);
                     aftermath.ended.push(present.clone());
@@ -100,7 +122,7 @@ impl Plane {
             let present = resumed.is_some();
             let session = resumed.unwrap_or_else(|| {
                 let key = SessionKey(sessions.last_key.fetch_add(1, Relaxed) + 1);
-                let session = Session::new(key, open.client_id.clone(), open.limits.clone());
+                let session = Session::new(key, open.client_id.clone(), owner.clone(), open.limits.clone());
                 shard.insert(open.client_id.clone(), session.clone());
                 self.session_began(&open.client_id);
                 session
@@ -109,6 +131,10 @@ impl Plane {
             let asked = open.durability == Durability::Disk && open.expiry_secs > 0;
             session.bind(open.access);
             let mut state = session.lock();
+            state.is_new = !present;
+            if present {
+                aftermath.forbidden = self.recheck(&session, &mut state, batch);
+            }
             // A row that another batch is about to hand over would come after its removal: such a session stays on
             // disk until its client connects once more.
             let kept = may_be_kept && (asked || (state.kept && state.delivery.has_recorded()));
@@ -123,9 +149,11 @@ impl Plane {
                 batch.effects.journal.promise();
                 batch.held = Some((session.clone(), epoch));
             }
-            self.say_will(&open.client_id, &state, batch);
+            self.say_will(&session, &state, batch);
             hold &= self.durable().is_some();
-            if self.claim(&open.client_id, open.clean_start, batch) {
+            let (stamp, waits) = self.claim(&open.client_id, owner, open.clean_start, batch);
+            state.claimed = stamp;
+            if waits {
                 batch.held = Some((session.clone(), epoch));
                 hold = true;
             }
@@ -143,7 +171,7 @@ impl Plane {
         };
         sessions.counted_in();
         self.finish_parting(aftermath, batch, now);
-        opened
+        Ok(opened)
     }
 
     /// Ends the connection of `epoch`. The session stays as long as it was asked to; `expiry_secs` replaces what the
@@ -176,7 +204,7 @@ impl Plane {
             }
             let will_delay = state.will.as_ref().map_or(0, |will| will.delay_secs.min(state.expiry_secs));
             if will_delay == 0 {
-                aftermath.wills.extend(state.will.take().map(|will| *will));
+                aftermath.add_will(&mut state);
             }
             if state.expiry_secs == 0 {
                 state.end(&mut aftermath);
@@ -191,7 +219,7 @@ impl Plane {
             if state.kept {
                 batch.effects.journal.session_changed(session);
             }
-            self.say_will(session.client_id(), &state, batch);
+            self.say_will(session, &state, batch);
             self.unclaim(session.client_id(), batch);
         }
         for ended in &aftermath.ended {
@@ -274,7 +302,7 @@ impl Plane {
             self.unschedule(session, &state);
             if state.will_at.is_some_and(|deadline| deadline <= until) {
                 state.will_at = None;
-                aftermath.wills.extend(state.will.take().map(|will| *will));
+                aftermath.add_will(&mut state);
             }
             if state.expires_at.is_some_and(|deadline| deadline <= until) {
                 state.end(&mut aftermath);
@@ -285,7 +313,7 @@ impl Plane {
             if state.kept {
                 batch.effects.journal.session_changed(session);
             }
-            self.say_will(session.client_id(), &state, batch);
+            self.say_will(&session, &state, batch);
         }
         for ended in &aftermath.ended {
             self.sessions().forget(ended);

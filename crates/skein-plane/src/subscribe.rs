@@ -6,9 +6,10 @@ use skein_access::Subscribe as Verdict;
 use skein_types::{Code, Moment, SubscriptionFilter};
 
 use crate::{
+    delivery::Waiting,
     plane::Plane,
     publish::Batch,
-    session::{Effects, Epoch, RetainedToSend, Session},
+    session::{Effects, Epoch, RetainedToSend, Session, State},
     subscription::{RetainHandling, SubscribeOptions},
 };
 
@@ -97,28 +98,46 @@ impl Plane {
     }
 
     /// Applies changed access rules to what is subscribed already: forbidden subscriptions end, and every cached
-    /// decision is taken anew.
+    /// decision is taken anew. What waits for clients is looked at when they come back.
     pub fn access_changed(&self, batch: &mut Batch) {
         for session in self.sessions().all() {
-            let Some(access) = session.access() else { continue };
             let mut state = session.lock();
-            for (filter, mut options) in state.subscriptions.to_vec() {
-                let verdict = access.check_subscribe(&filter.filter);
-                let partly_allowed = verdict == Verdict::AllowPart;
-                if verdict == Verdict::Deny {
-                    self.matcher().unsubscribe(&filter, session.key());
-                    state.subscriptions.remove(&filter);
-                    if state.kept {
-                        batch.effects.journal.subscription_changed(&session, &filter);
-                    }
-                } else if options.partly_allowed != partly_allowed {
-                    options.partly_allowed = partly_allowed;
-                    self.matcher().subscribe(&filter, &session, options);
-                    state.subscriptions.insert(filter, options);
-                }
-            }
+            self.recheck_subscriptions(&session, &mut state, batch);
         }
         batch.said = true;
         self.matcher().invalidate();
+    }
+
+    /// Checks a session that is resumed against the rules of now: subscriptions that are forbidden end, and messages its
+    /// client may not receive any more are taken out and returned.
+    pub(crate) fn recheck(
+        &self,
+        session: &Arc<Session>,
+        state: &mut State,
+        batch: &mut Batch,
+    ) -> Vec<Waiting> {
+        self.recheck_subscriptions(session, state, batch);
+        let Some(access) = session.access() else { return Vec::new() };
+        state.delivery.take_forbidden(|topic| access.check_receive(topic) == skein_access::Verdict::Allow)
+    }
+
+    fn recheck_subscriptions(&self, session: &Arc<Session>, state: &mut State, batch: &mut Batch) {
+        let Some(access) = session.access() else { return };
+        for (filter, mut options) in state.subscriptions.to_vec() {
+            let verdict = access.check_subscribe(&filter.filter);
+            let partly_allowed = verdict == Verdict::AllowPart;
+            if verdict == Verdict::Deny {
+                self.matcher().unsubscribe(&filter, session.key());
+                state.subscriptions.remove(&filter);
+                batch.said = true;
+                if state.kept {
+                    batch.effects.journal.subscription_changed(session, &filter);
+                }
+            } else if options.partly_allowed != partly_allowed {
+                options.partly_allowed = partly_allowed;
+                self.matcher().subscribe(&filter, session, options);
+                state.subscriptions.insert(filter, options);
+            }
+        }
     }
 }

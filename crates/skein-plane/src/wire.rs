@@ -153,6 +153,12 @@ pub trait Wire: Send + std::fmt::Debug {
     /// written before it.
     fn greet(&mut self, present: bool, out: &mut Vec<u8>);
 
+    /// Writes, in the place of the greeting, why a client that seemed to be let in is not. Called when nothing that
+    /// [`Wire::greet`] wrote has left.
+    fn refuse(&mut self, code: Code, out: &mut Vec<u8>) {
+        self.farewell(code, out);
+    }
+
     /// Writes what tells the client why its connection ends, where the protocol has words for it.
     fn farewell(&mut self, code: Code, out: &mut Vec<u8>);
 }

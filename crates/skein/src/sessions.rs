@@ -1,13 +1,14 @@
-//! `skein sessions`: who is there, a page at a time.
+//! `skein sessions`: who is there, a page at a time; and the end of one.
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::{
-    api_client::ApiArgs,
+    api_client::{ApiArgs, segment},
     listing::PageArgs,
+    output::note,
     table::{Column, member},
 };
 
@@ -28,7 +29,10 @@ const COLUMNS: [Column; 10] = [
 ];
 
 #[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct SessionsArgs {
+    #[command(subcommand)]
+    command: Option<SessionsCommand>,
     #[command(flatten)]
     api: ApiArgs,
     #[command(flatten)]
@@ -38,8 +42,24 @@ pub(crate) struct SessionsArgs {
     search: Option<String>,
 }
 
+#[derive(Subcommand, Clone, Debug)]
+enum SessionsCommand {
+    /// End the session of a client, connected or not, with everything that waits in it
+    End {
+        /// The client id
+        client_id: String,
+        #[command(flatten)]
+        api: ApiArgs,
+    },
+}
+
 impl SessionsArgs {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        if let Some(SessionsCommand::End { client_id, api }) = self.command {
+            api.delete(&format!("/api/v1/sessions/{}", segment(&client_id)))?;
+            note(&format!("the session of {client_id:?} has ended"));
+            return Ok(ExitCode::SUCCESS);
+        }
         let query = self.search.map(|text| ("search", text)).into_iter().collect();
         self.page.print(&self.api, "/api/v1/mqtt/clients", query, &COLUMNS, "sessions")?;
         Ok(ExitCode::SUCCESS)

@@ -79,7 +79,7 @@ fn a_fault_in_a_rule_says_where_what_and_what_to_do() {
         ),
         (
             format!("{rule}actions = ['read']\n"),
-            "4:12: \"read\" is not an action; write \"publish\" or \"subscribe\"",
+            "4:12: \"read\" is not an action; write \"publish\", \"subscribe\" or \"connect\"",
         ),
         (
             format!("{rule}addresses = ['10.0.0.0/40']\n"),

@@ -46,8 +46,8 @@ impl Core {
         let ends_copy = matches!(frame, SoftFrame::Copy { ends: true, .. });
         let Applied { changes, needs_copy, differs } = member.incoming.take(frame);
         for change in &changes {
-            if let Some(Value::Claim(stamp)) = &change.value {
-                self.cluster.heard(*stamp);
+            if let Some(Value::Claim(claim)) = &change.value {
+                self.cluster.heard(claim.stamp);
             }
         }
         if !changes.is_empty() {

@@ -53,7 +53,10 @@ impl Lanes {
         Self { allowance: WINDOW_BYTES, ..Self::default() }
     }
 
-    pub(super) fn control(&mut self, body: Bytes) {
+    /// Says something to the other node's core, behind what this node's plane said before: a confirmation must not
+    /// overtake what the plane has to say about what is confirmed.
+    pub(super) fn control(&mut self, peer: Option<&Peer>, body: Bytes) {
+        self.take_told(peer);
         self.push(Frame::new(Tag::new(Lane::Control, Kind::Control), &[], body, 0));
     }
 
@@ -144,6 +147,19 @@ impl Lanes {
         for told in taken.told.drain(..) {
             self.told(told);
         }
+        self.taken = taken;
+    }
+
+    /// Takes what the plane says on the lane of the core.
+    fn take_told(&mut self, peer: Option<&Peer>) {
+        let Some(peer) = peer else { return };
+        let mut room = Room::default();
+        if let Some(control) = room.told_bytes.get_mut(Lane::Control as usize) {
+            *control = usize::MAX;
+        }
+        let mut taken = std::mem::take(&mut self.taken);
+        peer.take(room, &mut taken);
+        taken.told.drain(..).for_each(|told| self.told(told));
         self.taken = taken;
     }
 

@@ -133,7 +133,10 @@ impl Connection {
             let order = self.handle.orders.borrow_mut().pop_front();
             match order {
                 None => return Ok(()),
-                Some(Order::Control(frame)) => self.link.control(frame),
+                Some(Order::Control(frame)) => {
+                    let inflow = self.inflow.as_ref().map(|inflow| inflow.borrow());
+                    self.link.control(inflow.as_ref().map(|inflow| &**inflow.peer()), frame);
+                }
                 Some(Order::Attach(inflow)) => self.attach(inflow),
                 Some(Order::Detach) => self.detach(),
                 Some(Order::Close(why)) => {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use proptest::{collection::vec, prelude::*};
-use skein_types::{ClientId, Moment, NodeId, Stamp, SubscriptionFilter};
+use skein_types::{ClientId, Moment, NodeId, Stamp, SubscriptionFilter, UserName};
 
 use super::*;
-use crate::{Load, OwnState};
+use crate::{Claim, Load, OwnState};
 
 const NOW: Moment = Moment::from_millis(1);
 
@@ -15,9 +15,10 @@ fn change() -> impl Strategy<Value = (Key, Option<Value>)> {
         let filter = SubscriptionFilter::new(&format!("t/{route}")).unwrap();
         (Key::Route(filter), Some(Value::Members(members)).filter(|_| members > 0))
     });
-    let claim = (0..9_u64, 0..5_u64).prop_map(|(client, counter)| {
-        let stamp = Stamp { counter, node: NodeId(1) };
-        (Key::Client(ClientId::new(&format!("c{client}"))), Some(Value::Claim(stamp)).filter(|_| counter > 0))
+    let claim = (0..9_u64, 0..5_u64, any::<bool>()).prop_map(|(client, counter, clean)| {
+        let user = (counter > 2).then(|| UserName::new("ann"));
+        let claim = Claim { stamp: Stamp { counter, node: NodeId(1) }, user, clean };
+        (Key::Client(ClientId::new(&format!("c{client}"))), Some(Value::Claim(claim)).filter(|_| counter > 0))
     });
     let load =
         any::<u32>().prop_map(|clients| (Key::Load, Some(Value::Load(Load { clients, ..Load::default() }))));

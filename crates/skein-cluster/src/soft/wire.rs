@@ -3,11 +3,13 @@
 //! Kinds are only ever added. A key is its kind (u8) and its texts; a value its kind and its fields; integers little-endian.
 
 use bytes::{BufMut, BytesMut};
-use skein_types::{ClientId, Filter, GroupName, Message, NodeId, QoS, Stamp, SubscriptionFilter, Topic};
+use skein_types::{
+    ClientId, Filter, GroupName, Message, NodeId, QoS, Stamp, SubscriptionFilter, Topic, UserName,
+};
 
 use super::mixing;
 use crate::{
-    Change, Key, Load, RemoteWill, Value,
+    Change, Claim, Key, Load, RemoteWill, Value, WillOwner,
     forward::{
         RunError,
         fields::{self, Reader},
@@ -26,9 +28,16 @@ const CLAIM: u8 = 2;
 const WILL_MESSAGE: u8 = 3;
 const LOAD_FIGURES: u8 = 4;
 
+/// Flags of a claim.
+const CLEAN: u8 = 1;
+const OF_USER: u8 = 1 << 1;
+
+/// Flags of a will, beside its quality of service.
 const RETAIN: u8 = 1 << 2;
 const HAS_PROPERTIES: u8 = 1 << 3;
 const HAS_EXPIRY: u8 = 1 << 4;
+const HAS_USER: u8 = 1 << 5;
+const IS_LISTED: u8 = 1 << 6;
 
 /// An entry in short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,10 +124,14 @@ fn put_value(out: &mut BytesMut, value: &Value) {
             out.put_u8(MEMBERS);
             out.put_u32_le(*count);
         }
-        Value::Claim(Stamp { counter, node }) => {
+        Value::Claim(Claim { stamp: Stamp { counter, node }, user, clean }) => {
             out.put_u8(CLAIM);
             out.put_u64_le(*counter);
             out.put_u16_le(node.0);
+            out.put_u8(bit(*clean, CLEAN) | bit(user.is_some(), OF_USER));
+            if let Some(user) = user {
+                fields::put_text(out, user);
+            }
         }
         Value::Will(will) => {
             out.put_u8(WILL_MESSAGE);
@@ -137,7 +150,7 @@ fn get_value(reader: &mut Reader) -> Result<Option<Value>, RunError> {
     Ok(Some(match reader.u8()? {
         NONE => return Ok(None),
         MEMBERS => Value::Members(reader.u32_le()?),
-        CLAIM => Value::Claim(Stamp { counter: reader.u64()?, node: NodeId(reader.u16()?) }),
+        CLAIM => Value::Claim(get_claim(reader)?),
         WILL_MESSAGE => Value::Will(Box::new(get_will(reader)?)),
         LOAD_FIGURES => Value::Load(Load {
             clients: reader.u32_le()?,
@@ -148,15 +161,33 @@ fn get_value(reader: &mut Reader) -> Result<Option<Value>, RunError> {
     }))
 }
 
+fn get_claim(reader: &mut Reader) -> Result<Claim, RunError> {
+    let stamp = Stamp { counter: reader.u64()?, node: NodeId(reader.u16()?) };
+    let flags = reader.u8()?;
+    let user = if flags & OF_USER == 0 { None } else { Some(UserName::new(&reader.text()?)) };
+    Ok(Claim { stamp, user, clean: flags & CLEAN != 0 })
+}
+
+fn bit(set: bool, bit: u8) -> u8 {
+    if set { bit } else { 0 }
+}
+
 fn put_will(out: &mut BytesMut, will: &RemoteWill) {
-    let RemoteWill { message, expiry_secs, delay_secs } = will;
-    let bit = |set: bool, bit: u8| if set { bit } else { 0 };
+    let RemoteWill { owner, message, expiry_secs, delay_secs } = will;
+    let WillOwner { user, is_listed, address, door } = owner;
     out.put_u8(
         message.qos as u8
             | bit(message.retain, RETAIN)
             | bit(message.properties.is_some(), HAS_PROPERTIES)
-            | bit(expiry_secs.is_some(), HAS_EXPIRY),
+            | bit(expiry_secs.is_some(), HAS_EXPIRY)
+            | bit(user.is_some(), HAS_USER)
+            | bit(*is_listed, IS_LISTED),
     );
+    if let Some(user) = user {
+        fields::put_text(out, user);
+    }
+    fields::put_text(out, &address.to_string());
+    fields::put_text(out, door);
     fields::put_text(out, message.topic.as_str());
     out.put_u32_le(*delay_secs);
     if let Some(expiry) = expiry_secs {
@@ -171,6 +202,11 @@ fn put_will(out: &mut BytesMut, will: &RemoteWill) {
 fn get_will(reader: &mut Reader) -> Result<RemoteWill, RunError> {
     let flags = reader.u8()?;
     let qos = QoS::from_u8(flags & 3).ok_or(RunError("the quality of service of a will is 3"))?;
+    let user = if flags & HAS_USER == 0 { None } else { Some(UserName::new(&reader.text()?)) };
+    let address =
+        reader.text()?.parse().map_err(|_invalid| RunError("the address of a will is not valid"))?;
+    let door = Box::from(&*reader.text()?);
+    let owner = WillOwner { user, is_listed: flags & IS_LISTED != 0, address, door };
     let topic =
         Topic::new(reader.text()?).map_err(|_invalid| RunError("the topic of a will is not valid"))?;
     let delay_secs = reader.u32_le()?;
@@ -180,5 +216,5 @@ fn get_will(reader: &mut Reader) -> Result<RemoteWill, RunError> {
     let retain = flags & RETAIN != 0;
     // A will is kept for long, and must not hold on to all that came with it in one read.
     let message = Message { retain, properties, ..Message::new(topic, payload, qos) }.detached();
-    Ok(RemoteWill { message, expiry_secs, delay_secs })
+    Ok(RemoteWill { owner, message, expiry_secs, delay_secs })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use skein_cluster::{Key, NodeState, Notification, Value};
+use skein_cluster::{Claim, Key, NodeState, Notification, Value};
 
 use super::{
     node::{Node, Promise, node_id},
@@ -163,7 +163,7 @@ fn check_owners(nodes: &[&Node], faults: &mut Vec<String>) {
         for (client, (claim, answered)) in &state.connections {
             owners.entry(client.clone()).or_default().push((node.cluster.id(), *claim));
             let own = node.cluster.own().get(&Key::Client(client.clone()));
-            if own != Some(Value::Claim(*claim)) || !answered {
+            if own != Some(Value::Claim(Claim::of(*claim))) || !answered {
                 faults.push(format!("n{}: {client} has {claim} and says {own:?}", node.cluster.id()));
             }
         }

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use skein_cluster::{Change, Cluster, ForwardedRun, Gone, Host, Inbound, Key, Lane, Peer, Value};
+use skein_cluster::{Change, Claim, Cluster, ForwardedRun, Gone, Host, Inbound, Key, Lane, Peer, Value};
 use skein_types::{ClientId, Moment, NodeId, Stamp};
 
 /// What one node's plane knows.
@@ -50,7 +50,7 @@ impl ToyHost {
     pub(crate) fn connect(&self, client: &ClientId) -> Stamp {
         let stamp = self.cluster.stamp();
         self.state.lock().connections.insert(client.clone(), (stamp, false));
-        self.cluster.own().set(Key::Client(client.clone()), Some(Value::Claim(stamp)));
+        self.cluster.own().set(Key::Client(client.clone()), Some(Value::Claim(Claim::of(stamp))));
         self.cluster.flush();
         stamp
     }
@@ -115,7 +115,7 @@ impl Host for ToyHost {
                 state.faults.push(format!("node {} says {key:?} again", from.id()));
             }
             if let (Key::Client(client), Some(Value::Claim(claim))) = (key, value) {
-                self.yield_to(&mut state, client, *claim);
+                self.yield_to(&mut state, client, claim.stamp);
             }
         }
     }

@@ -119,7 +119,8 @@ impl Fixture {
         let connection = Connection::new(Box::new(Silent), None, handle.clone(), info);
         let mut batch = Batch::default();
         let mut work = Work { plane: &self.plane, batch: &mut batch, now };
-        let (connection, _present) = ConnectionHandle::open(open, connection, &mut work);
+        let (connection, _present) =
+            ConnectionHandle::open(open, connection, &mut work).expect("nobody else has its id");
         work.finish_unattended();
         Connected { connection, handle }
     }

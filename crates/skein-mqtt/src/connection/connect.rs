@@ -137,7 +137,16 @@ impl MqttConnection {
             self.phase = Phase::Checking(Box::new(connect));
             return Err(Refusal::of(Code::QuotaExceeded, "the server's store takes no more sessions now"));
         }
-        let (handle, _present) = ConnectionHandle::open(open, connection, &mut cx.split().0);
+        let (handle, _present) = match ConnectionHandle::open(open, connection, &mut cx.split().0) {
+            Ok(opened) => opened,
+            Err(code) => {
+                self.phase = Phase::Checking(Box::new(connect));
+                return Err(Refusal::of(
+                    code,
+                    "the client identifier is another user's, or not for this user",
+                ));
+            }
+        };
         let Settings { publish_rate_messages_per_sec: messages, publish_rate_bytes_per_sec: bytes, .. } =
             *self.settings;
         self.phase = Phase::Open(Box::new(Open {

@@ -348,3 +348,54 @@ fn sessions_outlive_a_change_of_version() {
     client.expect("20 02 01 00");
     client.expect(r#"3a [ "a" 0001 'x' ]"#);
 }
+
+/// A session belongs to a user; anonymous clients are one user. Whatever another one asks for, it is refused.
+#[test]
+fn nobody_takes_the_session_of_another_user() {
+    let hash = skein_access::new_password_hash("secret").unwrap();
+    let users: String = ["ann", "bob"]
+        .iter()
+        .map(|name| format!("[[users]]\nname = '{name}'\npassword = '{hash}'\n"))
+        .collect();
+    let file = format!("{users}[[rules]]\nallow = true\nfilters = ['#']\n");
+    let server = Server::start_as(
+        skein_access::AccessList::parse(&file).unwrap(),
+        skein_access::Anonymous::Always,
+        |_| {},
+    );
+    // Name and password, and a session that outlives the connection.
+    let as_user = |user: &str, flags: &str| {
+        let mut client = server.raw();
+        client.send(&format!(r#"10 [ "MQTT" 05 {flags} 003c [ 11 0000ffff ] "c" "{user}" "secret" ]"#));
+        client
+    };
+    let mut ann = as_user("ann", "c0");
+    ann.expect("20 [ 00 00 * ]");
+    subscribe(&mut ann, "private/#", "01");
+    for connected in [true, false] {
+        for flags in ["c0", "c2"] {
+            let mut bob = as_user("bob", flags);
+            bob.expect("20 [ 00 87 * ]");
+            bob.expect_closed();
+        }
+        for (connect, answer) in [
+            (r#"10 [ "MQTT" 05 00 003c [ ] "c" ]"#, "20 [ 00 87 * ]"),
+            (r#"10 [ "MQTT" 04 00 003c "c" ]"#, "20 [ 00 05 ]"),
+            (r#"10 [ "MQTT" 04 02 003c "c" ]"#, "20 [ 00 05 ]"),
+        ] {
+            let mut nobody = server.raw();
+            nobody.send(connect);
+            nobody.expect(answer);
+            nobody.expect_closed();
+        }
+        assert_eq!(server.session("c").unwrap().connection.is_some(), connected);
+        if connected {
+            ann.send("e0 [ ]");
+            server.wait_away("c");
+        }
+    }
+    let mut ann = as_user("ann", "c0");
+    ann.expect("20 [ 01 00 * ]");
+    server.publish_as_node("private/note", "for ann");
+    ann.expect(r#"30 [ "private/note" 00 'for ann' ]"#);
+}

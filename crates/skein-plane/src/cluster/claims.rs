@@ -1,44 +1,49 @@
 //! One connection per client id in the whole cluster (guarantee G4): claims, and what yields to a higher one.
 //!
 //! Who lets a client in claims its id under a stamp above all it has heard of, and greets the client when every node has
-//! confirmed the claim, which they do after closing an older connection. When two claims meet, the higher one wins on both
-//! nodes.
+//! confirmed the claim, which they do after closing an older connection. When two claims of one user meet, the higher one
+//! wins on both nodes. A claim carries the user: a node that has a session of another user refuses it, before it confirms,
+//! and the client is told instead of greeted. Of two users who want one new client id at the same time the earlier wins.
 
 use std::sync::Arc;
 
-use skein_cluster::{Key, Value};
-use skein_types::{ClientId, Code, Moment, Stamp};
+use skein_cluster::{Claim, Key, Lane, Peer, Value};
+use skein_types::{ClientId, Code, Moment, Stamp, UserName};
 
 use super::{
     Clustered,
-    telling::{CLEAN_START, Writer},
+    telling::{CLAIM_REFUSED, Reader, Writer},
 };
 use crate::{
+    ledger::DropReason,
+    outbox::Outbox,
     plane::Plane,
     publish::Batch,
-    session::{Epoch, Session},
+    session::{Connection, Epoch, Session},
     sessions::Ending,
 };
 
 impl Plane {
-    /// Claims the id of a client that is let in; true when it may not be greeted before the batch's commit is done. Called
-    /// under the locks of its session.
-    pub(crate) fn claim(&self, client: &ClientId, clean_start: bool, batch: &mut Batch) -> bool {
-        let Some(clustered) = self.clustered() else { return false };
+    /// Claims the id of a client that is let in; says under which stamp, and whether the client may not be greeted before the
+    /// batch's commit is done. Called under the locks of its session.
+    pub(crate) fn claim(
+        &self,
+        client: &ClientId,
+        user: Option<UserName>,
+        clean: bool,
+        batch: &mut Batch,
+    ) -> (Option<Stamp>, bool) {
+        let Some(clustered) = self.clustered() else { return (None, false) };
         let Clustered { cluster, wills, .. } = clustered;
         let stamp = cluster.stamp();
-        cluster.own().set(Key::Client(client.clone()), Some(Value::Claim(stamp)));
+        wills.lock().cancel(client, user.as_ref());
+        cluster.own().set(Key::Client(client.clone()), Some(Value::Claim(Claim { stamp, user, clean })));
         batch.said = true;
-        wills.lock().cancel(client);
         if cluster.peers().is_empty() {
-            return false;
-        }
-        if clean_start {
-            let body = Writer::default().text(client).stamp(stamp).finish();
-            clustered.tell_all(CLEAN_START, &body, batch);
+            return (Some(stamp), false);
         }
         cluster.wait_for_all(&mut batch.waits);
-        !batch.waits.is_empty()
+        (Some(stamp), !batch.waits.is_empty())
     }
 
     /// Takes the claim of a client back whose connection ends. Called under the lock of its session, so that it is that
@@ -50,41 +55,95 @@ impl Plane {
         }
     }
 
-    /// Another node claims a client: an older connection here ends now, and its will is not due later.
-    pub(super) fn claimed_elsewhere(&self, client: &ClientId, stamp: Stamp, batch: &mut Batch, now: Moment) {
-        let Some(session) = self.sessions().get(client) else { return };
-        let epoch = {
-            let mut state = session.lock();
-            if self.has_newer_claim(client, stamp) {
-                return;
-            }
-            let overdue = state.will_at.is_some_and(|deadline| deadline <= now);
-            let waits = |secs: u32| secs > 0 && state.expiry_secs > 0 && !overdue;
-            if state.will.as_deref().is_some_and(|will| waits(will.delay_secs)) {
-                self.forget_will(&session, &mut state, batch);
-            }
-            state.connection.as_ref().map(|_| state.epoch)
-        };
-        if let Some(epoch) = epoch {
-            self.take_over_from(&session, epoch, batch, now);
-        }
+    /// Whether a client of another user has this id on another node, as far as this one has heard.
+    pub(crate) fn is_claimed_by_another(&self, client: &ClientId, user: Option<&UserName>) -> bool {
+        self.clustered().is_some_and(|Clustered { nodes, .. }| {
+            let nodes = nodes.lock();
+            let mut claims = nodes.values().filter_map(|node| node.claims.get(client));
+            claims.any(|claim| claim.user.as_ref() != user)
+        })
     }
 
-    /// The client began anew on another node: what is kept of it here ends.
-    pub(super) fn clean_started(&self, client: &ClientId, stamp: Stamp, batch: &mut Batch, now: Moment) {
+    /// Another node claims a client: an older connection here ends now, and its will is not due later; with a clean start
+    /// the session ends, too. A claim of another user's is refused.
+    pub(super) fn claimed_elsewhere(
+        &self,
+        from: &Arc<Peer>,
+        client: &ClientId,
+        claim: &Claim,
+        batch: &mut Batch,
+        now: Moment,
+    ) {
         let Some(session) = self.sessions().get(client) else { return };
-        let epoch = {
+        if session.owner() != claim.user.as_ref() {
+            self.refuse_claim(from, &session, claim, batch);
+            return;
+        }
+        let (epoch, ends) = {
             let mut state = session.lock();
-            if self.has_newer_claim(client, stamp) {
+            if self.has_newer_claim(client, claim.stamp) {
                 return;
             }
-            state.expiry_secs = 0;
-            state.connection.as_ref().map(|_| state.epoch)
+            // Only what is known to be older: a claim is heard again after a link was cut.
+            let ends = claim.clean && state.claimed.is_some_and(|own| own < claim.stamp);
+            if ends {
+                state.expiry_secs = 0;
+            } else {
+                let overdue = state.will_at.is_some_and(|deadline| deadline <= now);
+                let waits = |secs: u32| secs > 0 && state.expiry_secs > 0 && !overdue;
+                if state.will.as_deref().is_some_and(|will| waits(will.delay_secs)) {
+                    self.forget_will(&session, &mut state, batch);
+                }
+            }
+            (state.connection.as_ref().map(|_| state.epoch), ends)
         };
         match epoch {
             Some(epoch) => self.take_over_from(&session, epoch, batch, now),
-            None => self.expire_session(&session, Moment::NEVER, batch, now),
+            None if ends => self.expire_session(&session, Moment::NEVER, batch, now),
+            None => {}
         }
+    }
+
+    /// Tells a node that the client id it claims is another user's here; unless both are new and that one was earlier, in
+    /// which case the other node says the same of the claim of this one.
+    fn refuse_claim(&self, from: &Arc<Peer>, session: &Session, claim: &Claim, batch: &mut Batch) {
+        let is_later = {
+            let state = session.lock();
+            let is_held = state.connection.as_ref().is_some_and(|connection| connection.held);
+            is_held && state.is_new && self.has_newer_claim(session.client_id(), claim.stamp)
+        };
+        if !is_later {
+            let body = Writer::default().text(session.client_id()).stamp(claim.stamp).finish();
+            from.tell(Lane::Control, CLAIM_REFUSED, body);
+            batch.touch_peer(from);
+        }
+    }
+
+    /// Another node refuses a claim of this one: the client is told, and a session that was made for it ends as if it had
+    /// never been.
+    pub(super) fn claim_refused(&self, mut body: Reader, batch: &mut Batch, now: Moment) {
+        let (Some(client), Some(stamp)) = (body.client(), body.stamp()) else { return };
+        let Some(session) = self.sessions().get(&client) else { return };
+        let (epoch, held, is_new) = {
+            let mut state = session.lock();
+            let (epoch, is_new) = (state.epoch, state.is_new);
+            let is_meant = state.claimed == Some(stamp);
+            let Some(connection) = state.connection.as_mut().filter(|_| is_meant) else { return };
+            let held = connection.held;
+            match held {
+                true => connection.refuse(Code::NotAuthorized, batch),
+                false => connection.say_farewell(Code::NotAuthorized, &mut batch.effects),
+            }
+            (epoch, held, is_new)
+        };
+        tracing::info!(
+            client = client.as_str(),
+            "a client was refused: its id is another user's on another node"
+        );
+        // Who was never let in leaves no will.
+        let ending = if held { Ending::Graceful } else { Ending::WithWill(Code::NotAuthorized) };
+        let expiry_secs = (held && is_new).then_some(0);
+        self.close(&session, epoch, ending, expiry_secs, batch, now);
     }
 
     fn take_over_from(&self, session: &Arc<Session>, epoch: Epoch, batch: &mut Batch, now: Moment) {
@@ -98,6 +157,17 @@ impl Plane {
 
     fn has_newer_claim(&self, client: &ClientId, stamp: Stamp) -> bool {
         let own = self.cluster().and_then(|cluster| cluster.own().get(&Key::Client(client.clone())));
-        matches!(own, Some(Value::Claim(own)) if own > stamp)
+        matches!(own, Some(Value::Claim(own)) if own.stamp > stamp)
+    }
+}
+
+impl Connection {
+    /// Tells a client that waits for its greeting that it is not let in, in the place of the greeting.
+    fn refuse(&mut self, code: Code, batch: &mut Batch) {
+        let greeted = std::mem::take(&mut self.outbox);
+        batch.effects.tally.drop_messages(DropReason::ConnectionLost, greeted.messages());
+        let mut outbox = Outbox::default();
+        outbox.push_with(|out| self.wire.refuse(code, out));
+        self.handle.part(code, outbox);
     }
 }

@@ -70,11 +70,11 @@ impl Host for PlaneHost {
             for Change { key, value } in changes {
                 match (key, value) {
                     (Key::Route(filter), value) => clustered.route_said(plane, from, filter, value.as_ref()),
-                    (Key::Client(client), Some(Value::Claim(stamp))) => {
-                        clustered.cluster.heard(*stamp);
-                        clustered.with_node(from, |node| node.claims.insert(client.clone(), *stamp));
-                        clustered.wills.lock().cancel(client);
-                        plane.claimed_elsewhere(client, *stamp, batch, now);
+                    (Key::Client(client), Some(Value::Claim(claim))) => {
+                        clustered.cluster.heard(claim.stamp);
+                        clustered.with_node(from, |node| node.claims.insert(client.clone(), claim.clone()));
+                        clustered.wills.lock().cancel(client, claim.user.as_ref());
+                        plane.claimed_elsewhere(from, client, claim, batch, now);
                     }
                     (Key::Client(client), _) => {
                         clustered.with_node(from, |node| node.claims.remove(client));
@@ -90,14 +90,9 @@ impl Host for PlaneHost {
     }
 
     fn told(&self, from: &Arc<Peer>, _lane: Lane, kind: u8, body: Bytes, now: Moment) {
-        let mut body = Reader(body);
-        self.in_batch(now, |plane, clustered, batch| match kind {
-            telling::CLEAN_START => {
-                if let (Some(client), Some(stamp)) = (body.client(), body.stamp()) {
-                    clustered.cluster.heard(stamp);
-                    plane.clean_started(&client, stamp, batch, now);
-                }
-            }
+        let body = Reader(body);
+        self.in_batch(now, |plane, _, batch| match kind {
+            telling::CLAIM_REFUSED => plane.claim_refused(body, batch, now),
             telling::GROUP_DONE => plane.tickets_done(body),
             telling::GROUP_ASK => plane.tickets_asked_for(from, body, batch),
             telling::WILLS_DONE => plane.wills_done(body),

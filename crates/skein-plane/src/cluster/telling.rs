@@ -7,8 +7,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 use skein_types::{ClientId, Incarnation, NodeId, Stamp};
 
-/// A client began anew: its session elsewhere ends.
-pub(super) const CLEAN_START: u8 = 1;
+/// A claim is refused: the client id is another user's on the node that says so. (1 was the clean start, which claims
+/// carry themselves.)
+pub(super) const CLAIM_REFUSED: u8 = 10;
 /// Members have acknowledged messages of groups.
 pub(super) const GROUP_DONE: u8 = 2;
 /// Whether members still have them.

@@ -3,6 +3,7 @@
 mod examples;
 mod groups;
 mod net;
+mod owners;
 mod restart;
 mod retained;
 mod schedule;

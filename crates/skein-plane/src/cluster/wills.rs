@@ -9,8 +9,9 @@ use std::{
     sync::Arc,
 };
 
-use skein_cluster::{Gone, Key, Lane, Peer, RemoteWill, Value};
-use skein_types::{ClientId, Incarnation, Message, Moment, NodeId};
+use skein_access::{Door, Identity, UserSource};
+use skein_cluster::{Gone, Key, Lane, Peer, RemoteWill, Value, WillOwner};
+use skein_types::{ClientId, Incarnation, Message, Moment, NodeId, UserName};
 
 use super::{
     Clustered,
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     plane::Plane,
-    publish::{Batch, Publisher},
+    publish::Batch,
     session::{Epoch, Session, State},
 };
 
@@ -47,10 +48,12 @@ struct Orphan {
 }
 
 impl Wills {
-    /// The client is back.
-    pub(super) fn cancel(&mut self, client: &ClientId) {
+    /// The client of this user is back.
+    pub(super) fn cancel(&mut self, client: &ClientId, user: Option<&UserName>) {
         for orphans in self.orphans.values_mut() {
-            orphans.remove(client);
+            if orphans.get(client).is_some_and(|orphan| orphan.will.owner.user.as_ref() == user) {
+                orphans.remove(client);
+            }
         }
     }
 
@@ -86,15 +89,17 @@ impl Wills {
 
 impl Plane {
     /// Tells other nodes the will of a client as it is now. Called under the lock of its session.
-    pub(crate) fn say_will(&self, client: &ClientId, state: &State, batch: &mut Batch) {
+    pub(crate) fn say_will(&self, session: &Session, state: &State, batch: &mut Batch) {
         let Some(Clustered { cluster, .. }) = self.clustered() else { return };
+        let owner = || session.access().map_or_else(nobody, |access| owner_of(access.identity()));
         let will = state.will.as_deref().map(|will| {
             let message = Message { expires_at: None, ..will.message.clone() };
             let delay_secs = will.delay_secs.min(state.expiry_secs);
-            Value::Will(Box::new(RemoteWill { message, expiry_secs: will.expiry_secs, delay_secs }))
+            let (owner, expiry_secs) = (owner(), will.expiry_secs);
+            Value::Will(Box::new(RemoteWill { owner, message, expiry_secs, delay_secs }))
         });
         let before = cluster.own().number();
-        batch.said |= cluster.own().set(Key::Will(client.clone()), will) != before;
+        batch.said |= cluster.own().set(Key::Will(session.client_id().clone()), will) != before;
     }
 
     /// The will of a client is not due any more.
@@ -107,7 +112,7 @@ impl Plane {
         if state.connection.is_none() {
             self.schedule(session, state);
         }
-        self.say_will(session.client_id(), state, batch);
+        self.say_will(session, state, batch);
         if state.kept {
             batch.effects.journal.session_changed(session);
         }
@@ -155,14 +160,20 @@ impl Plane {
             wills.take_due(now)
         };
         let mut done: BTreeMap<Life, Writer> = BTreeMap::new();
-        let mut publisher = Publisher::default();
         for (life, client, will) in due {
             let body = done.entry(life).or_insert_with(|| Writer::default().node(life));
             *body = std::mem::take(body).text(&client);
             if !self.is_claimed(&client) {
                 let expires_at = will.expiry_secs.map(|secs| now.after_secs(secs));
                 let message = Message { expires_at, ..will.message };
-                self.take_over(&mut publisher, batch, message, now);
+                let access = identity_of(&client, will.owner).map(|identity| self.access().bind(identity));
+                match access {
+                    Some(access) => self.publish_will(Some(Arc::new(access)), message, batch, now),
+                    None => tracing::warn!(
+                        client = client.as_str(),
+                        "a will is not published: its client came in by a door this node does not know"
+                    ),
+                }
             }
         }
         self.settle(batch, now);
@@ -208,4 +219,28 @@ impl Plane {
                 || nodes.lock().values().any(|node| node.claims.contains_key(client))
         })
     }
+}
+
+/// What other nodes must know to ask their access rules on behalf of a client.
+fn owner_of(identity: &Identity) -> WillOwner {
+    WillOwner {
+        user: identity.user.clone(),
+        is_listed: identity.source == UserSource::List,
+        address: identity.address,
+        door: identity.door.name().into(),
+    }
+}
+
+/// A client of the node itself, which may do everything rules let an anonymous one do.
+fn nobody() -> WillOwner {
+    let address = std::net::IpAddr::from([127, 0, 0, 1]);
+    WillOwner { user: None, is_listed: false, address, door: Door::Mqtt.name().into() }
+}
+
+/// The client as this node's rules see it; none when it came in by a door that is not known here.
+fn identity_of(client: &ClientId, owner: WillOwner) -> Option<Identity> {
+    let WillOwner { user, is_listed, address, door } = owner;
+    let door = Door::ALL.iter().copied().find(|known| known.name() == &*door)?;
+    let source = if is_listed { UserSource::List } else { UserSource::Outside };
+    Some(Identity { user, source, ..Identity::anonymous(client.clone(), address, door) })
 }

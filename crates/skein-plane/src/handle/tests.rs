@@ -58,7 +58,7 @@ impl Fixture {
             connected_at: NOW,
         };
         let connection = Connection::new(Box::new(MessageWire), None, Arc::<TaskHandle>::default(), info);
-        let opened = ConnectionHandle::open(open, connection, &mut self.work());
+        let opened = ConnectionHandle::open(open, connection, &mut self.work()).unwrap();
         self.work().finish_unattended();
         opened
     }

@@ -38,7 +38,7 @@ fn limits() -> Arc<SessionLimits> {
 }
 
 pub(crate) fn session(key: u64) -> Arc<Session> {
-    Session::new(SessionKey(key), ClientId::new(&format!("c{key}")), limits())
+    Session::new(SessionKey(key), ClientId::new(&format!("c{key}")), None, limits())
 }
 
 fn sessions() -> Vec<Arc<Session>> {

@@ -3,6 +3,7 @@
 pub(crate) mod client;
 mod durable;
 mod examples;
+mod owners;
 pub(crate) mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,13 +2,15 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use skein_types::{Code, Moment};
+use skein_access::BoundAccess;
+use skein_types::{Code, Message, Moment};
 
 use crate::{
+    delivery::Waiting,
     ledger::DropReason,
     outbox::{Outbox, Written},
     plane::Plane,
-    publish::{Batch, Publisher},
+    publish::{Batch, Published, Publisher},
     session::{Connection, Effects, Session, State},
     will::Will,
 };
@@ -16,8 +18,18 @@ use crate::{
 /// Work that must wait until no lock is held.
 #[derive(Debug, Default)]
 pub(super) struct Aftermath {
-    pub(super) wills: Vec<Will>,
+    wills: Vec<(Will, Option<Arc<BoundAccess>>)>,
     pub(super) ended: Vec<Arc<Session>>,
+    /// Messages whose session may not receive them any more.
+    pub(super) forbidden: Vec<Waiting>,
+}
+
+impl Aftermath {
+    /// The will of a session is due. Whether it may be published is asked of its user's rights of then.
+    pub(super) fn add_will(&mut self, state: &mut State) {
+        let access = state.session().and_then(|session| session.access());
+        self.wills.extend(state.will.take().map(|will| (*will, access)));
+    }
 }
 
 impl Plane {
@@ -25,13 +37,46 @@ impl Plane {
         for ended in aftermath.ended {
             self.dismantle(&ended, batch, now);
         }
-        for will in aftermath.wills {
+        for (will, access) in aftermath.wills {
             let mut message = will.message;
             message.expires_at = will.expiry_secs.map(|secs| now.after_secs(secs));
-            let mut publisher = Publisher::new(message.origin, None);
-            self.take_over(&mut publisher, batch, message, now);
+            self.publish_will(access, message, batch, now);
         }
+        self.give_up(aftermath.forbidden, DropReason::Forbidden, batch, now);
         self.settle(batch, now);
+    }
+
+    /// Publishes a will, if its user may do so now; a user who was removed may nothing.
+    pub(crate) fn publish_will(
+        &self,
+        access: Option<Arc<BoundAccess>>,
+        message: Message,
+        batch: &mut Batch,
+        now: Moment,
+    ) {
+        let client = access.as_ref().map(|access| access.identity().client_id.clone());
+        let topic = message.topic.clone();
+        let mut publisher = Publisher::new(message.origin, access);
+        if self.take_over(&mut publisher, batch, message, now) == Published::Denied {
+            batch.effects.tally.wills_forbidden += 1;
+            let client = client.as_deref();
+            tracing::info!(
+                client,
+                topic = topic.as_str(),
+                "a will is not published: its user may not publish there any more"
+            );
+        }
+    }
+
+    /// Ends deliveries of a session; what came through a group goes to another member.
+    fn give_up(&self, waiting: Vec<Waiting>, reason: DropReason, batch: &mut Batch, now: Moment) {
+        for mut entry in waiting {
+            if let Some(group) = &entry.group {
+                // This delivery ends and, where somebody takes the message, a new one starts.
+                self.redeliver(group, &entry.message, entry.ticket.take(), batch, now);
+            }
+            batch.effects.tally.drop_messages(reason, 1);
+        }
     }
 
     /// Takes an ended session out of the matcher and accounts for what it still held.
@@ -54,15 +99,7 @@ impl Plane {
             self.matcher().unsubscribe(&filter, session.key());
         }
         batch.effects.tally.drop_messages(DropReason::SessionEnded, held);
-        for mut entry in waiting {
-            match &entry.group {
-                // Another member takes it over: this delivery ends and a new one starts.
-                Some(group) if self.redeliver(group, &entry.message, entry.ticket.take(), batch, now) => {
-                    batch.effects.tally.drop_messages(DropReason::SessionEnded, 1);
-                }
-                _ => batch.effects.tally.drop_messages(DropReason::SessionEnded, 1),
-            }
-        }
+        self.give_up(waiting, DropReason::SessionEnded, batch, now);
         session.bind(None);
         // Not when a new one has taken its place.
         if self.sessions().get(session.client_id()).is_none() {
@@ -98,7 +135,7 @@ impl State {
             clean_start || overdue || self.ends_with_connection() || (was_connected && will.delay_secs == 0)
         };
         if self.will.as_deref().is_some_and(due) {
-            aftermath.wills.extend(self.will.take().map(|will| *will));
+            aftermath.add_will(self);
         }
         self.will = None;
         self.will_at = None;
@@ -118,7 +155,7 @@ impl State {
     pub(super) fn end(&mut self, aftermath: &mut Aftermath) {
         self.ended = true;
         self.will_at = None;
-        aftermath.wills.extend(self.will.take().map(|will| *will));
+        aftermath.add_will(self);
     }
 }
 

@@ -179,7 +179,7 @@ fn what_no_file_could_have_is_refused_and_changes_nothing() {
         "a user name needs at least one character",
         "the password is empty",
         "\"a#\" is not a topic filter",
-        "filters has no entries",
+        "this rule names no topics",
         "\"telnet\" is not a door",
         "there is no user \"bob\"",
     ]) {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use proptest::{collection::vec, prelude::*};
-use skein_types::{ClientId, Incarnation, NodeId, Stamp, SubscriptionFilter};
+use skein_types::{ClientId, Incarnation, NodeId, Stamp, SubscriptionFilter, UserName};
 
 use super::*;
-use crate::{Change, Key, Value};
+use crate::{Change, Claim, Key, Value};
 
 fn info(number: u16, name: &str) -> NodeInfo {
     NodeInfo {
@@ -30,7 +30,10 @@ fn infos() -> impl Strategy<Value = Vec<NodeInfo>> {
 fn changes() -> impl Strategy<Value = Vec<Change>> {
     let change = (any::<bool>(), "[a-z]{1,8}", proptest::option::of(any::<u64>())).prop_map(
         |(client, text, value)| {
-            let stamp = |counter| Value::Claim(Stamp { counter, node: NodeId(3) });
+            let user = client.then(|| UserName::new(&text));
+            let stamp = Stamp { counter: 0, node: NodeId(3) };
+            let stamp =
+                |counter| Value::Claim(Claim { stamp: Stamp { counter, ..stamp }, user, clean: client });
             let key = match client {
                 true => Key::Client(ClientId::new(&text)),
                 false => Key::Route(SubscriptionFilter::new(&format!("$share/{text}/a/+")).unwrap()),

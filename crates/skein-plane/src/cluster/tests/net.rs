@@ -11,7 +11,7 @@ use skein_cluster::{
     Change, Cluster, Completion, ForwardedRun, Gone, Host, Inbound, Interest, NodeInfo, Peer, Told,
 };
 use skein_store::{Store, Time};
-use skein_types::{Incarnation, Message, Moment, NodeId, QoS, SubscriptionFilter, Topic};
+use skein_types::{Code, Incarnation, Message, Moment, NodeId, QoS, SubscriptionFilter, Topic, UserName};
 
 use crate::{
     Batch, Commit, Durability, Durable, Open, Plane, QueueLimits, RetainHandling, SessionLimits,
@@ -171,6 +171,9 @@ impl Net {
             return false;
         }
         self.nodes[to].host.apply(&back, &changes, self.now);
+        // What the receiver says because of them comes before its confirmation.
+        self.move_told(to, from);
+        let link = self.links.get_mut(&(from, to)).unwrap();
         link.soft += changes.len() as u64;
         link.peer.note_confirmed(link.soft);
         true
@@ -339,6 +342,11 @@ impl Net {
 
     /// A client connects to a node.
     pub(super) fn connect(&mut self, number: usize, client: usize, ask: Ask) {
+        self.try_connect(number, client, ask).unwrap();
+    }
+
+    /// A client connects to a node, or is refused.
+    pub(super) fn try_connect(&mut self, number: usize, client: usize, ask: Ask) -> Result<(), Code> {
         let Node { plane, batch, .. } = &mut self.nodes[number];
         let (socket, handle) = (Arc::<TestSocket>::default(), Arc::<TaskHandle>::default());
         socket.give_room(usize::MAX);
@@ -348,17 +356,31 @@ impl Net {
             expiry_secs: ask.expiry_secs,
             window: WindowLimits::unacknowledged(u16::MAX.into()),
             will: ask.will,
-            access: ask.on_disk.then(|| Arc::new(plane.access().bind(identity(client)))),
+            access: (ask.on_disk || ask.user.is_some()).then(|| {
+                let identity = identity(client);
+                let identity = match ask.user {
+                    Some(user) => identity.vouched(UserName::new(user)),
+                    None => identity,
+                };
+                Arc::new(plane.access().bind(identity))
+            }),
             limits: limits(),
             durability: if ask.on_disk { Durability::Disk } else { Durability::Memory },
         };
         let connection = connection(1, Some(socket.clone()), handle.clone(), self.now);
-        let opened = plane.open(open, connection, batch, self.now);
+        let opened = match plane.open(open, connection, batch, self.now) {
+            Ok(opened) => opened,
+            Err(code) => {
+                self.finish(number);
+                return Err(code);
+            }
+        };
         let live = Live::new(opened.session, opened.epoch, Some(socket));
         let memory = self.clients.remove(&client).map(|client| client.memory).unwrap_or_default();
         let memory = if opened.present { memory } else { Memory::default() };
         self.clients.insert(client, Client { node: number, live, memory, handle });
         self.finish(number);
+        Ok(())
     }
 
     pub(super) fn subscribe(&mut self, client: usize, filter: &str, qos: QoS) {
@@ -474,6 +496,7 @@ pub(super) struct Ask {
     pub(super) expiry_secs: u32,
     pub(super) will: Option<Will>,
     pub(super) on_disk: bool,
+    pub(super) user: Option<&'static str>,
 }
 
 /// A message with a serial.

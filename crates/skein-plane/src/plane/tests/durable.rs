@@ -498,7 +498,8 @@ fn a_batch_that_opens_a_session_follows_the_one_it_interrupts() {
         scope.spawn(|| {
             let mut batch = Batch::default();
             let open = world.opens(0, false, 100, 5, None);
-            let opened = plane.open(open, connection(0, None, Arc::default(), *now), &mut batch, *now);
+            let opened =
+                plane.open(open, connection(0, None, Arc::default(), *now), &mut batch, *now).unwrap();
             // The client sends it again, and its release with it.
             assert!(plane.receive_once(&opened.session, opened.epoch, id, &mut batch).is_none());
             assert!(plane.release(&opened.session, opened.epoch, id, &mut batch));

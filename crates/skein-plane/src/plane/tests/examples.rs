@@ -49,7 +49,7 @@ fn connect(plane: &Plane, number: usize, limits: &SessionLimits, batch: &mut Bat
     let socket = Arc::<TestSocket>::default();
     socket.give_room(usize::MAX);
     let connection = connection(number, Some(socket.clone()), Arc::new(TaskHandle::default()), NOW);
-    let opened = plane.open(open, connection, batch, NOW);
+    let opened = plane.open(open, connection, batch, NOW).unwrap();
     Live::new(opened.session, opened.epoch, Some(socket))
 }
 

@@ -44,6 +44,8 @@ pub(crate) struct Kept {
     pub(crate) will_at: Option<Moment>,
     /// It outlives the node.
     pub(crate) on_disk: bool,
+    /// It did when the disk was held, and is still there.
+    pub(crate) left_on_disk: bool,
 }
 
 #[derive(Debug)]
@@ -163,12 +165,12 @@ impl World {
         let socket = (number != WITHOUT_SOCKET).then(Arc::<TestSocket>::default);
         self.part_with_live(number);
         let connection = connection(number, socket.clone(), Arc::new(TaskHandle::default()), self.now);
-        let opened = self.plane.open(open, connection, &mut self.batch, self.now);
+        let opened = self.plane.open(open, connection, &mut self.batch, self.now).unwrap();
         assert_eq!(opened.present, expect_present, "session present");
         let held = self.is_held();
         let client = &mut self.clients[number];
         if !expect_present {
-            if held && client.kept.as_ref().is_some_and(|kept| kept.on_disk) {
+            if held && client.kept.as_ref().is_some_and(|kept| kept.on_disk || kept.left_on_disk) {
                 client.replaced = Some(client.memory.unreleased.clone());
             }
             client.kept = None;
@@ -178,6 +180,7 @@ impl World {
         let kept = client.kept.get_or_insert_default();
         kept.expiry_secs = expiry_secs;
         kept.on_disk = opened.session.is_kept();
+        kept.left_on_disk = held && !kept.on_disk && (was_on_disk || kept.left_on_disk);
         let asked = self.durability == Durability::Disk && expiry_secs > 0;
         assert!(kept.on_disk || !asked, "it is not kept on disk");
         assert!(asked || !kept.on_disk || was_on_disk, "it is kept on disk, and nobody asked for it");
