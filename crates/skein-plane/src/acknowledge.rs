@@ -5,10 +5,10 @@ use std::sync::Arc;
 use skein_types::Moment;
 
 use crate::{
+    batch::Batch,
     delivery::{Acked, Delivery},
     ledger::DropReason,
     plane::Plane,
-    publish::Batch,
     session::{Epoch, Session},
 };
 

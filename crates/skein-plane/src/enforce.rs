@@ -5,7 +5,7 @@
 use skein_access::{BoundAccess, Verdict};
 use skein_types::{Code, Moment};
 
-use crate::{plane::Plane, publish::Batch};
+use crate::{batch::Batch, plane::Plane};
 
 impl Plane {
     /// Ends subscriptions that are not allowed any more, and tells and closes clients whose user is gone or may not have

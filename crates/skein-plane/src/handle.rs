@@ -19,13 +19,14 @@ use skein_types::{ClientId, Code, Message, Moment, SubscriptionFilter};
 
 use crate::{
     acknowledge::Acknowledgement,
+    batch::Batch,
     delivery::Acked,
     durable::Commit,
+    lifecycle::{Ending, Open},
     outbox::{DeliveredMessage, Outbox},
     plane::Plane,
-    publish::{Batch, Published, Publisher},
+    publish::{Published, Publisher},
     session::{Connection, Epoch, Flushed, Session},
-    sessions::{Ending, Open},
     subscription::{RetainHandling, SubscribeOptions},
 };
 

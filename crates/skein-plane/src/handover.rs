@@ -5,9 +5,9 @@ use std::sync::Arc;
 use skein_types::Moment;
 
 use crate::{
+    batch::Batch,
     durable::{Commit, Durable},
     plane::Plane,
-    publish::Batch,
     retained::Retained,
     session::journal::Journal,
     stored::CommitFlag,

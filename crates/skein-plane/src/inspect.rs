@@ -4,7 +4,7 @@
 
 use skein_types::{Moment, Topic};
 
-use crate::{delivery::QueuedMessage, plane::Plane, publish::Batch, session::Session};
+use crate::{batch::Batch, delivery::QueuedMessage, plane::Plane, session::Session};
 
 impl Plane {
     /// Removes the retained message of `topic`; false when there is none. Subscribers are not told. It is gone for good

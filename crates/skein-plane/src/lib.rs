@@ -8,7 +8,10 @@
 #![warn(missing_docs)]
 
 mod acknowledge;
+mod announce;
+mod batch;
 mod cluster;
+mod clustered;
 mod delivery;
 mod durable;
 mod enforce;
@@ -16,6 +19,7 @@ mod handle;
 mod handover;
 mod inspect;
 mod ledger;
+mod lifecycle;
 mod matcher;
 mod outbox;
 mod own_names;
@@ -27,11 +31,12 @@ mod rows;
 mod run;
 mod schema;
 mod session;
-mod sessions;
+mod session_table;
 mod stored;
 mod subscribe;
 mod subscription;
 mod task_handle;
+mod telling;
 mod ticket;
 mod turn;
 mod users;
@@ -39,14 +44,16 @@ mod will;
 pub mod wire;
 
 pub use acknowledge::Acknowledgement;
+pub use batch::{Batch, Congestion};
 pub use delivery::{Acked, NodeQueue, QueueLimits, QueueState, QueuedMessage, WindowLimits};
 pub use durable::{Commit, Durable};
 pub use handle::{ConnectionHandle, Work};
 pub use ledger::{DropReason, Ledger, LedgerFigures, Tally, TrafficTally};
+pub use lifecycle::{Durability, Ending, Open};
 pub use matcher::Matcher;
 pub use outbox::{DeliveredMessage, Outbox, SHARE_PAYLOAD_BYTES_MIN, Socket, Written};
 pub use plane::{Plane, PlaneLimits, Traffic};
-pub use publish::{Batch, Congestion, Published, Publisher};
+pub use publish::{Published, Publisher};
 pub use restore::{RestoreError, Restored};
 pub use retained::Retained;
 pub use rows::{RowError, WallClock};
@@ -55,7 +62,7 @@ pub use session::{
     Connection, ConnectionInfo, EXPIRY_NEVER_SECS, Effects, Flushed, Session, SessionInfo, SessionLimits,
     SessionLoad,
 };
-pub use sessions::{Durability, Ending, Open, Sessions};
+pub use session_table::Sessions;
 pub use subscription::{RetainHandling, SubscribeOptions};
 pub use task_handle::{Parting, TaskHandle};
 pub use users::{AccessChangeError, NewPassword, StoredRule, StoredUser, UserChange};

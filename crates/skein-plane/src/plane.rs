@@ -13,14 +13,14 @@ use parking_lot::Mutex;
 use skein_access::Access;
 
 use crate::{
-    cluster::Clustered,
+    clustered::Clustered,
     delivery::NodeQueue,
     durable::{Durable, Unattended},
     ledger::{Ledger, Tally, TrafficTally},
     matcher::Matcher,
     retained::Retained,
     session::Sources,
-    sessions::Sessions,
+    session_table::Sessions,
 };
 
 /// The message plane of one node.

@@ -14,11 +14,11 @@ use skein_store::{Row, Snapshot};
 use skein_types::{Message, Moment, QoS, SessionKey, SubscriptionFilter};
 
 use crate::{
-    cluster::RESTORED_WILL_SECS,
+    batch::Batch,
+    clustered::RESTORED_WILL_SECS,
     delivery::{self, Delivery, Waiting},
     durable::Durable,
     plane::Plane,
-    publish::Batch,
     rows::{
         self, Body, QueueRow, RowError, SessionRow,
         schema::{INBOUND, MESSAGE, QUEUE, RETAINED, SESSION, SUBSCRIPTION},

@@ -6,9 +6,9 @@ use skein_access::Subscribe as Verdict;
 use skein_types::{Code, Moment, SubscriptionFilter};
 
 use crate::{
+    batch::Batch,
     delivery::Waiting,
     plane::Plane,
-    publish::Batch,
     session::{Effects, Epoch, RetainedToSend, Session, State},
     subscription::{RetainHandling, SubscribeOptions},
 };

@@ -8,62 +8,19 @@
 use std::sync::Arc;
 
 use skein_cluster::{Claim, Key, Lane, Peer, Value};
-use skein_types::{ClientId, Code, Moment, Stamp, UserName};
+use skein_types::{ClientId, Code, Moment, Stamp};
 
-use super::{
-    Clustered,
-    telling::{CLAIM_REFUSED, Reader, Writer},
-};
 use crate::{
+    batch::Batch,
     ledger::DropReason,
+    lifecycle::Ending,
     outbox::Outbox,
     plane::Plane,
-    publish::Batch,
     session::{Connection, Epoch, Session},
-    sessions::Ending,
+    telling::{CLAIM_REFUSED, Reader, Writer},
 };
 
 impl Plane {
-    /// Claims the id of a client that is let in; says under which stamp, and whether the client may not be greeted before the
-    /// batch's commit is done. Called under the locks of its session.
-    pub(crate) fn claim(
-        &self,
-        client: &ClientId,
-        user: Option<UserName>,
-        clean: bool,
-        batch: &mut Batch,
-    ) -> (Option<Stamp>, bool) {
-        let Some(clustered) = self.clustered() else { return (None, false) };
-        let Clustered { cluster, wills, .. } = clustered;
-        let stamp = cluster.stamp();
-        wills.lock().cancel(client, user.as_ref());
-        cluster.own().set(Key::Client(client.clone()), Some(Value::Claim(Claim { stamp, user, clean })));
-        batch.said = true;
-        if cluster.peers().is_empty() {
-            return (Some(stamp), false);
-        }
-        cluster.wait_for_all(&mut batch.waits);
-        (Some(stamp), !batch.waits.is_empty())
-    }
-
-    /// Takes the claim of a client back whose connection ends. Called under the lock of its session, so that it is that
-    /// connection's claim.
-    pub(crate) fn unclaim(&self, client: &ClientId, batch: &mut Batch) {
-        if let Some(Clustered { cluster, .. }) = self.clustered() {
-            cluster.own().set(Key::Client(client.clone()), None);
-            batch.said = true;
-        }
-    }
-
-    /// Whether a client of another user has this id on another node, as far as this one has heard.
-    pub(crate) fn is_claimed_by_another(&self, client: &ClientId, user: Option<&UserName>) -> bool {
-        self.clustered().is_some_and(|Clustered { nodes, .. }| {
-            let nodes = nodes.lock();
-            let mut claims = nodes.values().filter_map(|node| node.claims.get(client));
-            claims.any(|claim| claim.user.as_ref() != user)
-        })
-    }
-
     /// Another node claims a client: an older connection here ends now, and its will is not due later; with a clean start
     /// the session ends, too. A claim of another user's is refused.
     pub(super) fn claimed_elsewhere(

@@ -4,127 +4,28 @@
 //! the message leaves its session, whatever the reason, or gives the message back when it has no member any more. When the
 //! node goes down first, another member gets the message. What is kept has a bound; above it messages go without ticket.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::AcqRel},
-    },
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use parking_lot::Mutex;
 use skein_cluster::{GroupTarget, Lane, Peer, Sent};
 use skein_types::{Message, Moment, QoS};
 
-use super::{
-    Clustered,
-    telling::{GROUP_ASK, GROUP_DONE, Reader, Writer},
-};
 use crate::{
+    batch::Batch,
+    clustered::{Clustered, KeptMessage},
     ledger::DropReason,
     matcher::Group,
     plane::Plane,
-    publish::Batch,
     subscription::GroupKey,
+    telling::{GROUP_ASK, GROUP_DONE, Reader, Writer},
     ticket::{Outstanding, Ticket},
 };
 
-/// Messages kept for members on other nodes, and their bytes.
-const KEPT_MESSAGES_MAX: usize = 65_536;
-const KEPT_BYTES_MAX: usize = 64 << 20;
 /// What is said of tickets may be lost with a link: who keeps a message for so long asks.
 const ASK_AFTER_MILLIS: u64 = 10_000;
 /// Tickets asked for at once.
 const ASK_MAX: usize = 4096;
 /// Marks a message that comes back from a node without members.
 const BACK: u64 = 1 << 63;
-
-/// Messages kept until a member elsewhere has acknowledged them.
-#[derive(Debug, Default)]
-pub(super) struct Tickets {
-    kept: Mutex<KeptMessages>,
-    /// Somebody here is done with what another node keeps.
-    done: Arc<AtomicBool>,
-}
-
-#[derive(Debug, Default)]
-struct KeptMessages {
-    messages: BTreeMap<u64, KeptMessage>,
-    bytes: usize,
-    last: u64,
-    asked_at: Moment,
-}
-
-#[derive(Debug)]
-struct KeptMessage {
-    peer: Arc<Peer>,
-    /// The run it went with; none until it went.
-    run: Option<u64>,
-    since: Moment,
-    group: Arc<GroupKey>,
-    message: Arc<Message>,
-}
-
-impl Tickets {
-    /// Set whenever somebody here is done with what another node keeps.
-    pub(super) fn any_done(&self) -> Arc<AtomicBool> {
-        self.done.clone()
-    }
-
-    /// Whether tickets are done since the last call.
-    pub(super) fn take_flag(&self) -> bool {
-        self.done.load(std::sync::atomic::Ordering::Relaxed) && self.done.swap(false, AcqRel)
-    }
-
-    /// Keeps a message; none above the bound.
-    fn keep(
-        &self,
-        peer: &Arc<Peer>,
-        group: &Arc<GroupKey>,
-        message: Arc<Message>,
-        now: Moment,
-    ) -> Option<u64> {
-        let mut kept = self.kept.lock();
-        let bytes = kept.bytes + message.size_bytes();
-        if kept.messages.len() >= KEPT_MESSAGES_MAX || bytes > KEPT_BYTES_MAX {
-            return None;
-        }
-        kept.bytes = bytes;
-        kept.last += 1;
-        let (group, number) = (group.clone(), kept.last);
-        kept.messages
-            .insert(number, KeptMessage { peer: peer.clone(), run: None, since: now, group, message });
-        Some(number)
-    }
-
-    fn went_with(&self, ticket: u64, run: u64) {
-        if let Some(kept) = self.kept.lock().messages.get_mut(&ticket) {
-            kept.run = Some(run);
-        }
-    }
-
-    fn take(&self, ticket: u64) -> Option<KeptMessage> {
-        let mut kept = self.kept.lock();
-        let taken = kept.messages.remove(&ticket)?;
-        kept.bytes -= taken.message.size_bytes();
-        Some(taken)
-    }
-
-    /// Everything kept for members on a node.
-    fn take_all(&self, peer: &Arc<Peer>) -> Vec<KeptMessage> {
-        let mut kept = self.kept.lock();
-        let of_peer = |_: &u64, kept: &mut KeptMessage| Arc::ptr_eq(&kept.peer, peer);
-        let taken: Vec<_> = kept.messages.extract_if(.., of_peer).map(|(_, taken)| taken).collect();
-        kept.bytes -= taken.iter().map(|taken| taken.message.size_bytes()).sum::<usize>();
-        taken
-    }
-
-    /// How many messages are kept.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.kept.lock().messages.len()
-    }
-}
 
 impl Plane {
     /// Sends a message of the present run to a node with members of `group`; false when it is on its way to nobody.

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use skein_cluster::{Change, Gone, Host, Inbound, Key, Lane, Peer, Value};
 use skein_types::{ClientId, Moment, SubscriptionFilter};
 
-use super::{
-    Clustered, Node,
-    inbound::FromPeer,
+use super::inbound::FromPeer;
+use crate::{
+    batch::Batch,
+    clustered::{Clustered, Node},
+    plane::Plane,
     telling::{self, Reader},
+    ticket::Outstanding,
 };
-use crate::{plane::Plane, publish::Batch};
 
 /// The plane as the cluster sees it.
 #[derive(Debug)]
@@ -111,8 +113,7 @@ impl Host for PlaneHost {
             clustered.meet(from, &self.plane);
             clustered.with_node(from, |node| node.outstanding.clone())
         });
-        let outstanding =
-            outstanding.flatten().unwrap_or_else(|| super::Outstanding::new(from, Arc::default()));
+        let outstanding = outstanding.flatten().unwrap_or_else(|| Outstanding::new(from, Arc::default()));
         Box::new(FromPeer::new(self.plane.clone(), from.clone(), outstanding))
     }
 }

@@ -8,10 +8,10 @@ use skein_cluster::{Completion, ForwardedRun, GroupTarget, Handled, Inbound, Pee
 use skein_types::{Message, Moment, SessionKey, Stamp};
 
 use crate::{
+    batch::{Batch, Congestion},
     durable::Commit,
     matcher::{Origin, Reach, RouteCache},
     plane::Plane,
-    publish::{Batch, Congestion},
     ticket::Outstanding,
 };
 

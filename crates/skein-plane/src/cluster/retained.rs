@@ -14,11 +14,12 @@ use foldhash::fast::RandomState;
 use skein_cluster::{ForwardedRun, Lane, Peer, RunEncoder};
 use skein_types::{Message, Moment, QoS, Stamp, Topic};
 
-use super::telling::{RETAINED_CHANGED, RETAINED_DIGESTS, RETAINED_ENTRIES, RETAINED_LIST, Reader, Writer};
 use crate::{
+    batch::Batch,
+    clustered::Fetch,
     plane::Plane,
-    publish::Batch,
     retained::{BUCKETS, BucketDigest, Known},
+    telling::{RETAINED_CHANGED, RETAINED_DIGESTS, RETAINED_ENTRIES, RETAINED_LIST, Reader, Writer},
 };
 
 /// How often digests are said.
@@ -30,14 +31,6 @@ const BUCKETS_AT_ONCE: usize = 4;
 /// Topics listed at once, and bytes sent in answer.
 const LIST_MAX: usize = 1000;
 const ENTRIES_BYTES_MAX: usize = 512 * 1024;
-
-/// What is being fetched from a node.
-#[derive(Debug, Default)]
-pub(super) struct Fetch {
-    rest: VecDeque<u8>,
-    under_way: usize,
-    heard_at: Moment,
-}
 
 impl Plane {
     /// Says the digests to every node, when it is time.

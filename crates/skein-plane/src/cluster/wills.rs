@@ -4,104 +4,21 @@
 //! the lowest id publishes those that are due and tells the rest, so that the next one goes on if it goes too. A client that
 //! comes back anywhere before takes its will with it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use skein_access::{Door, Identity, UserSource};
-use skein_cluster::{Gone, Key, Lane, Peer, RemoteWill, Value, WillOwner};
-use skein_types::{ClientId, Incarnation, Message, Moment, NodeId, UserName};
+use skein_cluster::{Gone, Key, Lane, Peer, RemoteWill, WillOwner};
+use skein_types::{ClientId, Message, Moment};
 
-use super::{
-    Clustered,
+use crate::{
+    batch::Batch,
+    clustered::{Clustered, Life, Orphan, TAKEN_MAX},
+    plane::Plane,
+    session::{Epoch, Session, State},
     telling::{Reader, WILLS_DONE, WILLS_TAKEN, Writer},
 };
-use crate::{
-    plane::Plane,
-    publish::Batch,
-    session::{Epoch, Session, State},
-};
-
-/// Wills that are due for so long are published, only nobody said so.
-const OVERDUE_SECS: u32 = 3600;
-/// Clients remembered for each node that may come back.
-const TAKEN_MAX: usize = 100_000;
-/// A restored will is held for so long, for peers to say that they have published it.
-pub(crate) const RESTORED_WILL_SECS: u32 = 10;
-
-/// One life of a node.
-type Life = (NodeId, Incarnation);
-
-/// Wills taken over from nodes that are gone.
-#[derive(Debug, Default)]
-pub(super) struct Wills {
-    orphans: BTreeMap<Life, BTreeMap<ClientId, Orphan>>,
-    /// Clients whose wills were taken over, by node, to be told when it comes back.
-    taken: BTreeMap<NodeId, BTreeSet<ClientId>>,
-}
-
-#[derive(Debug)]
-struct Orphan {
-    will: RemoteWill,
-    due: Moment,
-}
-
-impl Wills {
-    /// The client of this user is back.
-    pub(super) fn cancel(&mut self, client: &ClientId, user: Option<&UserName>) {
-        for orphans in self.orphans.values_mut() {
-            if orphans.get(client).is_some_and(|orphan| orphan.will.owner.user.as_ref() == user) {
-                orphans.remove(client);
-            }
-        }
-    }
-
-    fn done(&mut self, life: Life, clients: impl Iterator<Item = ClientId>) {
-        let orphans = self.orphans.entry(life).or_default();
-        for client in clients {
-            orphans.remove(&client);
-        }
-        if orphans.is_empty() {
-            self.orphans.remove(&life);
-        }
-    }
-
-    /// Takes out what is due.
-    fn take_due(&mut self, now: Moment) -> Vec<(Life, ClientId, RemoteWill)> {
-        let mut due = Vec::new();
-        self.orphans.retain(|life, orphans| {
-            for (client, Orphan { will, .. }) in orphans.extract_if(.., |_, orphan| orphan.due <= now) {
-                due.push((*life, client, will));
-            }
-            !orphans.is_empty()
-        });
-        due
-    }
-
-    fn forget_overdue(&mut self, now: Moment) {
-        self.orphans.retain(|_, orphans| {
-            orphans.retain(|_, orphan| orphan.due.after_secs(OVERDUE_SECS) > now);
-            !orphans.is_empty()
-        });
-    }
-}
 
 impl Plane {
-    /// Tells other nodes the will of a client as it is now. Called under the lock of its session.
-    pub(crate) fn say_will(&self, session: &Session, state: &State, batch: &mut Batch) {
-        let Some(Clustered { cluster, .. }) = self.clustered() else { return };
-        let owner = || session.access().map_or_else(nobody, |access| owner_of(access.identity()));
-        let will = state.will.as_deref().map(|will| {
-            let message = Message { expires_at: None, ..will.message.clone() };
-            let delay_secs = will.delay_secs.min(state.expiry_secs);
-            let (owner, expiry_secs) = (owner(), will.expiry_secs);
-            Value::Will(Box::new(RemoteWill { owner, message, expiry_secs, delay_secs }))
-        });
-        let before = cluster.own().number();
-        batch.said |= cluster.own().set(Key::Will(session.client_id().clone()), will) != before;
-    }
-
     /// The will of a client is not due any more.
     pub(super) fn forget_will(&self, session: &Arc<Session>, state: &mut State, batch: &mut Batch) {
         if state.connection.is_none() {
@@ -219,22 +136,6 @@ impl Plane {
                 || nodes.lock().values().any(|node| node.claims.contains_key(client))
         })
     }
-}
-
-/// What other nodes must know to ask their access rules on behalf of a client.
-fn owner_of(identity: &Identity) -> WillOwner {
-    WillOwner {
-        user: identity.user.clone(),
-        is_listed: identity.source == UserSource::List,
-        address: identity.address,
-        door: identity.door.name().into(),
-    }
-}
-
-/// A client of the node itself, which may do everything rules let an anonymous one do.
-fn nobody() -> WillOwner {
-    let address = std::net::IpAddr::from([127, 0, 0, 1]);
-    WillOwner { user: None, is_listed: false, address, door: Door::Mqtt.name().into() }
 }
 
 /// The client as this node's rules see it; none when it came in by a door that is not known here.

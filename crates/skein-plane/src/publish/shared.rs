@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use skein_types::{Message, Moment, NodeId};
 
-use super::Batch;
 use crate::{
+    batch::Batch,
     ledger::DropReason,
     matcher::{Group, Place},
     plane::Plane,

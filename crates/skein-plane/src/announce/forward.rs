@@ -2,7 +2,7 @@
 
 use skein_types::Moment;
 
-use crate::{matcher::Route, plane::Plane, publish::Batch};
+use crate::{batch::Batch, matcher::Route, plane::Plane};
 
 impl Plane {
     /// Sends the present run to the nodes of its route; a retained one to every node, since each keeps it. Encoded once.

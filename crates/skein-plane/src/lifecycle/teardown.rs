@@ -6,11 +6,12 @@ use skein_access::BoundAccess;
 use skein_types::{Code, Message, Moment};
 
 use crate::{
+    batch::Batch,
     delivery::Waiting,
     ledger::DropReason,
     outbox::{Outbox, Written},
     plane::Plane,
-    publish::{Batch, Published, Publisher},
+    publish::{Published, Publisher},
     session::{Connection, Effects, Session, State},
     will::Will,
 };

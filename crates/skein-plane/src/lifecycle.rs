@@ -3,21 +3,19 @@
 //! One session exists per client id, and one connection per session (MQTT-3.1.4-3). Locks are taken in the order
 //! shard, session, matcher; messages are published only when none of them is held.
 
-mod parting;
-mod table;
+mod teardown;
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use skein_access::{BoundAccess, Verdict};
 use skein_types::{ClientId, Code, Moment, SessionKey};
 
-use self::parting::Aftermath;
-pub use self::table::Sessions;
+use self::teardown::Aftermath;
 use crate::{
+    batch::Batch,
     delivery::WindowLimits,
     outbox::Outbox,
     plane::Plane,
-    publish::Batch,
     session::{Connection, EXPIRY_NEVER_SECS, Epoch, Session, SessionLimits, State, journal::Journal},
     will::Will,
 };

@@ -40,14 +40,14 @@ impl Congestion {
         self.is_empty()
     }
 
-    pub(super) fn note_session(&mut self, session: &Arc<Session>) {
+    pub(crate) fn note_session(&mut self, session: &Arc<Session>) {
         let is_known = |slow: &Slow| matches!(slow, Slow::Session(known) if Arc::ptr_eq(known, session));
         if !self.0.iter().any(is_known) {
             self.0.push(Slow::Session(session.clone()));
         }
     }
 
-    pub(super) fn note_peer(&mut self, peer: &Arc<Peer>) {
+    pub(crate) fn note_peer(&mut self, peer: &Arc<Peer>) {
         let is_known = |slow: &Slow| matches!(slow, Slow::Peer(known) if Arc::ptr_eq(known, peer));
         if peer.is_congested() && !self.0.iter().any(is_known) {
             self.0.push(Slow::Peer(peer.clone()));

@@ -24,11 +24,11 @@ pub struct Sessions {
     shards: Vec<Mutex<Shard>>,
     hasher: RandomState,
     pub(crate) last_key: AtomicU64,
-    pub(super) connected: AtomicUsize,
-    pub(super) connected_max: AtomicUsize,
-    pub(super) connects: AtomicU64,
+    pub(crate) connected: AtomicUsize,
+    pub(crate) connected_max: AtomicUsize,
+    pub(crate) connects: AtomicU64,
     /// When a session whose client is away expires or its will is due.
-    pub(super) deadlines: Mutex<BTreeMap<(Moment, SessionKey), Weak<Session>>>,
+    pub(crate) deadlines: Mutex<BTreeMap<(Moment, SessionKey), Weak<Session>>>,
 }
 
 impl Default for Sessions {
@@ -113,14 +113,14 @@ impl Sessions {
         self.shards[index].lock()
     }
 
-    pub(super) fn forget(&self, session: &Arc<Session>) {
+    pub(crate) fn forget(&self, session: &Arc<Session>) {
         let mut shard = self.shard(session.client_id());
         if shard.get(session.client_id()).is_some_and(|known| Arc::ptr_eq(known, session)) {
             shard.remove(session.client_id());
         }
     }
 
-    pub(super) fn counted_in(&self) {
+    pub(crate) fn counted_in(&self) {
         self.connects.fetch_add(1, Relaxed);
         let now = self.connected.fetch_add(1, Relaxed) + 1;
         self.connected_max.fetch_max(now, Relaxed);
