@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::workspace::Workspace;
 
 /// A crate and the crates of the workspace that it may depend on, top to bottom.
-const TABLE: [(&str, &[&str]); 14] = [
+const TABLE: [(&str, &[&str]); 15] = [
     ("skein", &["skein-node", "skein-bench", "skein-store"]),
     (
         "skein-node",
@@ -18,6 +18,7 @@ const TABLE: [(&str, &[&str]); 14] = [
             "skein-http",
             "skein-plane",
             "skein-access",
+            "skein-discovery",
             "skein-cluster",
             "skein-store",
             "skein-types",
@@ -27,6 +28,7 @@ const TABLE: [(&str, &[&str]); 14] = [
     ("skein-http", &["skein-plane", "skein-access", "skein-types"]),
     ("skein-plane", &["skein-access", "skein-cluster", "skein-store", "skein-types"]),
     ("skein-access", &["skein-types"]),
+    ("skein-discovery", &["skein-cluster", "skein-types"]),
     ("skein-cluster", &["skein-types"]),
     ("skein-store", &["skein-store-derive", "skein-wal"]),
     ("skein-store-derive", &[]),

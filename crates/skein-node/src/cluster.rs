@@ -89,12 +89,13 @@ impl ClusterPart {
         let running = match settings::cluster_settings(config)? {
             None => None,
             Some(settings) => {
+                let discovery = settings::discovery_settings(&config.cluster);
                 let observer = events.clone();
                 let observer = Arc::new(move |change: &_| observer.observe(change));
                 let now = move || clock.now();
                 let started = Running::start(&settings, cluster.clone(), plane.host(), now, observer);
                 let running = Arc::new(started.map_err(|source| start_error(config, source))?);
-                search = Some(Search::start(&settings.discovery, &cluster, running.clone())?);
+                search = Some(Search::start(&discovery, &cluster, running.clone())?);
                 Some(running)
             }
         };

@@ -15,10 +15,10 @@ use std::{
 use skein_access::{Access, AccessFaults, AccessList};
 use skein_cluster::{
     JoinRefused,
-    discovery::DiscoveryError,
     shell::ClusterStartError,
     strategy::{Strategies, StrategyError},
 };
+use skein_discovery::DiscoveryError;
 use skein_http::{HttpDoor, Readiness, ReadinessSwitch};
 use skein_mqtt::{
     Clock, ListenError, Listener, ListenerState, Redirect, Shared, TlsError, TlsSource, Workers,
@@ -171,7 +171,8 @@ impl Node {
     ///
     /// # Errors
     /// As [`Node::start`].
-    pub fn start_with(config: Config, strategies: Strategies) -> Result<Self, StartError> {
+    pub fn start_with(config: Config, mut strategies: Strategies) -> Result<Self, StartError> {
+        skein_discovery::add_scripts(&mut strategies)?;
         if config.http.tls {
             return Err(StartError::HttpTls);
         }

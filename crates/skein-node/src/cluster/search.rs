@@ -10,11 +10,8 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use skein_cluster::{
-    Cluster, DiscoverySettings,
-    discovery::{Names, Search as Looking},
-    shell::Running,
-};
+use skein_cluster::{Cluster, shell::Running};
+use skein_discovery::{DiscoverySettings, Names, Search as Looking};
 use tokio_util::sync::CancellationToken;
 
 use crate::node::StartError;

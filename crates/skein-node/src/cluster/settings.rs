@@ -6,7 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use skein_cluster::{DiscoverySettings, GossipSettings, LinkSettings, NodeInfo, Secret, Settings};
+use skein_cluster::{GossipSettings, LinkSettings, NodeInfo, Secret, Settings};
+use skein_discovery::DiscoverySettings;
 use skein_mqtt::ListenerState;
 use skein_types::{Incarnation, NodeId};
 
@@ -53,11 +54,6 @@ pub(crate) fn cluster_settings(config: &Config) -> Result<Option<Settings>, Clus
     Ok(Some(Settings {
         listen,
         secret: secret(cluster)?,
-        discovery: DiscoverySettings {
-            join: cluster.join.0.iter().map(JoinAddress::dialled).collect(),
-            registry: cluster.registry.0.clone(),
-            registry_interval: cluster.registry_interval,
-        },
         gossip: GossipSettings {
             probe_interval: cluster.probe_interval,
             probe_timeout: cluster.probe_timeout,
@@ -69,6 +65,15 @@ pub(crate) fn cluster_settings(config: &Config) -> Result<Option<Settings>, Clus
             compress_bulk: cluster.compress,
         },
     }))
+}
+
+/// Where other nodes are looked for.
+pub(crate) fn discovery_settings(cluster: &ClusterConfig) -> DiscoverySettings {
+    DiscoverySettings {
+        join: cluster.join.0.iter().map(JoinAddress::dialled).collect(),
+        registry: cluster.registry.0.clone(),
+        registry_interval: cluster.registry_interval,
+    }
 }
 
 fn secret(cluster: &ClusterConfig) -> Result<Option<Secret>, ClusterSetUpError> {
