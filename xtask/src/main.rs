@@ -8,6 +8,7 @@ mod bench;
 mod deps;
 mod dev;
 mod fuzz;
+mod modules;
 mod run;
 mod setup;
 mod source;
@@ -30,7 +31,7 @@ cargo xtask <command>
 
   verify         everything a change must pass; writes nothing but target/
   fix            format, and apply what clippy can apply
-  deps           the edges between the crates, against the table of xtask/src/deps.rs
+  deps           the edges between crates, against the table of xtask/src/deps.rs, and circles of modules
   tidy           the rules of the tree that no compiler checks
 
   bench [ARGS]   compare with other servers on this machine (ARGS go to the comparison)
