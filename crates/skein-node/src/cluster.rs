@@ -28,9 +28,9 @@ use skein_mqtt::{Clock, ListenerState, Redirect};
 use skein_plane::Plane;
 
 pub(crate) use self::{drain::Drain, events::Callback, view::View};
-pub use self::{drain::Ended, events::ClusterEvent, settings::ClusterSetUpError};
+pub use self::{drain::Ended, events::ClusterEvent};
 use self::{events::Events, search::Search, strategy::Current};
-use crate::{config::Config, node::StartError};
+use crate::{config::Config, start_error::StartError};
 
 /// How long a node that leaves may take to say so.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
