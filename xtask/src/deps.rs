@@ -1,15 +1,18 @@
-//! `cargo xtask deps`: the edges between the workspace's crates, against one table.
+//! `cargo xtask deps`: the edges between the workspace's crates, against one table, and those between the top-level modules of
+//! each crate, which must not form circles (`modules.rs`).
 //!
 //! Edges point downwards only and doors never meet (see ARCHITECTURE.md). A crate that is not in
 //! the table fails, so a new crate states its place before it is used.
 
+use std::fs;
+
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::workspace::Workspace;
+use crate::{modules, workspace::Workspace};
 
 /// A crate and the crates of the workspace that it may depend on, top to bottom.
-const TABLE: [(&str, &[&str]); 15] = [
+const TABLE: [(&str, &[&str]); 16] = [
     ("skein", &["skein-node", "skein-bench", "skein-store"]),
     (
         "skein-node",
@@ -19,6 +22,7 @@ const TABLE: [(&str, &[&str]); 15] = [
             "skein-door",
             "skein-plane",
             "skein-access",
+            "skein-discovery",
             "skein-cluster",
             "skein-store",
             "skein-types",
@@ -29,6 +33,7 @@ const TABLE: [(&str, &[&str]); 15] = [
     ("skein-door", &["skein-plane", "skein-types"]),
     ("skein-plane", &["skein-access", "skein-cluster", "skein-store", "skein-types"]),
     ("skein-access", &["skein-types"]),
+    ("skein-discovery", &["skein-cluster", "skein-types"]),
     ("skein-cluster", &["skein-types"]),
     ("skein-store", &["skein-store-derive", "skein-wal"]),
     ("skein-store-derive", &[]),
@@ -58,15 +63,35 @@ struct Edge {
 pub(crate) fn deps(workspace: &Workspace) -> Result<()> {
     let metadata = workspace.metadata()?;
     let (crates, edges) = read(&metadata)?;
-    let faults = check(&crates, &edges);
+    let mut faults = check(&crates, &edges);
+    let modules = modules_of(workspace)?;
+    faults.extend(modules.faults);
+    for advice in &modules.advice {
+        println!("advice: {advice}");
+    }
     for fault in &faults {
         eprintln!("{fault}");
     }
     if !faults.is_empty() {
-        bail!("deps: {} faults; the rule is the table in xtask/src/deps.rs", faults.len());
+        bail!("deps: {} faults; the rules are in xtask/src/deps.rs and xtask/src/modules.rs", faults.len());
     }
-    println!("deps: {} crates, {} edges between them, all downwards", crates.len(), edges.len());
+    println!(
+        "deps: {} crates, {} edges between them, all downwards; {} top-level modules, no new circle",
+        crates.len(),
+        edges.len(),
+        modules.modules
+    );
     Ok(())
+}
+
+fn modules_of(workspace: &Workspace) -> Result<modules::Findings> {
+    let mut files = Vec::new();
+    for path in workspace.files()?.into_iter().filter(|path| path.ends_with(".rs")) {
+        let text =
+            fs::read_to_string(workspace.path(&path)).with_context(|| format!("cannot read {path}"))?;
+        files.push((path, text));
+    }
+    Ok(modules::check(files.iter().map(|(path, text)| (path.as_str(), text.as_str()))))
 }
 
 fn check(crates: &[String], edges: &[Edge]) -> Vec<String> {

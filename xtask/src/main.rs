@@ -8,6 +8,8 @@ mod bench;
 mod deps;
 mod dev;
 mod fuzz;
+mod licences;
+mod modules;
 mod run;
 mod setup;
 mod source;
@@ -25,13 +27,15 @@ const HELP: &str = "\
 cargo xtask <command>
 
   dev [N]        build and run N nodes (3) on loopback, and say what to try
-  test [ARGS]    install what the tests need, then run all of them (ARGS go to `cargo test`)
+  test           install what the tests need, then `verify`: what continuous integration runs
+  test ARGS      the same installation, then only `cargo test` with ARGS
   setup          only install what the tests need; what is there already is left alone
 
   verify         everything a change must pass; writes nothing but target/
   fix            format, and apply what clippy can apply
-  deps           the edges between the crates, against the table of xtask/src/deps.rs
+  deps           the edges between crates, against the table of xtask/src/deps.rs, and circles of modules
   tidy           the rules of the tree that no compiler checks
+  licences       licences, versions and sources of all dependencies, against deny.toml
 
   bench [ARGS]   compare with other servers on this machine (ARGS go to the comparison)
   bench store    the store beside SQLite, redb and bare writes (more ARGS as above)
@@ -60,7 +64,9 @@ fn command(arguments: &[String]) -> Result<()> {
         "test" => verify::test(&workspace, rest),
         "bench" => bench::bench(&workspace, rest),
         "fuzz" => fuzz::fuzz(&workspace, rest),
-        "setup" | "verify" | "fix" | "deps" | "tidy" | "help" | "--help" | "-h" if !rest.is_empty() => {
+        "setup" | "verify" | "fix" | "deps" | "tidy" | "licences" | "help" | "--help" | "-h"
+            if !rest.is_empty() =>
+        {
             bail!("`{name}` takes no arguments, got {rest:?}. `cargo xtask help` lists the commands.")
         }
         "setup" => setup::setup(&workspace),
@@ -68,6 +74,7 @@ fn command(arguments: &[String]) -> Result<()> {
         "fix" => verify::fix(&workspace),
         "deps" => deps::deps(&workspace),
         "tidy" => tidy::tidy(&workspace),
+        "licences" => licences::licences(&workspace),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())

@@ -4,38 +4,45 @@ use anyhow::{Result, bail};
 
 use crate::run::run;
 use crate::workspace::Workspace;
-use crate::{deps, setup, tidy};
+use crate::{deps, licences, setup, tidy};
 
-/// The README's second command. Installs what is missing and runs every test of the workspace.
+/// The README's second command, and what continuous integration runs: installs what is missing, then everything a change must
+/// pass. With arguments, which go to `cargo test`, only the tests they choose.
 pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     setup::setup(workspace)?;
-    cargo_test(workspace, arguments)
+    if arguments.is_empty() { verify(workspace) } else { cargo_test(workspace, arguments) }
 }
 
 type Part = fn(&Workspace) -> Result<()>;
 
+/// What a change must pass, the quick parts first. The tests are last, so that their results are the end of what is shown.
+const PARTS: [(&str, Part); 7] = [
+    ("fmt", |workspace| run(workspace.cargo().args(["fmt", "--all", "--check"]))),
+    ("deps", deps::deps),
+    ("tidy", tidy::tidy),
+    ("licences", licences::licences),
+    ("clippy", clippy),
+    ("doc", doc),
+    ("test", |workspace| cargo_test(workspace, &[])),
+];
+
 /// Everything a change must pass. All parts run, so that one look shows all that is wrong.
 pub(crate) fn verify(workspace: &Workspace) -> Result<()> {
-    let parts: [(&str, Part); 6] = [
-        ("fmt", |workspace| run(workspace.cargo().args(["fmt", "--all", "--check"]))),
-        ("deps", deps::deps),
-        ("tidy", tidy::tidy),
-        ("clippy", clippy),
-        ("doc", doc),
-        ("test", |workspace| cargo_test(workspace, &[])),
-    ];
+    run_all(&PARTS, workspace)
+}
+
+fn run_all(parts: &[(&str, Part)], workspace: &Workspace) -> Result<()> {
     let mut failed = Vec::new();
     for (name, part) in parts {
         println!("verify: {name}");
         if let Err(error) = part(workspace) {
             eprintln!("{error:#}");
-            failed.push(name);
+            failed.push(*name);
         }
     }
     if !failed.is_empty() {
-        bail!("verify failed in: {}", failed.join(", "));
+        bail!("failed: {}", failed.join(", "));
     }
-    println!("verify: all passed");
     Ok(())
 }
 
@@ -59,4 +66,24 @@ fn doc(workspace: &Workspace) -> Result<()> {
     let mut command = workspace.cargo();
     command.args(["doc", "--workspace", "--no-deps", "--document-private-items"]);
     run(command.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_runs_and_one_that_fails_fails_the_whole() {
+        let workspace = Workspace::find().unwrap();
+        let parts: [(&str, Part); 3] =
+            [("one", |_| bail!("no")), ("two", |_| Ok(())), ("three", |_| bail!("neither"))];
+        let error = run_all(&parts, &workspace).unwrap_err().to_string();
+        assert_eq!(error, "failed: one, three");
+        assert!(run_all(&parts[1..2], &workspace).is_ok());
+    }
+
+    #[test]
+    fn the_tests_are_the_last_part() {
+        assert_eq!(PARTS.last().map(|(name, _)| *name), Some("test"));
+    }
 }

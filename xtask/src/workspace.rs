@@ -60,6 +60,33 @@ impl Workspace {
     pub(crate) fn metadata(&self) -> Result<serde_json::Value> {
         let mut command = self.cargo();
         command.args(["metadata", "--no-deps", "--format-version", "1", "--offline"]);
+        Self::metadata_from(command)
+    }
+
+    /// What `cargo metadata` says about all crates that are built for any of the targets.
+    pub(crate) fn metadata_of_all(&self, targets: &[String]) -> Result<serde_json::Value> {
+        let mut command = self.cargo();
+        command.args(["metadata", "--format-version", "1", "--locked"]);
+        for target in targets {
+            command.args(["--filter-platform", target]);
+        }
+        Self::metadata_from(command)
+    }
+
+    /// What `cargo tree` prints of all that is built for a target without tests, a package a line.
+    pub(crate) fn tree(&self, target: &str) -> Result<String> {
+        let mut command = self.cargo();
+        command.args(["tree", "--workspace", "--locked", "--edges", "normal,build", "--prefix", "none"]);
+        let output = command.args(["--target", target]).output().context("cannot start cargo")?;
+        ensure!(
+            output.status.success(),
+            "cargo tree failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        String::from_utf8(output.stdout).context("cargo tree wrote something else than UTF-8")
+    }
+
+    fn metadata_from(mut command: Command) -> Result<serde_json::Value> {
         let output = command.output().context("cannot start cargo")?;
         ensure!(
             output.status.success(),

@@ -20,8 +20,8 @@ use divan::{
     counter::{BytesCount, ItemsCount},
 };
 use skein_cluster::{
-    Change, Cluster, DiscoverySettings, EncodedRun, ForwardedRun, Gone, GossipSettings, Handled, Host,
-    Inbound, Lane, LinkSettings, NodeInfo, Peer, RunEncoder, Secret, Sent, Settings, shell::Running,
+    Change, Cluster, EncodedRun, ForwardedRun, Gone, GossipSettings, Handled, Host, Inbound, Lane,
+    LinkSettings, NodeInfo, Peer, RunEncoder, Secret, Sent, Settings, shell::Running,
 };
 use skein_testkit::{DEADLINE, free_address, wait_until};
 use skein_types::{ByteString, Incarnation, Message, Moment, NodeId, QoS, Topic};
@@ -76,7 +76,6 @@ fn start(id: u16, listen: SocketAddr, secret: bool) -> Node {
     let settings = Settings {
         listen,
         secret: secret.then(|| Secret("geese".to_owned())),
-        discovery: DiscoverySettings::default(),
         gossip: GossipSettings::default(),
         link: LinkSettings::default(),
     };

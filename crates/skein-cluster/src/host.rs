@@ -7,7 +7,7 @@ use std::{sync::Arc, task::Waker};
 use bytes::Bytes;
 use skein_types::Moment;
 
-use crate::{Change, ForwardedRun, Peer};
+use crate::{Change, ForwardedRun, Lane, Peer};
 
 /// The plane as the cluster sees it.
 pub trait Host: Send + Sync + std::fmt::Debug {
@@ -50,36 +50,6 @@ pub struct Handled {
 pub trait Completion: Send + std::fmt::Debug {
     /// Whether it is; if not, `waker` is called once it may be.
     fn poll_done(&mut self, waker: &Waker, now: Moment) -> bool;
-}
-
-/// Which way something goes over a link. Each lane is in order; an earlier one goes before a later one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Lane {
-    /// Small and urgent: soft state, keep-alives, confirmations.
-    Control = 0,
-    /// For consensus.
-    Consensus = 1,
-    /// Published messages.
-    Messages = 2,
-    /// Large and patient: copies.
-    Bulk = 3,
-}
-
-impl Lane {
-    /// Every lane, in order of precedence.
-    pub const ALL: [Self; 4] = [Self::Control, Self::Consensus, Self::Messages, Self::Bulk];
-
-    /// The lane as the value of a metric's label.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Control => "control",
-            Self::Consensus => "consensus",
-            Self::Messages => "messages",
-            Self::Bulk => "bulk",
-        }
-    }
 }
 
 /// How a peer went.

@@ -2,21 +2,20 @@
 //!
 //! Start with [`Cluster`] in `cluster.rs`, what the plane uses, and [`Host`] in `host.rs`, what the cluster asks of the plane.
 //! docs/adr/0010 has the whole design. Everything is without IO, clock and randomness, so that a simulation can run whole
-//! clusters of it, but `shell/`, what `discovery/search.rs` runs, and `Script::new`, which reads the machine's clock and has a
-//! twin that is given one. It never depends on the plane or a door.
+//! clusters of it, but `shell/`. Addresses of other nodes come in through [`shell::Running::candidates`], whoever found them. It
+//! never depends on the plane or a door, and needs no client of any other server.
 #![warn(missing_docs)]
 
 mod cluster;
 mod core;
-pub mod discovery;
 mod entry;
 mod forward;
 mod gossip;
 mod host;
 mod identity;
+mod lane;
 pub mod link;
 mod notify;
-mod own;
 mod peer;
 mod settings;
 pub mod shell;
@@ -29,12 +28,12 @@ pub use cluster::Cluster;
 pub use entry::{Change, Claim, Key, Load, RemoteWill, Value, WillOwner};
 pub use forward::{EncodedRun, ForwardedRun, GroupTarget, RunEncoder, RunError};
 pub use gossip::{DATAGRAM_BYTES_MAX, GossipAction, GossipError, Membership, Seal, SealError, Standing};
-pub use host::{Completion, Gone, Handled, Host, Inbound, Lane};
+pub use host::{Completion, Gone, Handled, Host, Inbound};
 pub use identity::{NodeInfo, NodeState};
+pub use lane::Lane;
 pub use notify::{NodeStatus, Notification};
-pub use own::OwnState;
 pub use peer::{Peer, PeerFigures, Peers, Room, Sent, Taken, Told};
-pub use settings::{DiscoverySettings, GossipSettings, LinkSettings, Secret, Settings};
-pub use soft::Digest;
+pub use settings::{GossipSettings, LinkSettings, Secret, Settings};
+pub use soft::{Digest, OwnState};
 pub use strategy::{Broadcast, Interest, Outgoing, Strategy, Targets, View};
 pub use waits::Waits;

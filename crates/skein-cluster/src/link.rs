@@ -17,7 +17,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use skein_types::Moment;
 
-pub(crate) use self::frame::FRAME_BYTES_MAX;
 pub use self::{
     fault::{FaultCounters, FaultCounts, LinkFault},
     frame::{Arrived, LaneCount},

@@ -24,7 +24,7 @@ use skein_types::NodeId;
 
 use self::outbox::Outbox;
 pub use self::peers::Peers;
-use crate::{EncodedRun, Lane, NodeInfo, link::FRAME_BYTES_MAX};
+use crate::{EncodedRun, Lane, NodeInfo, lane::FRAME_BYTES_MAX};
 
 /// Bytes waiting for a link. Above three quarters publishers slow down; above this QoS 0 is dropped.
 const OUTBOX_BYTES_MAX: usize = 16 << 20;

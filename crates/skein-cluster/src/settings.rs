@@ -9,8 +9,6 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// What all nodes of the cluster know and nobody else; none: peers on loopback only, and nothing is sealed.
     pub secret: Option<Secret>,
-    /// Where other nodes are looked for.
-    pub discovery: DiscoverySettings,
     /// How quickly silence is noticed.
     pub gossip: GossipSettings,
     /// How links behave.
@@ -25,18 +23,6 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(..)")
     }
-}
-
-/// Where other nodes are looked for. Any of them is enough; one address that answers is enough.
-#[derive(Clone, Debug, Default)]
-pub struct DiscoverySettings {
-    /// Addresses of other nodes: `host:port`, where a host name may have many addresses; or `srv:name`, whose SRV records
-    /// give hosts and ports. Looked up again while the node runs.
-    pub join: Vec<String>,
-    /// A table in a database, as `postgres://…` or `mysql://…`.
-    pub registry: Option<String>,
-    /// How often the node says in the registry that it is there, and reads who else is.
-    pub registry_interval: Duration,
 }
 
 /// How quickly silence is noticed (SWIM; the paper's protocol period and suspicion).

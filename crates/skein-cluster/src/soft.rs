@@ -7,8 +7,10 @@
 mod incoming;
 mod mixing;
 mod outgoing;
+mod own;
 mod wire;
 
+pub use self::own::OwnState;
 pub(crate) use self::{
     incoming::{Applied, Incoming},
     outgoing::Outgoing,

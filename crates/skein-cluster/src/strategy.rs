@@ -1,21 +1,14 @@
 //! Strategies: which nodes a message is sent to.
 //!
-//! `interest` sends to nodes that have subscribers, `broadcast` to all, and users add their own: in Rust under a name
-//! ([`Strategies`]) or as a script ([`Script`]). A strategy decides about nodes only: the node that gets a message matches its
+//! `interest` sends to nodes that have subscribers, `broadcast` to all, and programs add their own, alone or as a kind of
+//! which the configuration names one, such as scripts ([`Strategies`]). A strategy decides about nodes only: the node that gets a message matches its
 //! own sessions. The plane asks when it makes a route, never for each message, and must not be made to wait.
 
-mod cache;
 mod named;
-mod sandbox;
-mod script;
 
 use skein_types::{ClientId, NodeId, Topic};
 
-pub use self::{
-    named::{SCRIPT_BYTES_MAX, Strategies, StrategyError},
-    sandbox::ScriptError,
-    script::{Script, ScriptFigures},
-};
+pub use self::named::{BoxError, Strategies, StrategyError};
 use crate::NodeInfo;
 
 /// Decides which nodes a message is sent to. The calls about sessions and nodes tell what goes on; none of them may wait.
@@ -39,11 +32,6 @@ pub trait Strategy: Send + Sync + std::fmt::Debug {
     /// Another number than before once earlier answers hold no longer.
     fn generation(&self) -> u64 {
         0
-    }
-
-    /// The script that decides, if one does: it has figures and can be replaced.
-    fn script(&self) -> Option<&Script> {
-        None
     }
 }
 

@@ -28,9 +28,9 @@ use skein_http::{Readiness, ReadinessSwitch};
 use skein_plane::Plane;
 
 pub(crate) use self::{drain::Drain, events::Callback, view::View};
-pub use self::{drain::Ended, events::ClusterEvent, settings::ClusterSetUpError};
+pub use self::{drain::Ended, events::ClusterEvent};
 use self::{events::Events, search::Search, strategy::Current};
-use crate::{config::Config, node::StartError};
+use crate::{config::Config, start_error::StartError};
 
 /// How long a node that leaves may take to say so.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -89,12 +89,13 @@ impl ClusterPart {
         let running = match settings::cluster_settings(config)? {
             None => None,
             Some(settings) => {
+                let discovery = settings::discovery_settings(&config.cluster);
                 let observer = events.clone();
                 let observer = Arc::new(move |change: &_| observer.observe(change));
                 let now = move || clock.now();
                 let started = Running::start(&settings, cluster.clone(), plane.host(), now, observer);
                 let running = Arc::new(started.map_err(|source| start_error(config, source))?);
-                search = Some(Search::start(&settings.discovery, &cluster, running.clone())?);
+                search = Some(Search::start(&discovery, &cluster, running.clone())?);
                 Some(running)
             }
         };

@@ -8,8 +8,8 @@ use skein_store::{Durability, Options, Store, Time};
 
 use crate::{
     config::{self, Config, DataSync},
-    node::StartError,
     settings::session_limits,
+    start_error::StartError,
 };
 
 /// Seconds of log that may be lost with the machine where `data.sync` is `interval`, in milliseconds.

@@ -9,11 +9,12 @@ pub mod config;
 mod durable;
 mod node;
 mod settings;
+mod start_error;
 mod sys;
 
 pub use access_file::{read_access_file, write_file_atomically};
-pub use cluster::{ClusterEvent, ClusterSetUpError, Ended};
-pub use node::{Node, StartError};
+pub use cluster::{ClusterEvent, Ended};
+pub use node::Node;
 /// Users and rules, and the editing of texts that hold them.
 pub use skein_access as access;
 /// The cluster, for embedders that look at it or bring a strategy of their own.
@@ -23,3 +24,4 @@ pub use skein_door::Clock;
 pub use skein_mqtt::codec as mqtt_codec;
 /// The words the other crates share: topics, filters, quality of service.
 pub use skein_types as types;
+pub use start_error::{ClusterSetUpError, StartError};

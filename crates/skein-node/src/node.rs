@@ -5,38 +5,30 @@
 //! good-bye to the cluster, workers end, and only then the function returns. Nothing is acknowledged after its client was told.
 
 use std::{
-    io,
     net::SocketAddr,
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use skein_access::{Access, AccessFaults, AccessList};
-use skein_cluster::{
-    JoinRefused,
-    discovery::DiscoveryError,
-    shell::ClusterStartError,
-    strategy::{Strategies, StrategyError},
-};
-use skein_door::{
-    Clock, ListenError, Listener, ListenerState, Redirect, Shared, TlsError, TlsSource, Workers,
-};
+use skein_access::{Access, AccessList};
+use skein_cluster::strategy::Strategies;
+use skein_door::{Clock, Listener, ListenerState, Redirect, Shared, TlsSource, Workers};
 use skein_http::{HttpDoor, Readiness, ReadinessSwitch};
 use skein_mqtt::{MqttDoor, Settings};
-use skein_plane::{AccessChangeError, Batch, Plane, RestoreError};
-use skein_store::OpenError;
+use skein_plane::{Batch, Plane};
 use skein_types::{Code, Moment};
 use tokio::{net::TcpListener, sync::oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    cluster::{ClusterEvent, ClusterPart, ClusterSetUpError, Door, Ended, Introduced},
+    cluster::{ClusterEvent, ClusterPart, Door, Ended, Introduced},
     config::{Changed, Config},
     durable,
     settings::{
         http_door, listener_settings, mqtt_settings, node_queue_limits, plane_limits, tls_files, transport_of,
     },
+    start_error::StartError,
     sys::SysTopics,
 };
 
@@ -64,103 +56,6 @@ pub struct Node {
     control: Option<JoinHandle<()>>,
 }
 
-/// A node could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// An address cannot be listened on.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// The HTTP address cannot be listened on.
-    #[error(
-        "http: cannot listen on {address}: {source}. Stop the program that uses the port or set http.listen."
-    )]
-    ListenHttp {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// HTTP over TLS was asked for.
-    #[error(
-        "http: http.tls is true, but this version serves HTTP without TLS only. Leave it false, keep http.listen on \
-         loopback and put a proxy with TLS in front of it."
-    )]
-    HttpTls,
-    /// The certificate files cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The access file cannot be read.
-    #[error("access: cannot read {path}: {source}. Check access.file and the file's permissions.")]
-    AccessFile {
-        /// The file.
-        path: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// The access file has faults.
-    #[error("access: {path} has faults:\n{faults}")]
-    AccessFaults {
-        /// The file.
-        path: String,
-        /// Which.
-        faults: AccessFaults,
-    },
-    /// The store cannot be opened.
-    #[error("store: cannot open {dir}: {source}")]
-    Store {
-        /// The data directory.
-        dir: String,
-        /// Why, and what to do.
-        source: OpenError,
-    },
-    /// The users and rules in the store cannot be put in force.
-    #[error(
-        "store: the users and rules in it cannot be put in force: {source}. Use the version that wrote them."
-    )]
-    StoredAccess {
-        /// Why.
-        source: AccessChangeError,
-    },
-    /// The number of the node's life cannot be kept.
-    #[error(
-        "node: cannot keep the number of the node's life in {dir}: {source}. Check data.dir and its permissions."
-    )]
-    Incarnation {
-        /// The data directory.
-        dir: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// What the configuration says of the cluster cannot be used here.
-    #[error(transparent)]
-    ClusterSetUp(#[from] ClusterSetUpError),
-    /// There is no such strategy, or its script cannot be used.
-    #[error("{0}{why}", why = why_of(.0))]
-    Strategy(#[from] StrategyError),
-    /// What is written about where others are looked for cannot be understood.
-    #[error("cluster: {0}")]
-    Discovery(DiscoveryError),
-    /// The cluster's port cannot be opened.
-    #[error(
-        "cluster: cannot start on {address}: {source}. Stop the program that uses the port or set cluster.listen."
-    )]
-    Cluster {
-        /// Where it would listen.
-        address: String,
-        /// Why.
-        source: ClusterStartError,
-    },
-    /// The other nodes do not take this one.
-    #[error("cluster: {0}")]
-    JoinRefused(JoinRefused),
-    /// The store holds something the plane does not know.
-    #[error(transparent)]
-    Restore(#[from] RestoreError),
-    /// The operating system gave no thread or event queue.
-    #[error("node: cannot start threads: {0}. Check the limits of processes and open files.")]
-    Threads(#[from] io::Error),
-}
-
 impl Node {
     /// Starts everything the configuration asks for. When it returns, every listener accepts. A node that looks for others
     /// takes MQTT clients once it has found some, or not for the time of `cluster.join_timeout`.
@@ -175,7 +70,8 @@ impl Node {
     ///
     /// # Errors
     /// As [`Node::start`].
-    pub fn start_with(config: Config, strategies: Strategies) -> Result<Self, StartError> {
+    pub fn start_with(config: Config, mut strategies: Strategies) -> Result<Self, StartError> {
+        skein_discovery::add_scripts(&mut strategies)?;
         if config.http.tls {
             return Err(StartError::HttpTls);
         }
@@ -414,11 +310,6 @@ async fn publish_figures(shared: Arc<Shared>, interval: Duration) {
         ticks.tick().await;
         sys.publish(&shared.plane, &mut batch);
     }
-}
-
-/// What a strategy's own message leaves to its cause, which people see in one line with it.
-fn why_of(error: &StrategyError) -> String {
-    std::error::Error::source(error).map(|source| format!(" {source}")).unwrap_or_default()
 }
 
 /// The plane with what it remembers and the cluster it is in, before anybody reaches it.

@@ -20,7 +20,8 @@ use crate::{
     bytes::in_memory,
     disk::{DirectoryLock, Disk, File},
     fault::Fault,
-    format::{FORMATS, Format, Formats, HEADER_BYTES, Header, Kind, StoreId},
+    format::{FORMATS, Format, Formats, HEADER_BYTES, Header, Kind},
+    store_id::StoreId,
 };
 
 const SEGMENT_PREFIX: &str = "log-";

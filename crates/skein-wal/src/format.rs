@@ -11,6 +11,7 @@ use crate::{
     bytes::{array_at, u16_at, u32_at, u64_at},
     fault::Fault,
     frame::{self, FrameFormat},
+    store_id::StoreId,
 };
 
 /// What every file of ours begins with.
@@ -20,10 +21,6 @@ const CHECKSUM: Range<usize> = 12..16;
 pub(crate) const HEADER_BYTES: usize = 64;
 /// Where the content begins: the header has a sector of its own, so that it is never written again.
 pub(crate) const CONTENT_OFFSET: u64 = 512;
-
-/// Identifies a store, so that files of two stores never mix. Sixteen random bytes, made once by the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct StoreId(pub [u8; 16]);
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

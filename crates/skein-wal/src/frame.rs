@@ -19,7 +19,7 @@
 
 use crate::{
     bytes::{in_memory, u32_at, u64_at},
-    format::StoreId,
+    store_id::StoreId,
 };
 
 /// What a frame begins with.

@@ -23,13 +23,14 @@ mod format;
 mod frame;
 mod log;
 mod snapshot;
+mod store_id;
 mod verify;
 mod window;
 
 pub use directory::Directory;
 pub use fault::{AppendFault, Fault, OpenFault, SyncFault};
-pub use format::StoreId;
 pub use frame::{Entries, Visit};
 pub use log::{Cut, Log, LogOptions, Prepare, Recovery};
 pub use snapshot::{Kept, Newest, SnapshotReader, SnapshotWriter};
+pub use store_id::StoreId;
 pub use verify::{FileReport, Report, verify};

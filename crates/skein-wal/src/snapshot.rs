@@ -17,7 +17,7 @@ mod writer;
 pub use reader::{Newest, SnapshotReader};
 pub use writer::{Kept, SnapshotWriter};
 
-use crate::format::StoreId;
+use crate::store_id::StoreId;
 
 /// Stands in the place of a block's length where the trailer begins.
 const TRAILER_MARK: u32 = u32::MAX;

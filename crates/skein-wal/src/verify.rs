@@ -8,9 +8,10 @@ use crate::{
     directory::{Directory, Opened},
     disk::Disk,
     fault::Fault,
-    format::{FORMATS, Kind, StoreId},
+    format::{FORMATS, Kind},
     log::{Walk, check_follows, first_segment, walk_for_verify},
     snapshot::SnapshotReader,
+    store_id::StoreId,
 };
 
 /// One file that is in order.

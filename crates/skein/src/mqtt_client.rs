@@ -63,7 +63,8 @@ impl MqttClient {
     /// Connects and logs in.
     pub(crate) fn connect(arguments: &ConnectionArgs) -> anyhow::Result<(Self, ConnAck)> {
         let connect = arguments.connect_packet()?;
-        let stream = open_stream(&arguments.host, arguments.port)?;
+        let (host, port) = arguments.server()?;
+        let stream = open_stream(host, port)?;
         let now = Instant::now();
         let mut client = Self {
             stream,

@@ -6,7 +6,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use lz4_flex::block;
 
-use super::{fault::LinkFault, frame::FRAME_BYTES_MAX};
+use super::fault::LinkFault;
+use crate::lane::FRAME_BYTES_MAX;
 
 /// Below this nothing is gained.
 const BYTES_MIN: usize = 512;

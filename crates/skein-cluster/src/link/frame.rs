@@ -9,13 +9,11 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::{compress, fault::LinkFault};
-use crate::{Lane, Told};
+use crate::{Lane, Told, lane::FRAME_BYTES_MAX};
 
 /// What a chunk carries at most. Small, so that a large frame does not hold up what is more urgent.
 pub(super) const CHUNK_BYTES_MAX: usize = 16 * 1024;
 pub(super) const CHUNK_HEAD_BYTES: usize = 3;
-/// What a frame has at most: twice the largest packet of MQTT (5.0 section 2.1.4).
-pub(crate) const FRAME_BYTES_MAX: usize = 512 << 20;
 
 const MORE: u8 = 1 << 2;
 const COMPRESSED: u8 = 1 << 3;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use skein_types::Moment;
 
-use super::SoftFrame;
-use crate::{Key, OwnState};
+use super::{OwnState, SoftFrame};
+use crate::Key;
 
 /// Entries and bytes in one frame, so that no frame holds others up for long.
 const FRAME_ENTRIES_MAX: usize = 1024;

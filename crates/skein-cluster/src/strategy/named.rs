@@ -1,25 +1,27 @@
-//! Strategies by the name that the configuration gives: those of Skein, those a program registers, and scripts.
+//! Strategies by the name that the configuration gives: those of Skein, and those a program registers, alone or as a kind.
 //!
-//! Read once at start; the only place where the file of a script is opened.
+//! Read once at start, and again when the configuration is reloaded.
 
-use std::{collections::BTreeMap, fs::File, io::Read, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Broadcast, Interest, Script, ScriptError, Strategy};
+use super::{Broadcast, Interest, Strategy};
 
-/// A larger script is refused.
-pub const SCRIPT_BYTES_MAX: u64 = 256 * 1024;
+/// Stands between a kind and its argument.
+const KIND_END: char = ':';
 
-const SCRIPT_PREFIX: &str = "script:";
+/// Why a kind could not make a strategy: a whole sentence for people.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 type Factory = Box<dyn Fn() -> Arc<dyn Strategy> + Send + Sync>;
+type KindFactory = Box<dyn Fn(&str) -> Result<Arc<dyn Strategy>, BoxError> + Send + Sync>;
 
-/// A strategy that cannot be had.
+/// A strategy that is not to be had.
 #[derive(Debug, thiserror::Error)]
 pub enum StrategyError {
     /// Nobody registered that name.
     #[error(
-        "cluster: there is no strategy {name:?}. Known are {known}, and script:<file>. Set cluster.strategy to one of them, \
-         or register it before the node starts."
+        "cluster: there is no strategy {name:?}. Known are {known}. Set cluster.strategy to one of them, or register it \
+         before the node starts."
     )]
     Unknown {
         /// The name.
@@ -30,34 +32,29 @@ pub enum StrategyError {
     /// The name is taken.
     #[error("cluster: a strategy {0:?} is registered already. Give yours another name.")]
     Taken(String),
-    /// The name would be a script's.
-    #[error("cluster: the name {0:?} of a strategy is empty or begins with script:. Give it another name.")]
+    /// The name would be that of a kind with its argument.
+    #[error("cluster: the name {0:?} of a strategy is empty or contains a colon. Give it another name.")]
     BadName(String),
-    /// The file of a script cannot be read.
-    #[error(
-        "cluster: the script {file:?} of cluster.strategy cannot be read. See that the file exists and is readable."
-    )]
-    File {
-        /// Its path.
-        file: String,
+    /// The kind is known and could not make it.
+    #[error("cluster: the strategy {name:?} cannot be used.")]
+    CannotBeMade {
+        /// The kind with its argument.
+        name: String,
         /// Why.
-        source: std::io::Error,
-    },
-    /// The file of a script holds something else.
-    #[error(
-        "cluster: the script {file:?} of cluster.strategy cannot be used. Correct it, or set cluster.strategy to interest."
-    )]
-    Script {
-        /// Its path.
-        file: String,
-        /// Why.
-        source: ScriptError,
+        source: BoxError,
     },
 }
 
 /// The strategies there are.
 pub struct Strategies {
     factories: BTreeMap<String, Factory>,
+    kinds: BTreeMap<String, Kind>,
+}
+
+struct Kind {
+    /// What its argument is, in a word.
+    argument: String,
+    factory: KindFactory,
 }
 
 impl Default for Strategies {
@@ -73,7 +70,7 @@ impl Strategies {
         let mut factories: BTreeMap<String, Factory> = BTreeMap::new();
         factories.insert("interest".to_owned(), Box::new(|| Arc::new(Interest)));
         factories.insert("broadcast".to_owned(), Box::new(|| Arc::new(Broadcast)));
-        Self { factories }
+        Self { factories, kinds: BTreeMap::new() }
     }
 
     /// Adds one under a name of its own.
@@ -86,72 +83,66 @@ impl Strategies {
         name: &str,
         factory: impl Fn() -> Arc<dyn Strategy> + Send + Sync + 'static,
     ) -> Result<(), StrategyError> {
-        if name.is_empty() || name.starts_with(SCRIPT_PREFIX) {
-            return Err(StrategyError::BadName(name.to_owned()));
-        }
-        if self.factories.contains_key(name) {
-            return Err(StrategyError::Taken(name.to_owned()));
-        }
+        self.check_name(name)?;
         self.factories.insert(name.to_owned(), Box::new(factory));
         Ok(())
     }
 
-    /// The names, in order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.factories.keys().map(String::as_str)
-    }
-
-    /// The strategy of this name, or the script in this file.
+    /// Adds a kind of strategies: `name:<argument>` is made by `factory` from what stands behind the colon.
     ///
     /// # Errors
     ///
-    /// When there is none, or the script cannot be read or used.
-    pub fn make(&self, name: &str) -> Result<Arc<dyn Strategy>, StrategyError> {
-        if let Some(file) = name.strip_prefix(SCRIPT_PREFIX) {
-            return Ok(Arc::new(Script::from_file(Path::new(file))?));
+    /// When the name is taken or cannot be one.
+    pub fn register_kind(
+        &mut self,
+        name: &str,
+        argument: &str,
+        factory: impl Fn(&str) -> Result<Arc<dyn Strategy>, BoxError> + Send + Sync + 'static,
+    ) -> Result<(), StrategyError> {
+        self.check_name(name)?;
+        let kind = Kind { argument: argument.to_owned(), factory: Box::new(factory) };
+        self.kinds.insert(name.to_owned(), kind);
+        Ok(())
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), StrategyError> {
+        if name.is_empty() || name.contains(KIND_END) {
+            return Err(StrategyError::BadName(name.to_owned()));
         }
-        let factory = self.factories.get(name).ok_or_else(|| StrategyError::Unknown {
-            name: name.to_owned(),
-            known: self.names().collect::<Vec<_>>().join(", "),
-        })?;
-        Ok(factory())
+        if self.factories.contains_key(name) || self.kinds.contains_key(name) {
+            return Err(StrategyError::Taken(name.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The names, in order; those of kinds with what their argument is.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        let kinds = self.kinds.iter().map(|(name, kind)| format!("{name}{KIND_END}<{}>", kind.argument));
+        self.factories.keys().cloned().chain(kinds)
+    }
+
+    /// The strategy of this name.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or its kind cannot make it.
+    pub fn make(&self, name: &str) -> Result<Arc<dyn Strategy>, StrategyError> {
+        if let Some(factory) = self.factories.get(name) {
+            return Ok(factory());
+        }
+        let kind =
+            name.split_once(KIND_END).and_then(|(kind, argument)| Some((self.kinds.get(kind)?, argument)));
+        let Some((kind, argument)) = kind else {
+            let known = self.names().collect::<Vec<_>>().join(", ");
+            return Err(StrategyError::Unknown { name: name.to_owned(), known });
+        };
+        (kind.factory)(argument)
+            .map_err(|source| StrategyError::CannotBeMade { name: name.to_owned(), source })
     }
 }
 
 impl std::fmt::Debug for Strategies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.factories.keys()).finish()
+        f.debug_set().entries(self.names()).finish()
     }
-}
-
-impl Script {
-    /// The script in a file.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read or used.
-    pub fn from_file(file: &Path) -> Result<Self, StrategyError> {
-        let text = read(file)?;
-        Self::new(&text).map_err(|source| StrategyError::Script { file: file.display().to_string(), source })
-    }
-
-    /// Takes the script in a file from now on; what was in use stays when that fails.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read or used.
-    pub fn reload_file(&self, file: &Path) -> Result<(), StrategyError> {
-        let text = read(file)?;
-        self.reload(&text)
-            .map_err(|source| StrategyError::Script { file: file.display().to_string(), source })
-    }
-}
-
-fn read(path: &Path) -> Result<String, StrategyError> {
-    let failed = |source| StrategyError::File { file: path.display().to_string(), source };
-    let mut text = String::new();
-    let mut file = File::open(path).map_err(failed)?.take(SCRIPT_BYTES_MAX + 1);
-    file.read_to_string(&mut text).map_err(failed)?;
-    // One byte more than may be says that there is more; the script refuses it with its own words.
-    Ok(text)
 }

@@ -11,9 +11,8 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use skein_cluster::{
-    Change, Cluster, Completion, DiscoverySettings, EncodedRun, ForwardedRun, Gone, GossipSettings, Handled,
-    Host, Inbound, Key, Lane, LinkSettings, NodeInfo, Notification, Peer, RunEncoder, Secret, Settings,
-    Value, shell::Running,
+    Change, Cluster, Completion, EncodedRun, ForwardedRun, Gone, GossipSettings, Handled, Host, Inbound, Key,
+    Lane, LinkSettings, NodeInfo, Notification, Peer, RunEncoder, Secret, Settings, Value, shell::Running,
 };
 use skein_types::{ByteString, Incarnation, Message, Moment, NodeId, QoS, Topic};
 
@@ -43,7 +42,6 @@ impl Node {
         let settings = Settings {
             listen,
             secret: secret.map(|secret| Secret(secret.to_owned())),
-            discovery: DiscoverySettings::default(),
             gossip: GossipSettings::default(),
             link: LinkSettings::default(),
         };

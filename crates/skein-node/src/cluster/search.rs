@@ -10,14 +10,11 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use skein_cluster::{
-    Cluster, DiscoverySettings,
-    discovery::{Names, Search as Looking},
-    shell::Running,
-};
+use skein_cluster::{Cluster, shell::Running};
+use skein_discovery::{DiscoverySettings, Names, Search as Looking};
 use tokio_util::sync::CancellationToken;
 
-use crate::node::StartError;
+use crate::start_error::StartError;
 
 /// An address is tried for so long after it was found last; places are looked up at least three times within it.
 const KEEP: Duration = Duration::from_secs(200);

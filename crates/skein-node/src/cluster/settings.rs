@@ -6,45 +6,15 @@ use std::{
     sync::Arc,
 };
 
-use skein_cluster::{DiscoverySettings, GossipSettings, LinkSettings, NodeInfo, Secret, Settings};
+use skein_cluster::{GossipSettings, LinkSettings, NodeInfo, Secret, Settings};
+use skein_discovery::DiscoverySettings;
 use skein_door::ListenerState;
 use skein_types::{Incarnation, NodeId};
 
-use crate::config::{ClusterConfig, Config, HostPort, JoinAddress, PORT_DEFAULT, check_secret_text};
-
-/// Something the node cannot take part in its cluster with.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterSetUpError {
-    /// The file with the secret cannot be read.
-    #[error(
-        "cluster: cannot read the secret in {path}: {source}. Check cluster.secret_file and the file's permissions."
-    )]
-    SecretFile {
-        /// The file.
-        path: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// What the file holds is no secret.
-    #[error("cluster: the secret in {path} {reason}")]
-    Secret {
-        /// The file.
-        path: String,
-        /// Why not.
-        reason: String,
-    },
-    /// The name that other nodes are told has no address.
-    #[error(
-        "cluster: cluster.advertise = {advertise} has no address: {source}. Write a name that is known here, or the IP \
-         address that other nodes dial."
-    )]
-    Advertise {
-        /// The name.
-        advertise: String,
-        /// Why.
-        source: io::Error,
-    },
-}
+use crate::{
+    config::{ClusterConfig, Config, HostPort, JoinAddress, PORT_DEFAULT, check_secret_text},
+    start_error::ClusterSetUpError,
+};
 
 /// How the node takes part; none when it runs alone.
 pub(crate) fn cluster_settings(config: &Config) -> Result<Option<Settings>, ClusterSetUpError> {
@@ -53,11 +23,6 @@ pub(crate) fn cluster_settings(config: &Config) -> Result<Option<Settings>, Clus
     Ok(Some(Settings {
         listen,
         secret: secret(cluster)?,
-        discovery: DiscoverySettings {
-            join: cluster.join.0.iter().map(JoinAddress::dialled).collect(),
-            registry: cluster.registry.0.clone(),
-            registry_interval: cluster.registry_interval,
-        },
         gossip: GossipSettings {
             probe_interval: cluster.probe_interval,
             probe_timeout: cluster.probe_timeout,
@@ -69,6 +34,15 @@ pub(crate) fn cluster_settings(config: &Config) -> Result<Option<Settings>, Clus
             compress_bulk: cluster.compress,
         },
     }))
+}
+
+/// Where other nodes are looked for.
+pub(crate) fn discovery_settings(cluster: &ClusterConfig) -> DiscoverySettings {
+    DiscoverySettings {
+        join: cluster.join.0.iter().map(JoinAddress::dialled).collect(),
+        registry: cluster.registry.0.clone(),
+        registry_interval: cluster.registry_interval,
+    }
 }
 
 fn secret(cluster: &ClusterConfig) -> Result<Option<Secret>, ClusterSetUpError> {

@@ -68,10 +68,9 @@ fn nodes_find_each_other_in_a_registry_and_a_script_decides_where_messages_go() 
 #[test]
 fn a_strategy_that_is_not_there_stops_the_start_with_what_there_is() {
     let directory = TestDirectory::create("strategy");
-    for (strategy, expect) in [
-        ("intrest", "Known are broadcast, interest, and script:<file>"),
-        ("script:no/such.rhai", "no/such.rhai"),
-    ] {
+    for (strategy, expect) in
+        [("intrest", "Known are broadcast, interest, script:<file>"), ("script:no/such.rhai", "no/such.rhai")]
+    {
         let mut command = Command::new(SKEIN);
         command.arg("serve").current_dir(directory.path());
         command.args(["--mqtt.listen", "127.0.0.1:0", "--mqtt.ws_listen", "off", "--http.listen", "off"]);

@@ -7,7 +7,7 @@ use std::{
 
 use skein_testkit::{DEADLINE, Server, TestDirectory, free_port, wait_until};
 
-use crate::node::{Node, run, run_with, succeeds, user};
+use crate::node::{Node, run, run_with, skein, succeeds, user};
 
 /// A `skein sub` that has its subscription: it has printed the retained message that was there before.
 fn subscriber(node: &Node, filter: &str, arguments: &[&str]) -> Server {
@@ -52,6 +52,22 @@ fn retained_messages_are_kept_left_out_and_removed() {
     node.publish(&["-t", "state/lamp", "-n", "-r", "-q", "1"]);
     let seen = out(&["-t", "state/#", "-W", "1"]);
     assert_eq!((seen.code, &*seen.out), (Some(27), ""));
+}
+
+#[test]
+fn a_host_may_carry_its_port() {
+    let node = Node::start(&[]);
+    let there = node.address.to_string();
+    let port = node.address.port().to_string();
+    succeeds(skein().args(["pub", "-h", &there, "-t", "a", "-m", "one", "-r", "-q", "1"]));
+    let seen =
+        succeeds(skein().args(["sub", "--host", &there, "-p", &port, "-t", "a", "-C", "1", "-W", "20"]));
+    assert_eq!(seen.out, "one\n");
+    let twice = run(skein().args(["pub", "-h", &there, "-p", "1", "-t", "a", "-m", "x"]));
+    assert!(twice.code == Some(1) && twice.err.contains("the port is given twice"), "{}", twice.err);
+    let wrong = run(skein().args(["pub", "-h", "localhost:mqtt", "-t", "a", "-m", "x"]));
+    assert!(wrong.code == Some(2) && wrong.err.contains("no port from 1 to 65535"), "{}", wrong.err);
+    assert!(succeeds(skein().args(["pub", "--help"])).out.contains("-h, --host <HOST[:PORT]>"));
 }
 
 #[test]

@@ -3,6 +3,10 @@
 //! Made once, asked by all threads of the plane, replaced while the node runs. Whatever a script does wrong, messages reach
 //! everyone: an error means `broadcast`. It is counted, and said in the log at most once a minute.
 
+mod cache;
+mod file;
+mod sandbox;
+
 use std::{
     sync::{
         Arc,
@@ -14,12 +18,16 @@ use std::{
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rhai::AST;
+use skein_cluster::strategy::{Outgoing, Strategy, Targets, View};
 use skein_types::Moment;
 
-use super::{
-    Outgoing, ScriptError, Strategy, Targets, View,
+use self::{
     cache::Cache,
     sandbox::{Clock, Sandbox},
+};
+pub use self::{
+    file::{ScriptFileError, add_scripts},
+    sandbox::{SCRIPT_BYTES_MAX, ScriptError},
 };
 
 /// The time between two lines about errors.
@@ -159,8 +167,7 @@ impl Strategy for Script {
     fn generation(&self) -> u64 {
         self.version.load().generation
     }
-
-    fn script(&self) -> Option<&Script> {
-        Some(self)
-    }
 }
+
+#[cfg(test)]
+mod tests;

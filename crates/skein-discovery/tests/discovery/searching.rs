@@ -3,10 +3,8 @@
 use std::{collections::HashSet, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use parking_lot::Mutex;
-use skein_cluster::{
-    Cluster, DiscoverySettings, NodeInfo,
-    discovery::{Names, Search},
-};
+use skein_cluster::{Cluster, NodeInfo};
+use skein_discovery::{DiscoverySettings, Names, Search};
 use skein_testkit::{DEADLINE, wait_until};
 use skein_types::{Incarnation, NodeId};
 use tokio_util::sync::CancellationToken;

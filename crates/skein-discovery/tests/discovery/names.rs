@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use skein_cluster::discovery::{LookError, Names, Place};
+use skein_discovery::{LookError, Names, Place};
 use skein_testkit::DnsServer;
 
 use crate::searching::{Searching, settings};

@@ -5,6 +5,7 @@
 use std::{collections::HashSet, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
+use skein_cluster::Cluster;
 use skein_types::Moment;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,7 @@ use super::{
     registry_interval,
     usage::Usage,
 };
-use crate::{Cluster, DiscoverySettings};
+use crate::DiscoverySettings;
 
 /// How often it is looked whether peers are gone.
 const PEERS_INTERVAL: Duration = Duration::from_millis(250);

@@ -10,10 +10,8 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::{
-    Change, Digest, Key, Value,
-    soft::{Fingerprint, fingerprint},
-};
+use super::{Digest, Fingerprint, fingerprint};
+use crate::{Change, Key, Value};
 
 /// Changes that are kept for peers that have not heard them, and their bytes (wills can be large); who is further behind gets
 /// a full copy.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
-use skein_cluster::discovery::Names;
+use skein_discovery::Names;
 use skein_testkit::{DEADLINE, Mariadb, Postgres, free_address, wait_until};
 
 use crate::searching::{Searching, settings};

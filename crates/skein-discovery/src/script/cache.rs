@@ -5,9 +5,8 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
+use skein_cluster::strategy::{Outgoing, Targets, View};
 use skein_types::{ClientId, NodeId};
-
-use super::{Outgoing, Targets, View};
 
 /// Answers kept at most.
 const ENTRIES_MAX: usize = 16_384;

@@ -11,10 +11,11 @@ use rhai::{
         BasicMapPackage, BasicMathPackage, LanguageCorePackage, LogicPackage, MoreStringPackage, Package,
     },
 };
+use skein_cluster::strategy::{Outgoing, Targets, View};
 use skein_types::{Moment, NodeId};
 
-use super::{Outgoing, SCRIPT_BYTES_MAX, Targets, View};
-
+/// A larger script is refused.
+pub const SCRIPT_BYTES_MAX: u64 = 256 * 1024;
 /// Steps a run may take: about a hundred thousand bytes of plain work, far below a millisecond for sensible scripts.
 const OPERATIONS_MAX: u64 = 50_000;
 /// What a run may take by the clock, should its steps be slow ones; a route that is made waits for it.
