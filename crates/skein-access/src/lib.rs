@@ -35,6 +35,7 @@ mod bound;
 mod fault;
 mod file;
 mod list;
+mod operator;
 mod password;
 mod rule;
 mod scram;
@@ -57,6 +58,7 @@ pub use blocks::{RuleBlock, UserBlock, text_of};
 pub use bound::{BoundAccess, IdentityRules};
 pub use fault::{AccessFault, AccessFaults, nearest_name, position};
 pub use list::AccessList;
+pub use operator::{OPERATOR_TOKEN_BYTES, OperatorToken};
 pub use password::{PasswordError, new_password_hash};
 pub use scram::{SCRAM_ITERATIONS_DEFAULT, SCRAM_NONCE_BYTES, ScramExchange, ScramKeys, new_scram_keys};
 pub use users::{

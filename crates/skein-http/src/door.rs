@@ -13,6 +13,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use skein_access::OperatorToken;
 use skein_plane::Plane;
 use skein_types::Moment;
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -105,6 +106,8 @@ pub struct HttpSettings {
     pub close_timeout: Duration,
     /// Host names by which browsers may reach the door without a user, beside `localhost` and IP addresses.
     pub host_names: Vec<String>,
+    /// What an operator on this machine shows instead of a user's password.
+    pub operator_token: Option<OperatorToken>,
 }
 
 /// The HTTP door. Copies are the same door.
@@ -263,6 +266,7 @@ impl Default for HttpSettings {
             connection_lifetime: Duration::from_secs(300),
             close_timeout: Duration::from_secs(5),
             host_names: Vec::new(),
+            operator_token: None,
         }
     }
 }

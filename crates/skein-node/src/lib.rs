@@ -8,12 +8,14 @@ mod cluster;
 pub mod config;
 mod durable;
 mod node;
+mod operator;
 mod settings;
 mod sys;
 
 pub use access_file::{read_access_file, write_file_atomically};
 pub use cluster::{ClusterEvent, ClusterSetUpError, Ended};
 pub use node::{Node, StartError};
+pub use operator::OPERATOR_FILE;
 /// Users and rules, and the editing of texts that hold them.
 pub use skein_access as access;
 /// The cluster, for embedders that look at it or bring a strategy of their own.
