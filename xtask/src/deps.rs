@@ -26,7 +26,7 @@ const TABLE: [(&str, &[&str]); 15] = [
     ),
     ("skein-mqtt", &["skein-door", "skein-plane", "skein-access", "skein-types"]),
     ("skein-http", &["skein-door", "skein-plane", "skein-access", "skein-types"]),
-    ("skein-door", &["skein-plane", "skein-types"]),
+    ("skein-door", &["skein-plane", "skein-access", "skein-types"]),
     ("skein-plane", &["skein-access", "skein-cluster", "skein-store", "skein-types"]),
     ("skein-access", &["skein-types"]),
     ("skein-cluster", &["skein-types"]),

@@ -27,12 +27,20 @@ const HASH_MEMORY_KIB_MAX: u32 = 256 * 1024;
 /// Most passes over that memory.
 const HASH_PASSES_MAX: u32 = 64;
 
+/// The longest password that is made into a hash or keys, and that is looked at when a client sends it.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+/// The longest name of a user.
+pub const USER_BYTES_MAX: usize = 1024;
+
 /// Why no hash or keys could be made of a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
     /// Nobody should be let in by pressing enter.
     #[error("the password is empty; give one with at least one character")]
     Empty,
+    /// A hash costs time for each byte, and nobody types so many.
+    #[error("the password has {0} bytes; give one with {PASSWORD_BYTES_MAX} at most")]
+    TooLong(usize),
     /// RFC 4013 names the characters.
     #[error(
         "the password has characters that SASLprep (RFC 4013) forbids, such as control characters; choose another"
@@ -51,13 +59,24 @@ pub enum PasswordError {
 /// # Errors
 /// An empty password, or a system without random bytes or memory.
 pub fn new_password_hash(password: &str) -> Result<String, PasswordError> {
-    if password.is_empty() {
-        return Err(PasswordError::Empty);
-    }
+    check_length(password)?;
     let hash = Argon2::default()
         .hash_password(password.as_bytes())
         .map_err(|error| PasswordError::System(error.to_string()))?;
     Ok(hash.to_string())
+}
+
+pub(super) fn check_length(password: &str) -> Result<(), PasswordError> {
+    match password.len() {
+        0 => Err(PasswordError::Empty),
+        1..=PASSWORD_BYTES_MAX => Ok(()),
+        bytes => Err(PasswordError::TooLong(bytes)),
+    }
+}
+
+/// Whether a client sent what no user has; it is not worth a hash.
+fn is_too_long(user: &str, password: &[u8]) -> bool {
+    user.len() > USER_BYTES_MAX || password.len() > PASSWORD_BYTES_MAX
 }
 
 /// Reads the `password` of a user entry; an error says what is wrong with it.
@@ -82,16 +101,29 @@ impl Access {
     /// # Errors
     /// [`Code::BadCredentials`], whatever was wrong.
     pub fn verify_password(&self, user: &str, password: &[u8]) -> Result<Authenticated, Code> {
-        let list = self.list();
-        let tag = self.known_passwords.lock().tag(user, password);
-        if self.known_passwords.lock().contains(list.generation(), &tag)
-            && let Some(entry) = list.user(user)
-        {
-            return Ok(entry.authenticated());
+        if is_too_long(user, password) {
+            return Err(Code::BadCredentials);
         }
+        if let Some(proof) = self.known_password(user, password) {
+            return Ok(proof);
+        }
+        let list = self.list();
         let entry = list.check_password(user, password)?;
+        let tag = self.password_tags.of(user, password);
         self.known_passwords.lock().insert(list.generation(), tag);
         Ok(entry.authenticated())
+    }
+
+    /// Who it is, if this password was right before under the present list. Takes microseconds.
+    #[must_use]
+    pub fn known_password(&self, user: &str, password: &[u8]) -> Option<Authenticated> {
+        if is_too_long(user, password) {
+            return None;
+        }
+        let list = self.list();
+        let tag = self.password_tags.of(user, password);
+        let is_known = self.known_passwords.lock().contains(list.generation(), &tag);
+        list.user(user).filter(|_| is_known).map(|entry| entry.authenticated())
     }
 }
 
@@ -130,25 +162,22 @@ fn is_hash_of(hash: &PasswordHash, password: &[u8]) -> bool {
     Argon2::default().verify_password(password, hash).is_ok()
 }
 
-/// Tags of right passwords under one list, the oldest forgotten first.
+/// Makes the tags of passwords.
 ///
 /// A tag is an HMAC of name and password under a key that lives and dies with the process: who reads the memory
 /// of another process or a swap file later learns no password from it.
-pub(super) struct KnownPasswords {
+pub(super) struct PasswordTags {
     keyed: Hmac<Sha256>,
-    generation: u64,
-    tags: HashSet<[u8; 32], RandomState>,
-    order: VecDeque<[u8; 32]>,
 }
 
-impl KnownPasswords {
+impl PasswordTags {
     pub(super) fn new() -> Self {
         let mut key = [0; 32];
         getrandom::fill(&mut key).expect("the operating system gives random bytes to a starting process");
-        Self { keyed: keyed(&key), generation: 0, tags: HashSet::default(), order: VecDeque::new() }
+        Self { keyed: keyed(&key) }
     }
 
-    fn tag(&self, user: &str, password: &[u8]) -> [u8; 32] {
+    fn of(&self, user: &str, password: &[u8]) -> [u8; 32] {
         let mut mac = self.keyed.clone();
         // The length keeps ("ab", "c") apart from ("a", "bc").
         mac.update(&(user.len() as u64).to_le_bytes());
@@ -156,7 +185,17 @@ impl KnownPasswords {
         mac.update(password);
         mac.finalize().into_bytes().into()
     }
+}
 
+/// Tags of right passwords under one list, the oldest forgotten first.
+#[derive(Default)]
+pub(super) struct KnownPasswords {
+    generation: u64,
+    tags: HashSet<[u8; 32], RandomState>,
+    order: VecDeque<[u8; 32]>,
+}
+
+impl KnownPasswords {
     fn contains(&self, generation: u64, tag: &[u8; 32]) -> bool {
         self.generation == generation && self.tags.contains(tag)
     }
@@ -193,14 +232,13 @@ mod tests {
 
     #[test]
     fn known_passwords_are_bounded_and_belong_to_one_list() {
-        let mut known = KnownPasswords::new();
+        let (tags, mut known) = (PasswordTags::new(), KnownPasswords::default());
         for number in 0..KNOWN_PASSWORDS_MAX + 10 {
-            let tag = known.tag("u", &number.to_le_bytes());
+            let tag = tags.of("u", &number.to_le_bytes());
             known.insert(1, tag);
         }
         assert_eq!((known.tags.len(), known.order.len()), (KNOWN_PASSWORDS_MAX, KNOWN_PASSWORDS_MAX));
-        let (oldest, newest) =
-            (known.tag("u", &0_usize.to_le_bytes()), known.tag("u", &100_usize.to_le_bytes()));
+        let (oldest, newest) = (tags.of("u", &0_usize.to_le_bytes()), tags.of("u", &100_usize.to_le_bytes()));
         assert!(!known.contains(1, &oldest));
         assert!(known.contains(1, &newest));
         assert!(!known.contains(2, &newest));
@@ -212,13 +250,9 @@ mod tests {
 
     #[test]
     fn tags_tell_name_and_password_apart() {
-        let known = KnownPasswords::new();
-        assert_ne!(known.tag("ab", b"c"), known.tag("a", b"bc"));
-        assert_ne!(
-            known.tag("a", b"b"),
-            KnownPasswords::new().tag("a", b"b"),
-            "each process has its own key"
-        );
+        let tags = PasswordTags::new();
+        assert_ne!(tags.of("ab", b"c"), tags.of("a", b"bc"));
+        assert_ne!(tags.of("a", b"b"), PasswordTags::new().of("a", b"b"), "each process has its own key");
     }
 
     #[test]

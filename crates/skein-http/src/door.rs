@@ -13,7 +13,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use skein_access::OperatorToken;
+use skein_access::{OperatorToken, PasswordGate};
 use skein_plane::Plane;
 use skein_types::Moment;
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -122,7 +122,7 @@ pub(crate) struct Shared {
     pub(crate) node: NodeInfo,
     pub(crate) settings: HttpSettings,
     pub(crate) readiness: Arc<ReadinessSwitch>,
-    pub(crate) password_checks: Arc<Semaphore>,
+    pub(crate) passwords: Arc<PasswordGate>,
     pub(crate) walks: Arc<Semaphore>,
     pub(crate) access_changes: Arc<Semaphore>,
     /// One slot per connection that may still be opened.
@@ -152,11 +152,11 @@ impl HttpDoor {
     ) -> Self {
         let slots = Arc::new(Semaphore::new(settings.connections_max.min(Semaphore::MAX_PERMITS)));
         let shared = Shared {
+            passwords: PasswordGate::new(plane.access().clone(), PASSWORD_CHECKS_MAX),
             plane,
             node,
             settings,
             readiness,
-            password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX)),
             walks: Arc::new(Semaphore::new(WALKS_MAX)),
             access_changes: Arc::new(Semaphore::new(ACCESS_CHANGES_MAX)),
             slots,

@@ -7,6 +7,7 @@
 //! after all that.
 
 mod origin;
+mod password;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -115,7 +116,7 @@ impl Guard {
                 Ok(Caller { peer, user: None })
             }
             Admission::CheckPassword => {
-                let proof = self.check_password(name, password).await?;
+                let proof = self.check_password(peer, name, password).await?;
                 self.check_role(&proof)?;
                 Ok(Caller { peer, user: Some(proof.user) })
             }
@@ -149,28 +150,28 @@ impl Guard {
 
     async fn check_password(
         &self,
+        peer: SocketAddr,
         name: Option<String>,
         password: Option<Vec<u8>>,
     ) -> Result<Authenticated, Problem> {
         let (Some(user), Some(password)) = (name, password) else {
             return Err(unauthenticated(Code::BadCredentials.text()));
         };
-        let permit = self.shared.password_checks.clone().acquire_owned().await;
-        let plane = self.shared.plane.clone();
-        let checked = tokio::task::spawn_blocking(move || {
-            let proof = plane.access().verify_password(&user, &password);
-            // The check goes on when its request is gone, so the permit stays with the check.
-            drop(permit);
-            proof
-        });
-        match checked.await {
-            Ok(Ok(proof)) => Ok(proof),
-            Ok(Err(code)) => Err(unauthenticated(code.text())),
-            Err(error) => {
-                tracing::error!(%error, "http: a password check failed");
-                Err(Problem::internal())
-            }
-        }
+        let checked = password::check(&self.shared, &user, &password, peer.ip()).await;
+        checked.map_err(|code| match code {
+            Code::ServerBusy => Problem::new(
+                Kind::Busy,
+                "too many wait to have their passwords checked",
+                "try again; a password that was right before does not wait",
+            ),
+            Code::ConnectionRateExceeded => Problem::new(
+                Kind::TooManyFailures,
+                "your address failed to log in too often",
+                "wait a minute; a password that was right before is taken at once",
+            ),
+            Code::Internal => Problem::internal(),
+            code => unauthenticated(code.text()),
+        })
     }
 
     fn check_role(&self, proof: &Authenticated) -> Result<(), Problem> {

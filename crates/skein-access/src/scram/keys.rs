@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::hmac;
-use crate::PasswordError;
+use crate::{PasswordError, password::check_length};
 
 const SCRAM_SHA_256: &str = "SCRAM-SHA-256";
 /// RFC 7677 section 4.
@@ -34,9 +34,7 @@ pub struct ScramKeys {
 /// # Errors
 /// An empty password, one that SASLprep forbids, iterations out of bounds, or a system without random bytes.
 pub fn new_scram_keys(password: &str, iterations: u32) -> Result<ScramKeys, PasswordError> {
-    if password.is_empty() {
-        return Err(PasswordError::Empty);
-    }
+    check_length(password)?;
     if !(ITERATIONS_MIN..=ITERATIONS_MAX).contains(&iterations) {
         return Err(PasswordError::Iterations(iterations));
     }

@@ -1,7 +1,10 @@
 //! Who may use which route.
 
+use std::{net::IpAddr, sync::atomic::Ordering::Relaxed};
+
 use skein_access::{Access, AccessList, Anonymous, Credentials, NewUser, new_user_block};
 use skein_http::{HttpSettings, ROLE_ADMIN, ROLE_MONITOR};
+use skein_types::Moment;
 
 use crate::{
     client::{Client, OPERATOR, anonymously as request},
@@ -55,6 +58,29 @@ fn without_users(list: AccessList, anonymous: Anonymous) -> Fixture {
     Fixture::start(Access::new(list, anonymous), settings)
 }
 
+/// Lets so much time go by that no address is slowed for its wrong passwords.
+fn pay_for_failures(node: &Fixture) {
+    node.clock_millis.fetch_add(60_000, Relaxed);
+}
+
+#[test]
+fn who_fails_too_often_is_slowed_and_who_is_known_is_not() {
+    let node = with_users(Anonymous::Never);
+    let answer =
+        |authorization: &str| request(node.address, "GET", "/metrics", &[("authorization", authorization)]);
+    assert_eq!(answer(ROOT).status, 200);
+    assert_eq!(answer(ROOT_WRONG).status, 401);
+    let (access, now) = (node.plane.access(), Moment::from_millis(node.clock_millis.load(Relaxed)));
+    let guess = access.guess(IpAddr::from([127, 0, 0, 1]), now, now).unwrap();
+    // At another door, say.
+    (0..100).for_each(|_| access.guess_failed(guess, now));
+    let refused = answer(ROOT_WRONG);
+    assert_eq!((refused.status, &*refused.problem()), (429, "too_many_failures"));
+    assert_eq!(answer(ROOT).status, 200);
+    pay_for_failures(&node);
+    assert_eq!(answer(WATCH).status, 200, "a minute later");
+}
+
 #[test]
 fn open_routes_ask_nobody() {
     let node = with_users(Anonymous::Never);
@@ -70,6 +96,7 @@ fn users_and_their_roles() {
     let node = with_users(Anonymous::Never);
     for (method, path) in GUARDED {
         let status = |authorization: &str| {
+            pay_for_failures(&node);
             request(node.address, method, path, &[("authorization", authorization)]).status
         };
         assert_eq!(status(ROOT), 200, "{method} {path}");
@@ -214,6 +241,7 @@ fn filled_in(path: &str) -> String {
 
 /// Whether the guard lets the request through, whatever it is then answered.
 fn passes(node: &Fixture, method: &str, path: &str, headers: &[(&str, &str)]) -> bool {
+    pay_for_failures(node);
     ![401, 403].contains(&request(node.address, method, &filled_in(path), headers).status)
 }
 
