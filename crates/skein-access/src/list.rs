@@ -21,6 +21,9 @@ pub struct AccessList {
     checks_credentials: bool,
     /// What no rule speaks of is denied.
     denies_otherwise: bool,
+    /// There are users or there were, though none may be left.
+    has_had_users: bool,
+    has_had_rules: bool,
     users: HashMap<UserName, Arc<User>, RandomState>,
     /// The first user of the file with a password hash: what a refusal of an unknown user costs.
     first_with_hash: Option<Arc<User>>,
@@ -45,6 +48,8 @@ impl AccessList {
             generation: 0,
             checks_credentials: false,
             denies_otherwise: false,
+            has_had_users: false,
+            has_had_rules: false,
             users: HashMap::default(),
             first_with_hash: None,
             first_with_keys: None,
@@ -59,6 +64,8 @@ impl AccessList {
             generation: 0,
             checks_credentials: true,
             denies_otherwise: true,
+            has_had_users: !users.is_empty(),
+            has_had_rules: !rules.is_empty(),
             first_with_hash: first(|user| user.password.is_some()),
             first_with_keys: first(|user| user.scram.is_some()),
             users: users.into_iter().map(|user| (user.name.clone(), user)).collect(),
@@ -77,7 +84,7 @@ impl AccessList {
 
     /// This list with the users and rules of another one behind its own. A user that is in both is this list's; the
     /// other's rules are asked after this one's. Users make a list that was open check credentials, and rules make it deny
-    /// what none of them allows, as a file does.
+    /// what none of them allows, as a file does; also those that were removed.
     #[must_use]
     pub fn joined(&self, other: &Self) -> Self {
         let mut joined = self.clone();
@@ -87,9 +94,26 @@ impl AccessList {
         joined.first_with_hash = joined.first_with_hash.or_else(|| other.first_with_hash.clone());
         joined.first_with_keys = joined.first_with_keys.or_else(|| other.first_with_keys.clone());
         joined.rules.extend(other.rules.iter().cloned());
-        joined.checks_credentials |= !other.users.is_empty();
-        joined.denies_otherwise |= !other.rules.is_empty();
+        joined.has_had_users |= other.has_had_users;
+        joined.checks_credentials |= other.has_had_users;
+        joined.denies_otherwise |= other.has_had_rules;
         joined
+    }
+
+    /// This list as one of which users or rules were removed: nothing becomes allowed by their absence.
+    #[must_use]
+    pub fn having_had(self, users: bool, rules: bool) -> Self {
+        Self {
+            has_had_users: self.has_had_users || users,
+            has_had_rules: self.has_had_rules || rules,
+            ..self
+        }
+    }
+
+    /// Whether there are users, or were and are removed.
+    #[must_use]
+    pub fn has_had_users(&self) -> bool {
+        self.has_had_users
     }
 
     /// Whether credentials that a client sends are checked; without users they are passed over.

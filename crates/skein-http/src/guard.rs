@@ -136,11 +136,13 @@ impl Guard {
 
     /// Without a user nothing is changed, by nobody; and the state is shown only while there is nobody to log in as.
     fn check_anonymous(&self, is_local: bool) -> Result<(), Problem> {
-        let has_users = self.shared.plane.access().list().users_count() > 0;
+        let has_users = self.shared.plane.access().list().has_had_users();
         match self.need {
             Need::Nothing => Ok(()),
             Need::Monitor if is_local && !has_users => Ok(()),
-            Need::Monitor if has_users => Err(unauthenticated("this needs a user now that there are users")),
+            Need::Monitor if has_users => {
+                Err(unauthenticated("this needs a user now that there are or were users"))
+            }
             Need::Monitor => {
                 Err(unauthenticated("from another machine or through a proxy this needs a user"))
             }

@@ -95,7 +95,11 @@ fn the_first_user_is_made_by_the_command_that_the_start_prints_and_by_no_strange
     // Now that there are users nothing is shown without one.
     let url = format!("http://{}", listening(&node.server, "http"));
     let refused = run(skein().args(["status", "--url", &url]));
-    assert!(refused.code == Some(1) && refused.err.contains("now that there are users"), "{}", refused.err);
+    assert!(
+        refused.code == Some(1) && refused.err.contains("now that there are or were users"),
+        "{}",
+        refused.err
+    );
     let token = node.directory.path().join("data/operator.token");
     assert_eq!(fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
 }
@@ -210,4 +214,7 @@ fn rules_of_a_running_node_hold_at_once_and_after_it_was_killed() {
     assert_eq!((publish(&node, "other"), publish(&node, "secret/1")), (Some(1), Some(0)));
     assert_eq!(node.ask("DELETE", "/api/v1/rules/5", "").0, 200);
     assert_eq!(publish(&node, "other"), Some(0));
+    let (status, body) = node.ask("DELETE", "/api/v1/rules/10", "");
+    assert!(status == 200 && body.contains("no rule is left"), "{body}");
+    assert_eq!(publish(&node, "other"), Some(1), "nothing is allowed because the last rule is gone");
 }
