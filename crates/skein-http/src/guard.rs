@@ -76,12 +76,10 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
         Ok(caller) => _ = parts.extensions.insert(caller),
         Err(problem) => {
             let peer = parts.extensions.get().map(|Peer(peer)| *peer);
-            tracing::info!(
-                ?peer,
-                path = parts.uri.path(),
-                code = problem.kind.code(),
-                "http: request refused"
-            );
+            if guard.shared.logs_refusal(peer) {
+                let (path, code) = (parts.uri.path(), problem.kind.code());
+                tracing::info!(?peer, path, code, "http: request refused");
+            }
             return problem.into_response();
         }
     }

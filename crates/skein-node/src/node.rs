@@ -412,7 +412,7 @@ async fn control(doors: Doors, shared: Arc<Shared>, workers: Arc<Workers>, stop:
     for listener in http {
         tasks.spawn(http_door.clone().run(listener, stop.clone()));
     }
-    tasks.spawn(until(stop.clone(), look_after_deadlines(shared.clone())));
+    tasks.spawn(until(stop.clone(), look_after_deadlines(shared.clone(), http_door)));
     if !sys_interval.is_zero() {
         tasks.spawn(until(stop.clone(), publish_figures(shared.clone(), sys_interval)));
     }
@@ -428,13 +428,15 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     }
 }
 
-async fn look_after_deadlines(shared: Arc<Shared>) {
+async fn look_after_deadlines(shared: Arc<Shared>, http: HttpDoor) {
     let mut batch = Batch::default();
     let mut ticks = tokio::time::interval(EXPIRE_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         shared.plane.expire(&mut batch, shared.clock.now());
+        skein_door::log_left_out();
+        http.log_left_out();
     }
 }
 
