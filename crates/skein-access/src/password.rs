@@ -18,6 +18,7 @@ use skein_types::Code;
 use super::{
     Access, Authenticated,
     list::{AccessList, User},
+    scram::ScramKeys,
 };
 
 /// Right passwords remembered at most; each costs about 100 bytes.
@@ -133,29 +134,64 @@ impl User {
     }
 }
 
+/// What a password is held against.
+#[derive(Clone, Copy)]
+enum Against<'l> {
+    Hash(&'l PasswordHash),
+    Keys(&'l ScramKeys),
+}
+
 impl AccessList {
     fn check_password(&self, name: &str, password: &[u8]) -> Result<&User, Code> {
-        let entry = self.user(name).map(AsRef::as_ref);
-        let hash = entry.and_then(|user| user.password.as_ref());
-        let keys = entry.and_then(|user| user.scram.as_ref());
-        let is_right = match (hash, keys) {
-            (Some(hash), _) => is_hash_of(hash, password),
-            (None, Some(keys)) => keys.are_of(password),
-            (None, None) => false,
-        };
-        if let (true, Some(user)) = (is_right, entry) {
+        let (entry, own) = self.own_check(name);
+        if let (Some(own), Some(user)) = (own, entry)
+            && own.is_of(password)
+        {
             return Ok(user);
         }
-        // Every refusal pays for each kind of check this list knows; the results are thrown away.
-        if let (None, Some(decoy)) = (hash, self.first_hash()) {
-            is_hash_of(decoy, password);
-        }
-        let keys_were_checked = hash.is_none() && keys.is_some();
-        if let (false, Some(decoy)) = (keys_were_checked, self.first_keys()) {
-            decoy.are_of(password);
-        }
+        // The results are thrown away.
+        self.decoys(own).for_each(|decoy| _ = decoy.is_of(password));
         Err(Code::BadCredentials)
     }
+
+    fn own_check(&self, name: &str) -> (Option<&User>, Option<Against<'_>>) {
+        let entry = self.user(name).map(AsRef::as_ref);
+        let hash = entry.and_then(|user| user.password.as_ref()).map(Against::Hash);
+        let keys = entry.and_then(|user| user.scram.as_ref()).map(Against::Keys);
+        (entry, hash.or(keys))
+    }
+
+    /// What a refusal is held against beside the user's own: one of each cost in this list, so that all refusals cost the same.
+    fn decoys(&self, own: Option<Against<'_>>) -> impl Iterator<Item = Against<'_>> {
+        let all = self.decoy_hashes().map(Against::Hash).chain(self.decoy_keys().map(Against::Keys));
+        let own = own.map(Against::cost);
+        all.filter(move |decoy| Some(decoy.cost()) != own)
+    }
+}
+
+impl Against<'_> {
+    fn is_of(self, password: &[u8]) -> bool {
+        match self {
+            Self::Hash(hash) => is_hash_of(hash, password),
+            Self::Keys(keys) => keys.are_of(password),
+        }
+    }
+
+    fn cost(self) -> (Option<HashCost>, Option<(u32, usize)>) {
+        match self {
+            Self::Hash(hash) => (Some(hash_cost(hash)), None),
+            Self::Keys(keys) => (None, Some(keys.cost())),
+        }
+    }
+}
+
+/// Memory, passes and lanes of a check.
+pub(super) type HashCost = (u32, u32, u32);
+
+pub(super) fn hash_cost(hash: &PasswordHash) -> HashCost {
+    // A list holds no hash whose parameters were not read before.
+    let params = argon2::Params::try_from(hash).unwrap_or_default();
+    (params.m_cost(), params.t_cost(), params.p_cost())
 }
 
 fn is_hash_of(hash: &PasswordHash, password: &[u8]) -> bool {
@@ -253,6 +289,38 @@ mod tests {
         let tags = PasswordTags::new();
         assert_ne!(tags.of("ab", b"c"), tags.of("a", b"bc"));
         assert_ne!(tags.of("a", b"b"), PasswordTags::new().of("a", b"b"), "each process has its own key");
+    }
+
+    #[test]
+    fn every_refusal_costs_the_same() {
+        let hash = |name: &str, memory: u32| {
+            format!(
+                "[[users]]\nname = '{name}'\npassword = '$argon2id$v=19$m={memory},t=1,p=1$c29tZXNhbHQ$RdescudvJCsgt3ub+b4dWRWJTmaaJObG'\n"
+            )
+        };
+        let keys = |name: &str, iterations| {
+            let keys = crate::new_scram_keys("right", iterations).unwrap().to_text();
+            format!("[[users]]\nname = '{name}'\nscram = '{keys}'\n")
+        };
+        let file =
+            AccessList::parse(&[hash("cheap", 16), hash("dear", 32), hash("too", 32)].concat()).unwrap();
+        let stored = [
+            keys("few", 4096),
+            keys("many", 5000),
+            hash("dearest", 64),
+            "[[users]]\nname = 'none'\n".to_owned(),
+        ];
+        let list = file.joined(&AccessList::parse(&stored.concat()).unwrap());
+        let costs = |name: &str| {
+            let (_, own) = list.own_check(name);
+            let mut costs: Vec<_> = own.into_iter().chain(list.decoys(own)).map(Against::cost).collect();
+            costs.sort_unstable();
+            costs
+        };
+        assert_eq!(costs("nobody").len(), 5);
+        for name in ["cheap", "dear", "too", "few", "many", "dearest", "none"] {
+            assert_eq!(costs(name), costs("nobody"), "{name}");
+        }
     }
 
     #[test]

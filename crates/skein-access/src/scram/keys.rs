@@ -80,10 +80,10 @@ impl ScramKeys {
         bool::from(theirs.stored_key.ct_eq(&self.stored_key)) && prepared.is_some()
     }
 
-    /// Keys that look like these, of a user who does not exist. They follow from `name` and a secret of the list, so
+    /// Keys that look like these, of a user who does not exist. They follow from `name` and a `secret` of the list, so
     /// that asking twice, even after a restart, shows the same salt.
-    pub(crate) fn decoy(&self, name: &str) -> Self {
-        let secret = hmac(&self.server_key, b"skein decoy user");
+    pub(crate) fn decoy(&self, name: &str, secret: &Self) -> Self {
+        let secret = hmac(&secret.server_key, b"skein decoy user");
         let derived = |purpose: &str| hmac(&secret, format!("{purpose}:{name}").as_bytes());
         let salt_bytes = derived("salt").into_iter().chain(derived("more salt"));
         Self {
@@ -92,6 +92,18 @@ impl ScramKeys {
             stored_key: derived("stored key"),
             server_key: derived("server key"),
         }
+    }
+
+    /// Iterations and bytes of salt: what a client is told of them, and what a check costs.
+    pub(crate) fn cost(&self) -> (u32, usize) {
+        (self.iterations, self.salt.len())
+    }
+
+    /// How much of a claim these keys have to be what an unknown `name` is made to look like. The highest wins, so that
+    /// users who come and go with costs that others have change nothing.
+    pub(crate) fn claim_on(&self, name: &str, secret: &Self) -> [u8; 32] {
+        let (iterations, salt) = self.cost();
+        hmac(&secret.server_key, format!("skein decoy cost:{iterations}:{salt}:{name}").as_bytes())
     }
 
     pub(super) fn iterations(&self) -> u32 {
