@@ -30,7 +30,7 @@ const TABLE: [(&str, &[&str]); 16] = [
     ),
     ("skein-mqtt", &["skein-door", "skein-plane", "skein-access", "skein-types"]),
     ("skein-http", &["skein-door", "skein-plane", "skein-access", "skein-types"]),
-    ("skein-door", &["skein-plane", "skein-types"]),
+    ("skein-door", &["skein-plane", "skein-access", "skein-types"]),
     ("skein-plane", &["skein-access", "skein-cluster", "skein-store", "skein-types"]),
     ("skein-access", &["skein-types"]),
     ("skein-discovery", &["skein-cluster", "skein-types"]),

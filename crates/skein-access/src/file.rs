@@ -122,6 +122,11 @@ impl Reader<'_> {
         if name.is_empty() || name.contains('\0') {
             self.faults.add(&name_span, "a user name needs at least one character and none of them U+0000");
         }
+        if name.len() > password::USER_BYTES_MAX {
+            let max = password::USER_BYTES_MAX;
+            self.faults
+                .add(&name_span, format!("the user name has {} bytes; {max} are the most", name.len()));
+        }
         if stringprep::saslprep(name).ok().as_deref() != Some(name) && scram.is_some() {
             let reason =
                 "SCRAM clients could never send this name, because SASLprep (RFC 4013) changes or forbids it";

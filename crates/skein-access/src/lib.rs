@@ -34,10 +34,13 @@ mod blocks;
 mod bound;
 mod fault;
 mod file;
+mod gate;
 mod list;
+mod operator;
 mod password;
 mod rule;
 mod scram;
+mod throttle;
 mod users;
 
 use std::{
@@ -56,15 +59,19 @@ use skein_types::{ClientId, Code, UserName};
 pub use blocks::{RuleBlock, UserBlock, text_of};
 pub use bound::{BoundAccess, IdentityRules};
 pub use fault::{AccessFault, AccessFaults, nearest_name, position};
+pub use gate::{Entered, PasswordGate, PasswordTicket, Progress};
 pub use list::AccessList;
-pub use password::{PasswordError, new_password_hash};
+pub use operator::{OPERATOR_TOKEN_BYTES, OperatorToken};
+pub use password::{PASSWORD_BYTES_MAX, PasswordError, USER_BYTES_MAX, new_password_hash};
 pub use scram::{SCRAM_ITERATIONS_DEFAULT, SCRAM_NONCE_BYTES, ScramExchange, ScramKeys, new_scram_keys};
+pub use throttle::Guess;
 pub use users::{
     Credentials, EditError, NewUser, UserSummary, add_user, list_users, new_user_block, remove_user,
     set_password,
 };
 
-use password::KnownPasswords;
+use password::{KnownPasswords, PasswordTags};
+use throttle::Throttle;
 
 /// The door a client came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -182,7 +189,9 @@ pub struct Access {
     generation: AtomicU64,
     parts: Mutex<Parts>,
     anonymous: Anonymous,
+    password_tags: PasswordTags,
     known_passwords: Mutex<KnownPasswords>,
+    throttle: Throttle,
 }
 
 /// Where the list in force comes from.
@@ -202,7 +211,9 @@ impl Access {
             generation: AtomicU64::new(1),
             parts: Mutex::new(Parts { file: list, stored: None }),
             anonymous,
-            known_passwords: Mutex::new(KnownPasswords::new()),
+            password_tags: PasswordTags::new(),
+            known_passwords: Mutex::default(),
+            throttle: Throttle::default(),
         }
     }
 

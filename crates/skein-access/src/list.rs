@@ -11,7 +11,12 @@ use argon2::password_hash::phc::PasswordHash;
 use foldhash::fast::RandomState;
 use skein_types::UserName;
 
-use super::{UserSummary, Verdict, rule::Rule, scram::ScramKeys};
+use super::{
+    UserSummary, Verdict,
+    password::{HashCost, hash_cost},
+    rule::Rule,
+    scram::ScramKeys,
+};
 
 /// Users and rules. See the documentation of the access module for what they mean.
 #[derive(Clone)]
@@ -21,11 +26,14 @@ pub struct AccessList {
     checks_credentials: bool,
     /// What no rule speaks of is denied.
     denies_otherwise: bool,
+    /// There are users or there were, though none may be left.
+    has_had_users: bool,
+    has_had_rules: bool,
     users: HashMap<UserName, Arc<User>, RandomState>,
-    /// The first user of the file with a password hash: what a refusal of an unknown user costs.
-    first_with_hash: Option<Arc<User>>,
-    /// The first user of the file with SCRAM keys: what unknown users are made to look like.
-    first_with_keys: Option<Arc<User>>,
+    /// A user for each cost that checking a hash has in this list: what every refusal costs.
+    decoy_hashes: Vec<Arc<User>>,
+    /// A user for each cost of SCRAM keys: what unknown users are made to look like.
+    decoy_keys: Vec<Arc<User>>,
     rules: Vec<Rule>,
 }
 
@@ -45,22 +53,25 @@ impl AccessList {
             generation: 0,
             checks_credentials: false,
             denies_otherwise: false,
+            has_had_users: false,
+            has_had_rules: false,
             users: HashMap::default(),
-            first_with_hash: None,
-            first_with_keys: None,
+            decoy_hashes: Vec::new(),
+            decoy_keys: Vec::new(),
             rules: Vec::new(),
         }
     }
 
     pub(super) fn from_file(users: Vec<User>, rules: Vec<Rule>) -> Self {
         let users: Vec<Arc<User>> = users.into_iter().map(Arc::new).collect();
-        let first = |wanted: fn(&User) -> bool| users.iter().find(|user| wanted(user)).map(Arc::clone);
         Self {
             generation: 0,
             checks_credentials: true,
             denies_otherwise: true,
-            first_with_hash: first(|user| user.password.is_some()),
-            first_with_keys: first(|user| user.scram.is_some()),
+            has_had_users: !users.is_empty(),
+            has_had_rules: !rules.is_empty(),
+            decoy_hashes: one_of_each(&users, User::hash_cost),
+            decoy_keys: one_of_each(&users, User::keys_cost),
             users: users.into_iter().map(|user| (user.name.clone(), user)).collect(),
             rules,
         }
@@ -77,19 +88,38 @@ impl AccessList {
 
     /// This list with the users and rules of another one behind its own. A user that is in both is this list's; the
     /// other's rules are asked after this one's. Users make a list that was open check credentials, and rules make it deny
-    /// what none of them allows, as a file does.
+    /// what none of them allows, as a file does; also those that were removed.
     #[must_use]
     pub fn joined(&self, other: &Self) -> Self {
         let mut joined = self.clone();
         for (name, user) in &other.users {
             joined.users.entry(name.clone()).or_insert_with(|| Arc::clone(user));
         }
-        joined.first_with_hash = joined.first_with_hash.or_else(|| other.first_with_hash.clone());
-        joined.first_with_keys = joined.first_with_keys.or_else(|| other.first_with_keys.clone());
+        joined.decoy_hashes.extend(other.decoy_hashes.iter().cloned());
+        joined.decoy_hashes = one_of_each(&joined.decoy_hashes, User::hash_cost);
+        joined.decoy_keys.extend(other.decoy_keys.iter().cloned());
+        joined.decoy_keys = one_of_each(&joined.decoy_keys, User::keys_cost);
         joined.rules.extend(other.rules.iter().cloned());
-        joined.checks_credentials |= !other.users.is_empty();
-        joined.denies_otherwise |= !other.rules.is_empty();
+        joined.has_had_users |= other.has_had_users;
+        joined.checks_credentials |= other.has_had_users;
+        joined.denies_otherwise |= other.has_had_rules;
         joined
+    }
+
+    /// This list as one of which users or rules were removed: nothing becomes allowed by their absence.
+    #[must_use]
+    pub fn having_had(self, users: bool, rules: bool) -> Self {
+        Self {
+            has_had_users: self.has_had_users || users,
+            has_had_rules: self.has_had_rules || rules,
+            ..self
+        }
+    }
+
+    /// Whether there are users, or were and are removed.
+    #[must_use]
+    pub fn has_had_users(&self) -> bool {
+        self.has_had_users
     }
 
     /// Whether credentials that a client sends are checked; without users they are passed over.
@@ -121,7 +151,7 @@ impl AccessList {
     /// Whether any user can log in by SCRAM-SHA-256.
     #[must_use]
     pub fn has_scram(&self) -> bool {
-        self.first_with_keys.is_some()
+        !self.decoy_keys.is_empty()
     }
 
     /// Number of users.
@@ -148,13 +178,40 @@ impl AccessList {
         self.users.get(&UserName::new(name))
     }
 
-    pub(super) fn first_hash(&self) -> Option<&PasswordHash> {
-        self.first_with_hash.as_ref().and_then(|user| user.password.as_ref())
+    /// A hash of each cost.
+    pub(super) fn decoy_hashes(&self) -> impl Iterator<Item = &PasswordHash> {
+        self.decoy_hashes.iter().filter_map(|user| user.password.as_ref())
     }
 
-    pub(super) fn first_keys(&self) -> Option<&ScramKeys> {
-        self.first_with_keys.as_ref().and_then(|user| user.scram.as_ref())
+    /// Keys of each cost.
+    pub(super) fn decoy_keys(&self) -> impl Iterator<Item = &ScramKeys> {
+        self.decoy_keys.iter().filter_map(|user| user.scram.as_ref())
     }
+}
+
+impl User {
+    fn hash_cost(&self) -> Option<HashCost> {
+        self.password.as_ref().map(hash_cost)
+    }
+
+    fn keys_cost(&self) -> Option<(u32, usize)> {
+        self.scram.as_ref().map(ScramKeys::cost)
+    }
+}
+
+/// The first user of each cost.
+fn one_of_each<C: PartialEq>(users: &[Arc<User>], cost: fn(&User) -> Option<C>) -> Vec<Arc<User>> {
+    let mut costs = Vec::new();
+    let mut found = Vec::new();
+    for user in users {
+        if let Some(cost) = cost(user)
+            && !costs.contains(&cost)
+        {
+            costs.push(cost);
+            found.push(user.clone());
+        }
+    }
+    found
 }
 
 impl fmt::Debug for AccessList {

@@ -18,6 +18,7 @@ use skein_types::Code;
 use super::{
     Access, Authenticated,
     list::{AccessList, User},
+    scram::ScramKeys,
 };
 
 /// Right passwords remembered at most; each costs about 100 bytes.
@@ -27,12 +28,20 @@ const HASH_MEMORY_KIB_MAX: u32 = 256 * 1024;
 /// Most passes over that memory.
 const HASH_PASSES_MAX: u32 = 64;
 
+/// The longest password that is made into a hash or keys, and that is looked at when a client sends it.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+/// The longest name of a user.
+pub const USER_BYTES_MAX: usize = 1024;
+
 /// Why no hash or keys could be made of a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
     /// Nobody should be let in by pressing enter.
     #[error("the password is empty; give one with at least one character")]
     Empty,
+    /// A hash costs time for each byte, and nobody types so many.
+    #[error("the password has {0} bytes; give one with {PASSWORD_BYTES_MAX} at most")]
+    TooLong(usize),
     /// RFC 4013 names the characters.
     #[error(
         "the password has characters that SASLprep (RFC 4013) forbids, such as control characters; choose another"
@@ -51,13 +60,24 @@ pub enum PasswordError {
 /// # Errors
 /// An empty password, or a system without random bytes or memory.
 pub fn new_password_hash(password: &str) -> Result<String, PasswordError> {
-    if password.is_empty() {
-        return Err(PasswordError::Empty);
-    }
+    check_length(password)?;
     let hash = Argon2::default()
         .hash_password(password.as_bytes())
         .map_err(|error| PasswordError::System(error.to_string()))?;
     Ok(hash.to_string())
+}
+
+pub(super) fn check_length(password: &str) -> Result<(), PasswordError> {
+    match password.len() {
+        0 => Err(PasswordError::Empty),
+        1..=PASSWORD_BYTES_MAX => Ok(()),
+        bytes => Err(PasswordError::TooLong(bytes)),
+    }
+}
+
+/// Whether a client sent what no user has; it is not worth a hash.
+fn is_too_long(user: &str, password: &[u8]) -> bool {
+    user.len() > USER_BYTES_MAX || password.len() > PASSWORD_BYTES_MAX
 }
 
 /// Reads the `password` of a user entry; an error says what is wrong with it.
@@ -82,16 +102,29 @@ impl Access {
     /// # Errors
     /// [`Code::BadCredentials`], whatever was wrong.
     pub fn verify_password(&self, user: &str, password: &[u8]) -> Result<Authenticated, Code> {
-        let list = self.list();
-        let tag = self.known_passwords.lock().tag(user, password);
-        if self.known_passwords.lock().contains(list.generation(), &tag)
-            && let Some(entry) = list.user(user)
-        {
-            return Ok(entry.authenticated());
+        if is_too_long(user, password) {
+            return Err(Code::BadCredentials);
         }
+        if let Some(proof) = self.known_password(user, password) {
+            return Ok(proof);
+        }
+        let list = self.list();
         let entry = list.check_password(user, password)?;
+        let tag = self.password_tags.of(user, password);
         self.known_passwords.lock().insert(list.generation(), tag);
         Ok(entry.authenticated())
+    }
+
+    /// Who it is, if this password was right before under the present list. Takes microseconds.
+    #[must_use]
+    pub fn known_password(&self, user: &str, password: &[u8]) -> Option<Authenticated> {
+        if is_too_long(user, password) {
+            return None;
+        }
+        let list = self.list();
+        let tag = self.password_tags.of(user, password);
+        let is_known = self.known_passwords.lock().contains(list.generation(), &tag);
+        list.user(user).filter(|_| is_known).map(|entry| entry.authenticated())
     }
 }
 
@@ -101,54 +134,86 @@ impl User {
     }
 }
 
+/// What a password is held against.
+#[derive(Clone, Copy)]
+enum Against<'l> {
+    Hash(&'l PasswordHash),
+    Keys(&'l ScramKeys),
+}
+
 impl AccessList {
     fn check_password(&self, name: &str, password: &[u8]) -> Result<&User, Code> {
-        let entry = self.user(name).map(AsRef::as_ref);
-        let hash = entry.and_then(|user| user.password.as_ref());
-        let keys = entry.and_then(|user| user.scram.as_ref());
-        let is_right = match (hash, keys) {
-            (Some(hash), _) => is_hash_of(hash, password),
-            (None, Some(keys)) => keys.are_of(password),
-            (None, None) => false,
-        };
-        if let (true, Some(user)) = (is_right, entry) {
+        let (entry, own) = self.own_check(name);
+        if let (Some(own), Some(user)) = (own, entry)
+            && own.is_of(password)
+        {
             return Ok(user);
         }
-        // Every refusal pays for each kind of check this list knows; the results are thrown away.
-        if let (None, Some(decoy)) = (hash, self.first_hash()) {
-            is_hash_of(decoy, password);
-        }
-        let keys_were_checked = hash.is_none() && keys.is_some();
-        if let (false, Some(decoy)) = (keys_were_checked, self.first_keys()) {
-            decoy.are_of(password);
-        }
+        // The results are thrown away.
+        self.decoys(own).for_each(|decoy| _ = decoy.is_of(password));
         Err(Code::BadCredentials)
     }
+
+    fn own_check(&self, name: &str) -> (Option<&User>, Option<Against<'_>>) {
+        let entry = self.user(name).map(AsRef::as_ref);
+        let hash = entry.and_then(|user| user.password.as_ref()).map(Against::Hash);
+        let keys = entry.and_then(|user| user.scram.as_ref()).map(Against::Keys);
+        (entry, hash.or(keys))
+    }
+
+    /// What a refusal is held against beside the user's own: one of each cost in this list, so that all refusals cost the same.
+    fn decoys(&self, own: Option<Against<'_>>) -> impl Iterator<Item = Against<'_>> {
+        let all = self.decoy_hashes().map(Against::Hash).chain(self.decoy_keys().map(Against::Keys));
+        let own = own.map(Against::cost);
+        all.filter(move |decoy| Some(decoy.cost()) != own)
+    }
+}
+
+impl Against<'_> {
+    fn is_of(self, password: &[u8]) -> bool {
+        match self {
+            Self::Hash(hash) => is_hash_of(hash, password),
+            Self::Keys(keys) => keys.are_of(password),
+        }
+    }
+
+    fn cost(self) -> (Option<HashCost>, Option<(u32, usize)>) {
+        match self {
+            Self::Hash(hash) => (Some(hash_cost(hash)), None),
+            Self::Keys(keys) => (None, Some(keys.cost())),
+        }
+    }
+}
+
+/// Memory, passes and lanes of a check.
+pub(super) type HashCost = (u32, u32, u32);
+
+pub(super) fn hash_cost(hash: &PasswordHash) -> HashCost {
+    // A list holds no hash whose parameters were not read before.
+    let params = argon2::Params::try_from(hash).unwrap_or_default();
+    (params.m_cost(), params.t_cost(), params.p_cost())
 }
 
 fn is_hash_of(hash: &PasswordHash, password: &[u8]) -> bool {
     Argon2::default().verify_password(password, hash).is_ok()
 }
 
-/// Tags of right passwords under one list, the oldest forgotten first.
+/// Makes the tags of passwords.
 ///
 /// A tag is an HMAC of name and password under a key that lives and dies with the process: who reads the memory
 /// of another process or a swap file later learns no password from it.
-pub(super) struct KnownPasswords {
+pub(super) struct PasswordTags {
     keyed: Hmac<Sha256>,
-    generation: u64,
-    tags: HashSet<[u8; 32], RandomState>,
-    order: VecDeque<[u8; 32]>,
 }
 
-impl KnownPasswords {
+impl PasswordTags {
     pub(super) fn new() -> Self {
         let mut key = [0; 32];
         getrandom::fill(&mut key).expect("the operating system gives random bytes to a starting process");
-        Self { keyed: keyed(&key), generation: 0, tags: HashSet::default(), order: VecDeque::new() }
+        Self { keyed: keyed(&key) }
     }
 
-    fn tag(&self, user: &str, password: &[u8]) -> [u8; 32] {
+    fn of(&self, user: &str, password: &[u8]) -> [u8; 32] {
         let mut mac = self.keyed.clone();
         // The length keeps ("ab", "c") apart from ("a", "bc").
         mac.update(&(user.len() as u64).to_le_bytes());
@@ -156,7 +221,17 @@ impl KnownPasswords {
         mac.update(password);
         mac.finalize().into_bytes().into()
     }
+}
 
+/// Tags of right passwords under one list, the oldest forgotten first.
+#[derive(Default)]
+pub(super) struct KnownPasswords {
+    generation: u64,
+    tags: HashSet<[u8; 32], RandomState>,
+    order: VecDeque<[u8; 32]>,
+}
+
+impl KnownPasswords {
     fn contains(&self, generation: u64, tag: &[u8; 32]) -> bool {
         self.generation == generation && self.tags.contains(tag)
     }
@@ -193,14 +268,13 @@ mod tests {
 
     #[test]
     fn known_passwords_are_bounded_and_belong_to_one_list() {
-        let mut known = KnownPasswords::new();
+        let (tags, mut known) = (PasswordTags::new(), KnownPasswords::default());
         for number in 0..KNOWN_PASSWORDS_MAX + 10 {
-            let tag = known.tag("u", &number.to_le_bytes());
+            let tag = tags.of("u", &number.to_le_bytes());
             known.insert(1, tag);
         }
         assert_eq!((known.tags.len(), known.order.len()), (KNOWN_PASSWORDS_MAX, KNOWN_PASSWORDS_MAX));
-        let (oldest, newest) =
-            (known.tag("u", &0_usize.to_le_bytes()), known.tag("u", &100_usize.to_le_bytes()));
+        let (oldest, newest) = (tags.of("u", &0_usize.to_le_bytes()), tags.of("u", &100_usize.to_le_bytes()));
         assert!(!known.contains(1, &oldest));
         assert!(known.contains(1, &newest));
         assert!(!known.contains(2, &newest));
@@ -212,13 +286,41 @@ mod tests {
 
     #[test]
     fn tags_tell_name_and_password_apart() {
-        let known = KnownPasswords::new();
-        assert_ne!(known.tag("ab", b"c"), known.tag("a", b"bc"));
-        assert_ne!(
-            known.tag("a", b"b"),
-            KnownPasswords::new().tag("a", b"b"),
-            "each process has its own key"
-        );
+        let tags = PasswordTags::new();
+        assert_ne!(tags.of("ab", b"c"), tags.of("a", b"bc"));
+        assert_ne!(tags.of("a", b"b"), PasswordTags::new().of("a", b"b"), "each process has its own key");
+    }
+
+    #[test]
+    fn every_refusal_costs_the_same() {
+        let hash = |name: &str, memory: u32| {
+            format!(
+                "[[users]]\nname = '{name}'\npassword = '$argon2id$v=19$m={memory},t=1,p=1$c29tZXNhbHQ$RdescudvJCsgt3ub+b4dWRWJTmaaJObG'\n"
+            )
+        };
+        let keys = |name: &str, iterations| {
+            let keys = crate::new_scram_keys("right", iterations).unwrap().to_text();
+            format!("[[users]]\nname = '{name}'\nscram = '{keys}'\n")
+        };
+        let file =
+            AccessList::parse(&[hash("cheap", 16), hash("dear", 32), hash("too", 32)].concat()).unwrap();
+        let stored = [
+            keys("few", 4096),
+            keys("many", 5000),
+            hash("dearest", 64),
+            "[[users]]\nname = 'none'\n".to_owned(),
+        ];
+        let list = file.joined(&AccessList::parse(&stored.concat()).unwrap());
+        let costs = |name: &str| {
+            let (_, own) = list.own_check(name);
+            let mut costs: Vec<_> = own.into_iter().chain(list.decoys(own)).map(Against::cost).collect();
+            costs.sort_unstable();
+            costs
+        };
+        assert_eq!(costs("nobody").len(), 5);
+        for name in ["cheap", "dear", "too", "few", "many", "dearest", "none"] {
+            assert_eq!(costs(name), costs("nobody"), "{name}");
+        }
     }
 
     #[test]

@@ -69,7 +69,7 @@ fn start(
     let listed = list.user(&first.user).and_then(|user| Some((user.authenticated(), user.scram.clone()?)));
     let (proof_of, keys) = match listed {
         Some((proof_of, keys)) => (Some(proof_of), keys),
-        None => (None, list.first_keys().ok_or(Code::BadAuthenticationMethod)?.decoy(&first.user)),
+        None => (None, decoy(list, &first.user).ok_or(Code::BadAuthenticationMethod)?),
     };
     let nonce = format!("{}{server_nonce}", first.nonce);
     let salt = BASE64_STANDARD.encode(keys.salt());
@@ -77,6 +77,13 @@ fn start(
     let auth_message = format!("{},{server_first}", first.bare);
     let gs2_header = first.gs2_header.to_owned();
     Ok((server_first.into_bytes(), ScramExchange { gs2_header, nonce, auth_message, keys, proof_of }))
+}
+
+/// Keys for a user who does not exist, with iterations and a salt as those who exist have them.
+fn decoy(list: &AccessList, name: &str) -> Option<ScramKeys> {
+    let secret = list.decoy_keys().next()?;
+    let like = list.decoy_keys().max_by_key(|keys| keys.claim_on(name, secret))?;
+    Some(like.decoy(name, secret))
 }
 
 impl ScramExchange {

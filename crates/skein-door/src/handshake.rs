@@ -14,9 +14,10 @@ use tokio::{
 
 use crate::{
     door::{Door, Incoming},
+    end_log::log_end,
     listener::Transport,
     shared::Shared,
-    state::{Place, log_end},
+    state::Place,
     stream::{Io, Stream},
     websocket,
 };

@@ -7,9 +7,11 @@
 
 mod clock;
 mod door;
+mod end_log;
 mod fresh;
 mod handshake;
 mod listener;
+mod password;
 mod redirect;
 mod shared;
 mod state;
@@ -20,11 +22,13 @@ mod workers;
 
 pub use clock::Clock;
 pub use door::{Door, Incoming, WebSocketProtocol};
+pub use end_log::{log_end, log_full, log_left_out};
 pub use fresh::Fresh;
 pub use listener::{ListenError, Listener, Transport};
+pub use password::check_password;
 pub use redirect::Redirect;
 pub use shared::Shared;
-pub use state::{ListenerSettings, ListenerState, Place, log_end, log_full};
+pub use state::{ListenerSettings, ListenerState, Place};
 pub use stream::{DirectSocket, Io, Owned, Stream, StreamFault};
 pub use tls::{ClientCertificates, Demand, TlsError, TlsFiles, TlsSource};
 pub use websocket::WebSocketIo;

@@ -6,8 +6,9 @@ use tokio::net::TcpListener;
 
 use crate::{
     door::Door,
+    end_log::log_full,
     shared::Shared,
-    state::{ListenerSettings, ListenerState, Place, log_full},
+    state::{ListenerSettings, ListenerState, Place},
     tls::TlsSource,
     workers::{Accepted, Workers},
 };

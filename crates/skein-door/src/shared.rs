@@ -5,8 +5,9 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
+use skein_access::PasswordGate;
 use skein_plane::Plane;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use crate::{clock::Clock, fresh::Fresh};
 
@@ -17,8 +18,8 @@ pub struct Shared {
     pub plane: Arc<Plane>,
     /// The node's clock.
     pub clock: Clock,
-    /// Password checks at once: each takes a core for tens of milliseconds.
-    pub password_checks: Semaphore,
+    /// Where clients of all doors wait to have their passwords checked.
+    pub passwords: Arc<PasswordGate>,
     /// Connections without a session yet.
     pub fresh: Fresh,
     /// Set once the server is shutting down; connections are told and closed.
@@ -31,9 +32,9 @@ impl Shared {
     #[must_use]
     pub fn new(plane: Arc<Plane>, clock: Clock, cores: usize) -> Arc<Self> {
         Arc::new(Self {
+            passwords: PasswordGate::new(plane.access().clone(), cores),
             plane,
             clock,
-            password_checks: Semaphore::new(cores.max(1)),
             fresh: Fresh::default(),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),

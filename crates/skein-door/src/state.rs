@@ -10,7 +10,6 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use skein_types::Code;
 
 /// What an operator sets for one listener, whatever is spoken on it.
 #[derive(Clone, Debug)]
@@ -103,20 +102,5 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Relaxed);
-    }
-}
-
-/// The line in the log about a connection for which there was no place.
-pub fn log_full(door: &'static str, peer: SocketAddr) {
-    log_end(door, peer, None, Code::TooManyConnections, "the listener has as many connections as it allows");
-}
-
-/// Why a connection ended, for the one line in the log.
-pub fn log_end(door: &'static str, peer: SocketAddr, client: Option<&str>, code: Code, detail: &str) {
-    match code {
-        Code::Disconnected | Code::ConnectionLost | Code::ServerShuttingDown => {
-            tracing::debug!(%peer, client, reason = code.name(), detail, "{door}: connection ended");
-        }
-        _ => tracing::info!(%peer, client, reason = code.name(), detail, "{door}: connection closed"),
     }
 }

@@ -15,10 +15,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     door::{Door, Incoming},
+    end_log::log_end,
     handshake,
     listener::Transport,
     shared::Shared,
-    state::{Place, log_end},
+    state::Place,
     stream::Io,
 };
 

@@ -13,8 +13,9 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use skein_access::{OperatorToken, PasswordGate};
 use skein_plane::Plane;
-use skein_types::Moment;
+use skein_types::{LogLimit, Moment};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,8 @@ use crate::{cluster::ClusterView, router, serve, timestamp::rfc3339};
 
 /// Password checks at once. Each takes a core for tens of milliseconds and 19 MiB, and operators are few.
 const PASSWORD_CHECKS_MAX: usize = 2;
+/// Lines in the log about refused requests in ten seconds.
+const REFUSALS_MAX: u32 = 20;
 /// Requests at once that look at every session. One after the other, so that listings never take more than one core
 /// from the doors that carry messages.
 const WALKS_MAX: usize = 1;
@@ -105,6 +108,8 @@ pub struct HttpSettings {
     pub close_timeout: Duration,
     /// Host names by which browsers may reach the door without a user, beside `localhost` and IP addresses.
     pub host_names: Vec<String>,
+    /// What an operator on this machine shows instead of a user's password.
+    pub operator_token: Option<OperatorToken>,
 }
 
 /// The HTTP door. Copies are the same door.
@@ -119,7 +124,9 @@ pub(crate) struct Shared {
     pub(crate) node: NodeInfo,
     pub(crate) settings: HttpSettings,
     pub(crate) readiness: Arc<ReadinessSwitch>,
-    pub(crate) password_checks: Arc<Semaphore>,
+    pub(crate) passwords: Arc<PasswordGate>,
+    /// Lines about requests that were refused.
+    pub(crate) refusals: Mutex<LogLimit>,
     pub(crate) walks: Arc<Semaphore>,
     pub(crate) access_changes: Arc<Semaphore>,
     /// One slot per connection that may still be opened.
@@ -149,11 +156,12 @@ impl HttpDoor {
     ) -> Self {
         let slots = Arc::new(Semaphore::new(settings.connections_max.min(Semaphore::MAX_PERMITS)));
         let shared = Shared {
+            passwords: PasswordGate::new(plane.access().clone(), PASSWORD_CHECKS_MAX),
             plane,
             node,
             settings,
             readiness,
-            password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS_MAX)),
+            refusals: Mutex::new(LogLimit::new(REFUSALS_MAX)),
             walks: Arc::new(Semaphore::new(WALKS_MAX)),
             access_changes: Arc::new(Semaphore::new(ACCESS_CHANGES_MAX)),
             slots,
@@ -161,6 +169,11 @@ impl HttpDoor {
             own: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Writes how many refused requests are not in the log, once their time is over. Call it now and then.
+    pub fn log_left_out(&self) {
+        self.shared.log_left_out();
     }
 
     /// Accepts on `listener` until `shutdown` is cancelled, then lets requests under way end and returns.
@@ -171,6 +184,19 @@ impl HttpDoor {
 }
 
 impl Shared {
+    pub(crate) fn log_left_out(&self) {
+        let left_out = self.refusals.lock().left_out(self.now());
+        if let Some(left_out) = left_out {
+            tracing::info!("http: requests refused: {left_out}");
+        }
+    }
+
+    /// Whether one more refusal of a client at `peer` is written.
+    pub(crate) fn logs_refusal(&self, peer: Option<SocketAddr>) -> bool {
+        self.log_left_out();
+        peer.is_none_or(|peer| self.refusals.lock().admits(peer.ip(), self.now()))
+    }
+
     pub(crate) fn now(&self) -> Moment {
         (self.node.clock)()
     }
@@ -263,6 +289,7 @@ impl Default for HttpSettings {
             connection_lifetime: Duration::from_secs(300),
             close_timeout: Duration::from_secs(5),
             host_names: Vec::new(),
+            operator_token: None,
         }
     }
 }

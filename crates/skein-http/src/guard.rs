@@ -1,9 +1,13 @@
 //! Who may use a route: the same users and rules as at every door, and what keeps browsers of others out.
 //!
-//! Every route has a [`Need`]. A request is let in without a user where the node admits clients without one, or with
-//! a user's name and password by HTTP Basic (RFC 7617) when the user has the role. A body is read only after that.
+//! Every route has a [`Need`]. Users come with name and password by HTTP Basic (RFC 7617) and need a role. An operator on
+//! the node's machine who may read its data directory comes with the token that lies there (RFC 6750) and may use every
+//! route. A client without either is a monitor at most, and only on the same machine and while there are no users: nobody
+//! changes anything anonymously. What came through a proxy came from elsewhere, whatever its address. A body is read only
+//! after all that.
 
 mod origin;
+mod password;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -26,7 +30,7 @@ use crate::{
 
 /// The role that may use every route.
 pub const ROLE_ADMIN: &str = "admin";
-/// The role that may read metrics.
+/// The role that may read the state and the metrics of the node.
 pub const ROLE_MONITOR: &str = "monitor";
 
 /// Where a request comes from; put into it by the connection.
@@ -38,7 +42,7 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 pub(crate) enum Need {
     /// Nothing.
     Nothing,
-    /// The role admin or monitor.
+    /// The role admin or monitor; or to be on the same machine while there are no users.
     Monitor,
     /// The role admin.
     Admin,
@@ -48,6 +52,7 @@ pub(crate) enum Need {
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) peer: SocketAddr,
+    /// None for the operator with the node's token, and for who came anonymously.
     pub(crate) user: Option<UserName>,
 }
 
@@ -58,9 +63,10 @@ pub(crate) struct Guard {
     pub(crate) need: Need,
 }
 
-struct Credentials {
-    user: String,
-    password: Vec<u8>,
+/// What a request brings to prove who sends it.
+enum Credentials {
+    User { name: String, password: Vec<u8> },
+    Token(String),
 }
 
 /// Lets the request through to its handler, or answers it.
@@ -70,12 +76,10 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
         Ok(caller) => _ = parts.extensions.insert(caller),
         Err(problem) => {
             let peer = parts.extensions.get().map(|Peer(peer)| *peer);
-            tracing::info!(
-                ?peer,
-                path = parts.uri.path(),
-                code = problem.kind.code(),
-                "http: request refused"
-            );
+            if guard.shared.logs_refusal(peer) {
+                let (path, code) = (parts.uri.path(), problem.kind.code());
+                tracing::info!(?peer, path, code, "http: request refused");
+            }
             return problem.into_response();
         }
     }
@@ -94,16 +98,23 @@ impl Guard {
         }
         let host = Host::of(parts)?;
         origin::refuse_cross_site(&parts.method, &parts.headers, host.as_ref())?;
-        let credentials = credentials(&parts.headers)?;
-        let (user, password) =
-            credentials.as_ref().map(|given| (given.user.as_str(), given.password.as_slice())).unzip();
-        match self.shared.plane.access().admit(user, password, peer.ip()) {
+        let is_local = origin::is_local(peer.ip(), &parts.headers);
+        let (name, password) = match credentials(&parts.headers)? {
+            Some(Credentials::Token(token)) => {
+                self.check_token(&token, is_local)?;
+                return Ok(Caller { peer, user: None });
+            }
+            Some(Credentials::User { name, password }) => (Some(name), Some(password)),
+            None => (None, None),
+        };
+        match self.shared.plane.access().admit(name.as_deref(), password.as_deref(), peer.ip()) {
             Admission::Anonymous => {
                 origin::refuse_foreign_host(host.as_ref(), &self.shared.settings.host_names)?;
+                self.check_anonymous(is_local)?;
                 Ok(Caller { peer, user: None })
             }
             Admission::CheckPassword => {
-                let proof = self.check_password(credentials).await?;
+                let proof = self.check_password(peer, name, password).await?;
                 self.check_role(&proof)?;
                 Ok(Caller { peer, user: Some(proof.user) })
             }
@@ -111,26 +122,56 @@ impl Guard {
         }
     }
 
-    async fn check_password(&self, credentials: Option<Credentials>) -> Result<Authenticated, Problem> {
-        let Some(Credentials { user, password }) = credentials else {
+    /// Whoever reads the node's data directory may do everything there; the token is no use from elsewhere.
+    fn check_token(&self, token: &str, is_local: bool) -> Result<(), Problem> {
+        match &self.shared.settings.operator_token {
+            Some(own) if is_local && own.is(token) => Ok(()),
+            _ => Err(unauthenticated(
+                "the token is not that of this life of the node, or came from another machine",
+            )),
+        }
+    }
+
+    /// Without a user nothing is changed, by nobody; and the state is shown only while there is nobody to log in as.
+    fn check_anonymous(&self, is_local: bool) -> Result<(), Problem> {
+        let has_users = self.shared.plane.access().list().has_had_users();
+        match self.need {
+            Need::Nothing => Ok(()),
+            Need::Monitor if is_local && !has_users => Ok(()),
+            Need::Monitor if has_users => {
+                Err(unauthenticated("this needs a user now that there are or were users"))
+            }
+            Need::Monitor => {
+                Err(unauthenticated("from another machine or through a proxy this needs a user"))
+            }
+            Need::Admin => Err(unauthenticated("this needs a user")),
+        }
+    }
+
+    async fn check_password(
+        &self,
+        peer: SocketAddr,
+        name: Option<String>,
+        password: Option<Vec<u8>>,
+    ) -> Result<Authenticated, Problem> {
+        let (Some(user), Some(password)) = (name, password) else {
             return Err(unauthenticated(Code::BadCredentials.text()));
         };
-        let permit = self.shared.password_checks.clone().acquire_owned().await;
-        let plane = self.shared.plane.clone();
-        let checked = tokio::task::spawn_blocking(move || {
-            let proof = plane.access().verify_password(&user, &password);
-            // The check goes on when its request is gone, so the permit stays with the check.
-            drop(permit);
-            proof
-        });
-        match checked.await {
-            Ok(Ok(proof)) => Ok(proof),
-            Ok(Err(code)) => Err(unauthenticated(code.text())),
-            Err(error) => {
-                tracing::error!(%error, "http: a password check failed");
-                Err(Problem::internal())
-            }
-        }
+        let checked = password::check(&self.shared, &user, &password, peer.ip()).await;
+        checked.map_err(|code| match code {
+            Code::ServerBusy => Problem::new(
+                Kind::Busy,
+                "too many wait to have their passwords checked",
+                "try again; a password that was right before does not wait",
+            ),
+            Code::ConnectionRateExceeded => Problem::new(
+                Kind::TooManyFailures,
+                "your address failed to log in too often",
+                "wait a minute; a password that was right before is taken at once",
+            ),
+            Code::Internal => Problem::internal(),
+            code => unauthenticated(code.text()),
+        })
     }
 
     fn check_role(&self, proof: &Authenticated) -> Result<(), Problem> {
@@ -159,19 +200,28 @@ fn unauthenticated(error: &str) -> Problem {
         Kind::Unauthenticated,
         format!("{door}: {error}"),
         format!(
-            "send name and password of a user with the role {ROLE_ADMIN} by HTTP Basic; `skein user` adds users"
+            "send name and password of a user with the role {ROLE_ADMIN} by HTTP Basic; on the node's machine `skein user \
+             add NAME --role {ROLE_ADMIN} --node URL --data-dir DIR` makes one, for who may read the node's data.dir"
         ),
     )
 }
 
-/// The user name and password of the request, if it has any.
+/// What the request brings, if anything.
 fn credentials(headers: &HeaderMap) -> Result<Option<Credentials>, Problem> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = all.next() else { return Ok(None) };
     if all.next().is_some() {
         return Err(unauthenticated("there is more than one authorization header"));
     }
-    basic(value).map(Some).ok_or_else(|| unauthenticated("the authorization header is not HTTP Basic"))
+    let given = bearer(value).or_else(|| basic(value));
+    given
+        .map(Some)
+        .ok_or_else(|| unauthenticated("the authorization header is neither HTTP Basic nor a token"))
+}
+
+fn bearer(value: &HeaderValue) -> Option<Credentials> {
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| Credentials::Token(token.trim().to_owned()))
 }
 
 fn basic(value: &HeaderValue) -> Option<Credentials> {
@@ -182,8 +232,8 @@ fn basic(value: &HeaderValue) -> Option<Credentials> {
     let bytes = STANDARD.decode(token.trim()).ok()?;
     // The name ends at the first colon, so it cannot hold one; the password may (RFC 7617 section 2).
     let mut halves = bytes.splitn(2, |byte| *byte == b':');
-    let user = String::from_utf8(halves.next()?.to_vec()).ok()?;
-    Some(Credentials { user, password: halves.next()?.to_vec() })
+    let name = String::from_utf8(halves.next()?.to_vec()).ok()?;
+    Some(Credentials::User { name, password: halves.next()?.to_vec() })
 }
 
 #[cfg(test)]
@@ -191,8 +241,10 @@ mod tests {
     use super::*;
 
     fn parsed(value: &str) -> Option<(String, Vec<u8>)> {
-        let given = basic(&HeaderValue::from_str(value).unwrap())?;
-        Some((given.user, given.password))
+        match basic(&HeaderValue::from_str(value).unwrap())? {
+            Credentials::User { name, password } => Some((name, password)),
+            Credentials::Token(_) => None,
+        }
     }
 
     #[test]

@@ -48,6 +48,10 @@ kinds! {
     HostNotAllowed = FORBIDDEN "host_not_allowed";
     /// A browser sent it on behalf of another site.
     CrossSite = FORBIDDEN "cross_site";
+    /// The address failed to log in too often.
+    TooManyFailures = TOO_MANY_REQUESTS "too_many_failures";
+    /// Too many wait to have their passwords checked.
+    Busy = SERVICE_UNAVAILABLE "busy";
     /// There is nothing at the path.
     NotFound = NOT_FOUND "not_found";
     /// No session has this client id.

@@ -43,6 +43,8 @@ pub(crate) struct Rule {
 pub(crate) struct Removed {
     position: u32,
     removed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
 }
 
 /// The rules in the order in which they are asked.
@@ -101,7 +103,9 @@ pub(crate) async fn remove(
     let position = of_path(position)?;
     let name = position.to_string();
     shared.change_access(&caller, "rule removed", &name, move |plane| plane.remove_rule(position)).await?;
-    Ok(Json(Removed { position, removed: true }))
+    let is_last = shared.plane.access().list().rules_count() == 0;
+    let note = is_last.then_some("no rule is left, so nothing is allowed; add {\"allow\":true,\"filters\":[\"#\"]} to allow everything");
+    Ok(Json(Removed { position, removed: true, note }))
 }
 
 fn of_path(position: Result<Path<u32>, PathRejection>) -> Result<u32, Problem> {

@@ -15,11 +15,11 @@ mod subscribe;
 use std::{collections::HashMap, net::SocketAddr, num::NonZeroU16, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use skein_access::{Authenticated, BoundAccess, ScramExchange};
+use skein_access::{Authenticated, BoundAccess};
 use skein_plane::{Batch, Commit, ConnectionHandle, Ending, Outbox, Plane, Socket, TaskHandle, Work};
 use skein_types::{ByteString, ClientId, Code, Moment, Topic, UserName};
 
-use self::rate::RateLimit;
+use self::{auth::Proving, rate::RateLimit};
 use crate::{
     codec::{
         ConnAck, Connect, DecodeContext, Disconnect, Packet, ReasonCode, Side, Version, decode, frame_length,
@@ -67,7 +67,7 @@ pub enum Step {
     Close(Closed),
 }
 
-/// Credentials to be checked with [`skein_access::Access::verify_password`].
+/// Credentials to be checked by way of a [`skein_access::PasswordGate`].
 pub struct PasswordCheck {
     /// The user's name.
     pub user: ByteString,
@@ -124,7 +124,7 @@ enum Phase {
     /// The password is being checked.
     Checking(Box<Connect>),
     /// Extended authentication is under way (MQTT 5.0 section 4.12).
-    Authenticating(Box<Connect>, Option<Box<ScramExchange>>),
+    Authenticating(Box<Connect>, Option<Box<Proving>>),
     /// The session is open.
     Open(Box<Open>),
     /// Nothing is read any more; whose connection it was.
@@ -161,7 +161,7 @@ struct ClientAliases {
 struct AuthState {
     method: ByteString,
     user: Option<UserName>,
-    exchange: Option<ScramExchange>,
+    exchange: Option<Proving>,
     /// A re-authentication waits for the client's next message.
     running: bool,
 }
@@ -182,6 +182,13 @@ impl MqttConnection {
                 Phase::Open(open) => {
                     if let Some(until) = open.rate.as_mut().and_then(|rate| rate.paused_until(cx.now)) {
                         return Step::PauseUntil(until);
+                    }
+                }
+                Phase::Authenticating(_, Some(proving)) if !bytes.is_empty() => {
+                    match proving.turn(self.origin.peer.ip(), self.settings.listener.connect_timeout, cx) {
+                        Ok(None) => {}
+                        Ok(Some(until)) => return Step::PauseUntil(until),
+                        Err(refusal) => return self.refuse(&refusal, cx),
                     }
                 }
                 Phase::Fresh | Phase::Authenticating(..) => {}
@@ -211,7 +218,7 @@ impl MqttConnection {
             Ok(proof) => self.open(*connect, Some(proof), None, cx),
             Err(code) => {
                 self.phase = Phase::Checking(connect);
-                Err(Refusal::of(code, "the credentials were refused"))
+                Err(Refusal::of(code, why_refused(code)))
             }
         };
         match opened {
@@ -333,7 +340,9 @@ impl MqttConnection {
             }
             (Phase::Open(open), Packet::Unsubscribe(unsubscribe)) => open.unsubscribe(&unsubscribe, cx)?,
             (Phase::Open(open), Packet::PingReq) => Packet::PingResp.encode(open.version, cx.out),
-            (Phase::Open(open), Packet::Auth(auth)) => open.reauthenticate(&auth, cx)?,
+            (Phase::Open(open), Packet::Auth(auth)) => {
+                open.reauthenticate(&auth, self.origin.peer.ip(), cx)?;
+            }
             (Phase::Open(_) | Phase::Authenticating(..), Packet::Disconnect(disconnect)) => {
                 return self.disconnected(&disconnect, cx);
             }
@@ -410,6 +419,15 @@ impl MqttConnection {
             self.phase = Phase::Checking(Box::new(Connect::new(version, ByteString::new())));
         }
         Refusal { reason: error.reason, code: code_of(error.reason), detail: error.what }
+    }
+}
+
+/// Why credentials were not taken, for the log.
+fn why_refused(code: Code) -> &'static str {
+    match code {
+        Code::ServerBusy => "too many clients wait to have their passwords checked",
+        Code::ConnectionRateExceeded => "the client's address failed to log in too often",
+        _ => "the credentials were refused",
     }
 }
 

@@ -9,6 +9,8 @@ mod client;
 mod flood;
 #[path = "transports/panic.rs"]
 mod panic;
+#[path = "transports/passwords.rs"]
+mod passwords;
 #[path = "transports/server.rs"]
 mod server;
 #[path = "transports/tls.rs"]

@@ -8,6 +8,7 @@ mod cluster;
 pub mod config;
 mod durable;
 mod node;
+mod operator;
 mod settings;
 mod start_error;
 mod sys;
@@ -15,6 +16,7 @@ mod sys;
 pub use access_file::{read_access_file, write_file_atomically};
 pub use cluster::{ClusterEvent, Ended};
 pub use node::Node;
+pub use operator::OPERATOR_FILE;
 /// Users and rules, and the editing of texts that hold them.
 pub use skein_access as access;
 /// The cluster, for embedders that look at it or bring a strategy of their own.

@@ -5,7 +5,7 @@
 //! good-bye to the cluster, workers end, and only then the function returns. Nothing is acknowledged after its client was told.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -14,7 +14,7 @@ use std::{
 use skein_access::{Access, AccessList};
 use skein_cluster::strategy::Strategies;
 use skein_door::{Clock, Listener, ListenerState, Redirect, Shared, TlsSource, Workers};
-use skein_http::{HttpDoor, Readiness, ReadinessSwitch};
+use skein_http::{HttpDoor, ROLE_ADMIN, Readiness, ReadinessSwitch};
 use skein_mqtt::{MqttDoor, Settings};
 use skein_plane::{Batch, Plane};
 use skein_types::{Code, Moment};
@@ -25,6 +25,7 @@ use crate::{
     cluster::{ClusterEvent, ClusterPart, Door, Ended, Introduced},
     config::{Changed, Config},
     durable,
+    operator::OperatorFile,
     settings::{
         http_door, listener_settings, mqtt_settings, node_queue_limits, plane_limits, tls_files, transport_of,
     },
@@ -54,6 +55,7 @@ pub struct Node {
     strategies: Strategies,
     stop: CancellationToken,
     control: Option<JoinHandle<()>>,
+    operator: Option<OperatorFile>,
 }
 
 impl Node {
@@ -90,6 +92,8 @@ impl Node {
         let (plane, me) = assemble(&config, clock, &listeners, &strategies)?;
         let door = Door { clock, redirect: &redirect, readiness: &readiness };
         let cluster = ClusterPart::start(&config, me, &plane, door)?;
+        // After the store, which is locked: no other node of this directory runs.
+        let operator = operator_file(&config);
         let cores = worker_count(&config);
         let shared = Shared::new(plane.clone(), clock, cores);
         let workers = Workers::start(cores, &shared)?;
@@ -99,7 +103,14 @@ impl Node {
             mqtt,
             accept: accepting,
             http,
-            http_door: http_door(&config, &shared, &listeners, &readiness, Arc::new(cluster.view())),
+            http_door: http_door(
+                &config,
+                &shared,
+                &listeners,
+                &readiness,
+                Arc::new(cluster.view()),
+                operator.as_ref().map(|file| file.token().clone()),
+            ),
             sys_interval: config.mqtt.door.sys_interval,
         };
         let control = {
@@ -125,6 +136,7 @@ impl Node {
             strategies,
             stop,
             control,
+            operator,
         };
         node.open_doors(accept)
     }
@@ -152,6 +164,27 @@ impl Node {
         let mqtt = self.listeners.iter();
         let mqtt = mqtt.map(|state| (state.settings.load().name.to_string(), state.transport, state.address));
         mqtt.chain(self.http.iter().map(|address| ("http".to_owned(), "http", *address)))
+    }
+
+    /// The command that makes the first user, as long as there is none: what users of a running node need, or of a file.
+    #[must_use]
+    pub fn first_user_command(&self) -> Option<String> {
+        if self.plane.access().list().users_count() > 0 {
+            return None;
+        }
+        let dir = &self.config.data.dir;
+        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+        match (&self.operator, self.http.first(), &self.config.access.file) {
+            (Some(_), Some(http), _) if self.plane.durable().is_some() => Some(format!(
+                "skein user add NAME --role {ROLE_ADMIN} --node http://{} --data-dir {}",
+                reached_at(*http),
+                dir.display()
+            )),
+            (.., Some(file)) => {
+                Some(format!("skein user add NAME --role {ROLE_ADMIN} --file {}", file.display()))
+            }
+            (.., None) => None,
+        }
     }
 
     /// This node as the others of its cluster know it, and every node it has heard of.
@@ -275,7 +308,7 @@ async fn control(doors: Doors, shared: Arc<Shared>, workers: Arc<Workers>, stop:
     for listener in http {
         tasks.spawn(http_door.clone().run(listener, stop.clone()));
     }
-    tasks.spawn(until(stop.clone(), look_after_deadlines(shared.clone())));
+    tasks.spawn(until(stop.clone(), look_after_deadlines(shared.clone(), http_door)));
     if !sys_interval.is_zero() {
         tasks.spawn(until(stop.clone(), publish_figures(shared.clone(), sys_interval)));
     }
@@ -291,13 +324,15 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     }
 }
 
-async fn look_after_deadlines(shared: Arc<Shared>) {
+async fn look_after_deadlines(shared: Arc<Shared>, http: HttpDoor) {
     let mut batch = Batch::default();
     let mut ticks = tokio::time::interval(EXPIRE_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         shared.plane.expire(&mut batch, shared.clock.now());
+        skein_door::log_left_out();
+        http.log_left_out();
     }
 }
 
@@ -373,6 +408,30 @@ fn access_list(config: &Config) -> Result<AccessList, StartError> {
     let text = crate::read_access_file(file)
         .map_err(|source| StartError::AccessFile { path: path.clone(), source })?;
     AccessList::parse(&text).map_err(|faults| StartError::AccessFaults { path, faults })
+}
+
+/// Without the file nobody is the operator; that is no reason not to carry messages.
+fn operator_file(config: &Config) -> Option<OperatorFile> {
+    if config.http.listen.0.is_empty() {
+        return None;
+    }
+    let written = OperatorFile::write(&config.data.dir);
+    written
+        .inspect_err(|error| {
+            let dir = config.data.dir.display();
+            tracing::warn!(%dir, %error, "http: no operator's token could be written; only users administer this node");
+        })
+        .ok()
+}
+
+/// An address a program on this machine can dial.
+fn reached_at(address: SocketAddr) -> SocketAddr {
+    let loopback = |address: SocketAddr| match address {
+        SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    let ip = if address.ip().is_unspecified() { loopback(address) } else { address.ip() };
+    SocketAddr::new(ip, address.port())
 }
 
 /// One worker per core this process may use, unless the operator says otherwise.

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use skein_access::OperatorToken;
 use skein_door::{
     ClientCertificates, Demand, ListenerSettings, ListenerState, Redirect, Shared, TlsFiles, TlsSource,
     Transport,
@@ -96,6 +97,7 @@ pub(crate) fn http_door(
     listeners: &[Arc<ListenerState>],
     readiness: &Arc<ReadinessSwitch>,
     cluster: Arc<dyn ClusterView>,
+    operator_token: Option<OperatorToken>,
 ) -> HttpDoor {
     let clock = shared.clock;
     let node = NodeInfo {
@@ -108,7 +110,8 @@ pub(crate) fn http_door(
     };
     let states = listeners.to_vec();
     let figures = Arc::new(move || states.iter().map(|state| listener_figures(state)).collect());
-    HttpDoor::new(shared.plane.clone(), node, figures, readiness.clone(), HttpSettings::default())
+    let settings = HttpSettings { operator_token, ..HttpSettings::default() };
+    HttpDoor::new(shared.plane.clone(), node, figures, readiness.clone(), settings)
 }
 
 fn listener_figures(state: &ListenerState) -> ListenerFigures {

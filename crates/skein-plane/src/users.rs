@@ -19,7 +19,7 @@ use skein_types::Moment;
 use crate::{durable::Durable, plane::Plane};
 
 use self::rows::Stored;
-pub(crate) use self::rows::{RuleRow, UserRow};
+pub(crate) use self::rows::{MarkRow, RuleRow, UserRow};
 
 /// Users that are stored at most: each change reads all of them.
 const USERS_MAX: usize = 10_000;
@@ -259,7 +259,11 @@ impl Plane {
     pub fn remove_rule(&self, position: u32) -> Result<(), AccessChangeError> {
         self.change(|stored, _clock| {
             stored.rules.remove(&position).map(drop).ok_or(AccessChangeError::RuleMissing(position))
-        })
+        })?;
+        if self.access().list().rules_count() == 0 {
+            tracing::warn!("access: the last rule is removed; nothing is allowed until there is another one");
+        }
+        Ok(())
     }
 
     fn refuse_name_of_file(&self, name: &str) -> Result<(), AccessChangeError> {
@@ -281,6 +285,7 @@ impl Plane {
             let before = Stored::read(transaction)?;
             let mut after = before.clone();
             let value = change(&mut after, durable.rows.clock)?;
+            after.set_mark(&before);
             // Before anything is written: what the parser refuses must never be found at a start.
             let list = after.list()?;
             after.write_over(&before, transaction)?;
@@ -336,7 +341,8 @@ impl Secrets {
 impl Stored {
     /// The list of an access file that had these users and rules.
     fn list(&self) -> Result<AccessList, AccessChangeError> {
-        AccessList::parse(&self.to_text()).map_err(AccessChangeError::Faults)
+        let list = AccessList::parse(&self.to_text()).map_err(AccessChangeError::Faults)?;
+        Ok(list.having_had(self.mark.users, self.mark.rules))
     }
 }
 

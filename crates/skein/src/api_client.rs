@@ -2,15 +2,19 @@
 //!
 //! Used by the commands that look at a node or change something of it. It speaks plain HTTP: across machines, use it through a tunnel or on the node itself.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Args;
 use serde_json::Value;
+use skein_node::OPERATOR_FILE;
 
 use crate::secret;
 
+/// The variable of the key `data.dir`, and its default.
+const DATA_DIR_VARIABLE: &str = "SKEIN_DATA_DIR";
+const DATA_DIR_DEFAULT: &str = "data";
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Args, Clone, Debug)]
@@ -24,12 +28,47 @@ pub(crate) struct ApiArgs {
     /// A file whose first line is the password
     #[arg(long, value_name = "FILE", requires = "user")]
     password_file: Option<PathBuf>,
+    #[command(flatten)]
+    operator: OperatorArgs,
+}
+
+/// The proof that who asks may read the node's data directory.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct OperatorArgs {
+    /// The node's data.dir: who may read it is the node's operator and needs no user [default: SKEIN_DATA_DIR, or data]
+    #[arg(long, value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+}
+
+impl OperatorArgs {
+    /// What the header of the request says, if the directory is a running node's and may be read.
+    fn authorization(&self) -> anyhow::Result<Option<String>> {
+        let variable =
+            || std::env::var_os(DATA_DIR_VARIABLE).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        let named = self.data_dir.clone();
+        let dir = named.clone().or_else(variable).unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT));
+        let file = dir.join(OPERATOR_FILE);
+        match fs::read_to_string(&file) {
+            Ok(token) => Ok(Some(format!("Bearer {}", token.trim_end()))),
+            Err(error) if named.is_some() => Err(anyhow!(
+                "cannot read {}: {error}. Does the node run with this data.dir, and do you run as its user?",
+                file.display()
+            )),
+            // Whoever did not ask for it asks as nobody in particular.
+            Err(_) => Ok(None),
+        }
+    }
 }
 
 impl ApiArgs {
     /// The node at `url`, where `user` logs in, if anybody has to.
-    pub(crate) fn new(url: String, user: Option<String>, password_file: Option<PathBuf>) -> Self {
-        Self { url, user, password_file }
+    pub(crate) fn new(
+        url: String,
+        user: Option<String>,
+        password_file: Option<PathBuf>,
+        operator: OperatorArgs,
+    ) -> Self {
+        Self { url, user, password_file, operator }
     }
 
     /// Asks for `path` with the pairs of `query`.
@@ -59,21 +98,13 @@ impl ApiArgs {
 
     fn ask(&self, method: &str, target: &str, body: Option<&Value>) -> anyhow::Result<Value> {
         let url = format!("{}{target}", self.url.trim_end_matches('/'));
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .timeout_global(Some(TIMEOUT))
-            .http_status_as_error(false)
-            .build()
-            .into();
-        let mut request = ureq::http::Request::builder().method(method).uri(&url);
-        if let Some(authorization) = self.authorization()? {
-            request = request.header("authorization", authorization);
+        let authorization = self.authorization()?;
+        // A token that nobody named may be that of another node; what needs none must not fail for it.
+        let is_found = authorization.is_some() && self.user.is_none() && self.operator.data_dir.is_none();
+        let mut answered = send(method, &url, body, authorization);
+        if is_found && answered.as_ref().is_ok_and(|answer| answer.status().as_u16() == 401) {
+            answered = send(method, &url, body, None);
         }
-        let answered = match body {
-            None => agent.run(request.body(())?),
-            Some(body) => {
-                agent.run(request.header("content-type", "application/json").body(body.to_string())?)
-            }
-        };
         let mut response = answered.map_err(|error| {
             anyhow!("cannot ask {url}: {error}. Does a node run, and does --url name its http.listen?")
         })?;
@@ -86,7 +117,10 @@ impl ApiArgs {
         match answer {
             Some(answer) if status.is_success() => Ok(answer),
             Some(problem) if status.as_u16() == 401 || status.as_u16() == 403 => {
-                bail!("{}. Log in with --user and SKEIN_PASSWORD", problem_text(&problem))
+                bail!(
+                    "{}. Log in with --user and SKEIN_PASSWORD, or name the node's data.dir",
+                    problem_text(&problem)
+                )
             }
             Some(problem) => bail!("{}", problem_text(&problem)),
             None => bail!("{url} answered {status} and no JSON. Does --url name a node's http.listen?"),
@@ -94,7 +128,7 @@ impl ApiArgs {
     }
 
     fn authorization(&self) -> anyhow::Result<Option<String>> {
-        let Some(user) = &self.user else { return Ok(None) };
+        let Some(user) = &self.user else { return self.operator.authorization() };
         let password = match &self.password_file {
             Some(file) => Some(secret::of_file(file)?),
             None => secret::of_environment()?,
@@ -103,6 +137,27 @@ impl ApiArgs {
             anyhow!("there is no password for {user:?}. Set {} or --password-file", secret::PASSWORD_VARIABLE)
         })?;
         Ok(Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))))
+    }
+}
+
+fn send(
+    method: &str,
+    url: &str,
+    body: Option<&Value>,
+    authorization: Option<String>,
+) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(TIMEOUT))
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let mut request = ureq::http::Request::builder().method(method).uri(url);
+    if let Some(authorization) = authorization {
+        request = request.header("authorization", authorization);
+    }
+    match body {
+        None => agent.run(request.body(())?),
+        Some(body) => agent.run(request.header("content-type", "application/json").body(body.to_string())?),
     }
 }
 

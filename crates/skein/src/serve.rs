@@ -65,6 +65,9 @@ pub(crate) fn serve(
         tracing::info!("cluster: listening on {address}");
     }
     tracing::info!("skein: ready");
+    if let Some(command) = node.first_user_command() {
+        tracing::info!("access: there are no users yet; this command makes the first one: {command}");
+    }
     started(&node)?;
     let ended = listen_for_end(&node, signals.handle());
     for signal in signals.forever() {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::hmac;
-use crate::PasswordError;
+use crate::{PasswordError, password::check_length};
 
 const SCRAM_SHA_256: &str = "SCRAM-SHA-256";
 /// RFC 7677 section 4.
@@ -34,9 +34,7 @@ pub struct ScramKeys {
 /// # Errors
 /// An empty password, one that SASLprep forbids, iterations out of bounds, or a system without random bytes.
 pub fn new_scram_keys(password: &str, iterations: u32) -> Result<ScramKeys, PasswordError> {
-    if password.is_empty() {
-        return Err(PasswordError::Empty);
-    }
+    check_length(password)?;
     if !(ITERATIONS_MIN..=ITERATIONS_MAX).contains(&iterations) {
         return Err(PasswordError::Iterations(iterations));
     }
@@ -82,10 +80,10 @@ impl ScramKeys {
         bool::from(theirs.stored_key.ct_eq(&self.stored_key)) && prepared.is_some()
     }
 
-    /// Keys that look like these, of a user who does not exist. They follow from `name` and a secret of the list, so
+    /// Keys that look like these, of a user who does not exist. They follow from `name` and a `secret` of the list, so
     /// that asking twice, even after a restart, shows the same salt.
-    pub(crate) fn decoy(&self, name: &str) -> Self {
-        let secret = hmac(&self.server_key, b"skein decoy user");
+    pub(crate) fn decoy(&self, name: &str, secret: &Self) -> Self {
+        let secret = hmac(&secret.server_key, b"skein decoy user");
         let derived = |purpose: &str| hmac(&secret, format!("{purpose}:{name}").as_bytes());
         let salt_bytes = derived("salt").into_iter().chain(derived("more salt"));
         Self {
@@ -94,6 +92,18 @@ impl ScramKeys {
             stored_key: derived("stored key"),
             server_key: derived("server key"),
         }
+    }
+
+    /// Iterations and bytes of salt: what a client is told of them, and what a check costs.
+    pub(crate) fn cost(&self) -> (u32, usize) {
+        (self.iterations, self.salt.len())
+    }
+
+    /// How much of a claim these keys have to be what an unknown `name` is made to look like. The highest wins, so that
+    /// users who come and go with costs that others have change nothing.
+    pub(crate) fn claim_on(&self, name: &str, secret: &Self) -> [u8; 32] {
+        let (iterations, salt) = self.cost();
+        hmac(&secret.server_key, format!("skein decoy cost:{iterations}:{salt}:{name}").as_bytes())
     }
 
     pub(super) fn iterations(&self) -> u32 {

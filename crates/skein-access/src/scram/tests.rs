@@ -32,7 +32,7 @@ fn rfc_7677_section_3() {
 #[test]
 fn keys_of_the_rfc_are_those_of_its_password() {
     let list = rfc_list();
-    let keys = list.first_keys().unwrap();
+    let keys = list.decoy_keys().next().unwrap();
     assert!(keys.are_of(b"pencil"));
     assert!(!keys.are_of(b"Pencil") && !keys.are_of(b"") && !keys.are_of(b"\xff"));
     assert_eq!(ScramKeys::parse(&keys.to_text()).as_ref(), Some(keys));
@@ -114,6 +114,38 @@ fn unknown_users_look_like_known_ones() {
     );
     assert_ne!(ghost, salt_of(&access, "ghost2", 1));
     assert_eq!(ghost.len(), salt_of(&access, "user", 1).len());
+}
+
+#[test]
+fn unknown_users_have_the_iterations_of_all_that_known_ones_have() {
+    let user = |name: &str, iterations| {
+        let keys = new_scram_keys("right", iterations).unwrap().to_text();
+        format!("[[users]]\nname = '{name}'\nscram = '{keys}'\n")
+    };
+    let list = |more: &str| {
+        AccessList::parse(&[user("ann", 4096), user("bob", 5000), more.to_owned()].concat()).unwrap()
+    };
+    let told = |list: &AccessList, name: &str| {
+        let first = start(list, format!("n,,n={name},r=nonce").as_bytes(), SERVER_NONCE).unwrap().0;
+        String::from_utf8(first).unwrap()
+    };
+    let one = list("");
+    let names: Vec<String> = (0..40).map(|number| format!("nobody{number}")).collect();
+    for iterations in ["i=4096", "i=5000"] {
+        assert!(names.iter().any(|name| told(&one, name).ends_with(iterations)), "{iterations}");
+    }
+    let ann = one.user("ann").and_then(|user| user.scram.clone()).unwrap().to_text();
+    let bob = one.user("bob").and_then(|user| user.scram.clone()).unwrap().to_text();
+    let text =
+        format!("[[users]]\nname = 'ann'\nscram = '{ann}'\n[[users]]\nname = 'bob'\nscram = '{bob}'\n");
+    let another = AccessList::parse(&(text + &user("eve", 5000))).unwrap();
+    for name in &names {
+        assert_eq!(
+            told(&one, name),
+            told(&another, name),
+            "who does not exist does not change when others come"
+        );
+    }
 }
 
 #[test]

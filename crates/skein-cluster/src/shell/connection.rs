@@ -344,6 +344,8 @@ impl Connection {
             {
                 tracing::debug!(%remote, %fault, "a connection was refused");
             }
+            // These too: a wrong secret can be tried as often as anything.
+            _ if self.dialled.is_none() && !self.links.logs_stranger(remote) => {}
             _ => tracing::warn!(%remote, fault = fault.label(), "{fault}"),
         }
     }

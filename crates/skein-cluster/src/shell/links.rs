@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use skein_types::{Incarnation, Moment, NodeId};
+use skein_types::{Incarnation, LogLimit, Moment, NodeId};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::Notify,
@@ -38,6 +38,8 @@ const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 /// How long a connection may take to be made.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 /// When the system has no more sockets, some may be free again soon.
+/// Lines in ten seconds about connections that others made and that were refused.
+const STRANGERS_MAX: u32 = 20;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the links' thread is asked to do.
@@ -86,6 +88,8 @@ pub(super) struct Links {
     core: RefCell<Core>,
     handles: RefCell<BTreeMap<LinkId, Rc<Handle>>>,
     handshakes: RefCell<VecDeque<LinkId>>,
+    /// Lines in the log about connections that others made.
+    strangers: RefCell<LogLimit>,
     inflows: RefCell<Inflows>,
     last_link: Cell<u64>,
     /// When the core must be called, and a bell for when that became earlier.
@@ -102,6 +106,7 @@ impl Links {
             core: RefCell::new(core),
             handles: RefCell::default(),
             handshakes: RefCell::default(),
+            strangers: RefCell::new(LogLimit::new(STRANGERS_MAX)),
             inflows: RefCell::default(),
             last_link: Cell::new(0),
             due: Cell::new(None),
@@ -121,7 +126,10 @@ impl Links {
                         self.handle(Event::Flush);
                     }
                 }
-                Next::Due => self.handle(Event::Tick),
+                Next::Due => {
+                    self.log_left_out();
+                    self.handle(Event::Tick);
+                }
                 Next::Command(Command::Leave { within }) => {
                     accepting.abort();
                     self.handle(Event::Leave);
@@ -131,6 +139,19 @@ impl Links {
                 }
                 Next::Command(Command::Stop) => return,
             }
+        }
+    }
+
+    /// Whether one more line about a connection from `remote` is written.
+    pub(super) fn logs_stranger(&self, remote: SocketAddr) -> bool {
+        self.log_left_out();
+        self.strangers.borrow_mut().admits(remote.ip(), self.common.now())
+    }
+
+    fn log_left_out(&self) {
+        let left_out = self.strangers.borrow_mut().left_out(self.common.now());
+        if let Some(left_out) = left_out {
+            tracing::warn!("cluster: connections refused: {left_out}");
         }
     }
 

@@ -54,6 +54,15 @@ impl Host {
     }
 }
 
+/// Headers by which a proxy says that it passes on what others sent (RFC 7239, RFC 9110 section 7.6.3, and older habits).
+const PROXY_HEADERS: [&str; 6] =
+    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+
+/// Whether the request was made on this machine. One that a proxy here passes on was not.
+pub(crate) fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
+    peer.to_canonical().is_loopback() && !PROXY_HEADERS.iter().any(|name| headers.contains_key(*name))
+}
+
 /// Refuses a request without a user that came by the name of another host.
 pub(crate) fn refuse_foreign_host(host: Option<&Host>, host_names: &[String]) -> Result<(), Problem> {
     match host {

@@ -148,9 +148,9 @@ pub fn reference() -> String {
     let mut text = String::from(
         "# Metrics\n\n\
          Written from the source by `cargo test -p skein-http`; change `metrics/names.rs` there, not this file.\n\n\
-         A node shows its figures at `/metrics` of its HTTP door, in the text format of Prometheus. Whoever may read them\n\
-         without a user by the access rules (by default: from the same machine) may read them there; others log in by HTTP\n\
-         Basic as a user with the role `monitor` or `admin`. Counters start at 0 when the node starts.\n\n\
+         A node shows its figures at `/metrics` of its HTTP door, in the text format of Prometheus. While there are no\n\
+         users, programs on the same machine may read them there; everybody else logs in by HTTP Basic as a user with the\n\
+         role `monitor` or `admin` (docs/access.md). Counters start at 0 when the node starts.\n\n\
          | name | type | labels | meaning |\n|---|---|---|---|\n",
     );
     for Metric { name, kind, labels, help } in ALL {

@@ -1,10 +1,13 @@
 //! Who may use which route.
 
+use std::{net::IpAddr, sync::atomic::Ordering::Relaxed};
+
 use skein_access::{Access, AccessList, Anonymous, Credentials, NewUser, new_user_block};
 use skein_http::{HttpSettings, ROLE_ADMIN, ROLE_MONITOR};
+use skein_types::Moment;
 
 use crate::{
-    client::{Client, get, request},
+    client::{Client, OPERATOR, anonymously as request},
     fixture::Fixture,
 };
 
@@ -19,6 +22,9 @@ const GUARDED: [(&str, &str); 9] = [
     ("GET", "/api/v1/retained"),
     ("GET", "/api/v1/users"),
 ];
+
+/// Those of them that monitors may use.
+const FOR_MONITORS: [&str; 3] = ["/metrics", "/api/v1/openapi.json", "/api/v1/status"];
 
 // Base64 of name:password.
 const ROOT: &str = "Basic cm9vdDpyaWdodA==";
@@ -47,11 +53,39 @@ fn with_users(anonymous: Anonymous) -> Fixture {
     node
 }
 
+fn without_users(list: AccessList, anonymous: Anonymous) -> Fixture {
+    let settings = HttpSettings { host_names: vec!["skein.example".to_owned()], ..HttpSettings::default() };
+    Fixture::start(Access::new(list, anonymous), settings)
+}
+
+/// Lets so much time go by that no address is slowed for its wrong passwords.
+fn pay_for_failures(node: &Fixture) {
+    node.clock_millis.fetch_add(60_000, Relaxed);
+}
+
+#[test]
+fn who_fails_too_often_is_slowed_and_who_is_known_is_not() {
+    let node = with_users(Anonymous::Never);
+    let answer =
+        |authorization: &str| request(node.address, "GET", "/metrics", &[("authorization", authorization)]);
+    assert_eq!(answer(ROOT).status, 200);
+    assert_eq!(answer(ROOT_WRONG).status, 401);
+    let (access, now) = (node.plane.access(), Moment::from_millis(node.clock_millis.load(Relaxed)));
+    let guess = access.guess(IpAddr::from([127, 0, 0, 1]), now, now).unwrap();
+    // At another door, say.
+    (0..100).for_each(|_| access.guess_failed(guess, now));
+    let refused = answer(ROOT_WRONG);
+    assert_eq!((refused.status, &*refused.problem()), (429, "too_many_failures"));
+    assert_eq!(answer(ROOT).status, 200);
+    pay_for_failures(&node);
+    assert_eq!(answer(WATCH).status, 200, "a minute later");
+}
+
 #[test]
 fn open_routes_ask_nobody() {
     let node = with_users(Anonymous::Never);
-    assert_eq!(get(node.address, "/healthz").status, 200);
-    assert_eq!(get(node.address, "/readyz").status, 503);
+    assert_eq!(request(node.address, "GET", "/healthz", &[]).status, 200);
+    assert_eq!(request(node.address, "GET", "/readyz", &[]).status, 503);
     for headers in [[("authorization", ROOT_WRONG)], [("host", "evil.example")]] {
         assert_eq!(request(node.address, "GET", "/healthz", &headers).status, 200);
     }
@@ -62,15 +96,17 @@ fn users_and_their_roles() {
     let node = with_users(Anonymous::Never);
     for (method, path) in GUARDED {
         let status = |authorization: &str| {
+            pay_for_failures(&node);
             request(node.address, method, path, &[("authorization", authorization)]).status
         };
         assert_eq!(status(ROOT), 200, "{method} {path}");
-        assert_eq!(status(WATCH), if path == "/metrics" { 200 } else { 403 }, "{method} {path}");
+        let expected = if FOR_MONITORS.contains(&path) { 200 } else { 403 };
+        assert_eq!(status(WATCH), expected, "{method} {path}");
         assert_eq!(status(PLAIN), 403, "{method} {path}");
         for bad in [ROOT_WRONG, GHOST, "Basic cm9vdA==", "Basic !", "Bearer x", ""] {
             assert_eq!(status(bad), 401, "{method} {path} {bad}");
         }
-        let answer = get(node.address, path);
+        let answer = request(node.address, "GET", path, &[]);
         let expected = if method == "GET" { 401 } else { 405 };
         assert_eq!(answer.status, expected, "{path}");
     }
@@ -93,13 +129,13 @@ fn refusals_ask_for_basic_and_tell_nothing_of_the_user() {
 }
 
 #[test]
-fn wrong_passwords_are_refused_also_where_none_is_needed() {
+fn once_there_are_users_everybody_logs_in() {
     let node = with_users(Anonymous::Loopback);
-    assert_eq!(get(node.address, "/api/v1/status").status, 200);
+    assert_eq!(request(node.address, "GET", "/api/v1/status", &[]).status, 401);
     let status = |authorization: &str| {
         request(node.address, "GET", "/api/v1/status", &[("authorization", authorization)]).status
     };
-    assert_eq!((status(ROOT), status(ROOT_WRONG), status(WATCH)), (200, 401, 403));
+    assert_eq!((status(ROOT), status(ROOT_WRONG), status(WATCH)), (200, 401, 200));
 }
 
 #[test]
@@ -113,8 +149,8 @@ fn a_user_who_was_removed_is_out_at_once() {
 
 #[test]
 fn requests_without_a_user_need_a_name_of_this_server() {
-    let node = with_users(Anonymous::Loopback);
-    for (method, path) in GUARDED {
+    let node = without_users(AccessList::open(), Anonymous::Loopback);
+    for (method, path) in FOR_MONITORS.map(|path| ("GET", path)) {
         for host in ["evil.example", "localhost.evil.example:80", "127.0.0.1.nip.io"] {
             let answer = request(node.address, method, path, &[("host", host)]);
             assert_eq!((answer.status, &*answer.problem()), (403, "host_not_allowed"), "{path} {host}");
@@ -123,8 +159,10 @@ fn requests_without_a_user_need_a_name_of_this_server() {
             assert_eq!(request(node.address, method, path, &[("host", host)]).status, 200, "{path} {host}");
         }
     }
-    let as_user = [("host", "other.example"), ("authorization", ROOT)];
-    assert_eq!(request(node.address, "GET", "/metrics", &as_user).status, 200);
+    for authorization in [ROOT, OPERATOR] {
+        let as_user = [("host", "other.example"), ("authorization", authorization)];
+        assert_eq!(request(with_users(Anonymous::Loopback).address, "GET", "/metrics", &as_user).status, 200);
+    }
     // The target of the request goes before the header (RFC 9112 section 3.2.2).
     let answer = request(node.address, "GET", "http://evil.example/metrics", &[("host", "localhost")]);
     assert_eq!((answer.status, &*answer.problem()), (403, "host_not_allowed"));
@@ -132,7 +170,7 @@ fn requests_without_a_user_need_a_name_of_this_server() {
 
 #[test]
 fn a_request_names_one_host() {
-    let node = with_users(Anonymous::Loopback);
+    let node = without_users(AccessList::open(), Anonymous::Loopback);
     let status = |request: &str| {
         let mut client = Client::connect(node.address);
         client.send(request);
@@ -149,7 +187,11 @@ fn pages_of_other_sites_change_nothing() {
     let node = with_users(Anonymous::Loopback);
     let own = format!("http://{}", node.address);
     let post = |headers: &[(&str, &str)]| {
-        request(node.address, "POST", "/api/v1/mqtt/clients/ann/disconnect", headers)
+        let mut headers = headers.to_vec();
+        if !headers.iter().any(|(name, _)| *name == "authorization") {
+            headers.push(("authorization", OPERATOR));
+        }
+        request(node.address, "POST", "/api/v1/mqtt/clients/ann/disconnect", &headers)
     };
     for headers in [
         [("origin", "http://evil.example"), ("accept", "*/*")],
@@ -166,4 +208,95 @@ fn pages_of_other_sites_change_nothing() {
     assert_eq!(post(&[("origin", &own)]).status, 200);
     assert_eq!(node.plane.sessions().connected(), 0);
     assert_eq!(post(&[("sec-fetch-site", "same-origin"), ("origin", &own)]).status, 200);
+}
+
+/// Every route with who may use it, from the table in docs/access.md; it has those that the door describes, and no other.
+fn routes() -> Vec<(String, String, String)> {
+    let rows = include_str!("../../../../docs/access.md").lines().filter_map(|line| {
+        let (route, needs) = line.strip_prefix("| `")?.split_once("` | ")?;
+        let (method, path) = route.split_once(' ')?;
+        path.starts_with('/')
+            .then(|| (method.to_owned(), path.to_owned(), needs.trim_end_matches(" |").to_owned()))
+    });
+    let rows: Vec<_> = rows.collect();
+    let description: serde_json::Value =
+        serde_json::from_str(include_str!("../../src/openapi.json")).unwrap();
+    let mut described: Vec<(String, String)> = Vec::new();
+    for (path, item) in description["paths"].as_object().unwrap() {
+        let methods = item.as_object().unwrap().keys().filter(|key| *key != "parameters");
+        described.extend(methods.map(|method| (method.to_uppercase(), path.clone())));
+    }
+    let mut documented: Vec<_> =
+        rows.iter().map(|(method, path, _)| (method.clone(), path.clone())).collect();
+    documented.sort_unstable();
+    described.sort_unstable();
+    assert_eq!(documented, described);
+    rows
+}
+
+/// A path that some route takes; there is nothing behind it.
+fn filled_in(path: &str) -> String {
+    path.replace("{position}", "1").replace(['{', '}'], "")
+}
+
+/// Whether the guard lets the request through, whatever it is then answered.
+fn passes(node: &Fixture, method: &str, path: &str, headers: &[(&str, &str)]) -> bool {
+    pay_for_failures(node);
+    ![401, 403].contains(&request(node.address, method, &filled_in(path), headers).status)
+}
+
+#[test]
+fn each_route_is_open_to_those_whom_the_documentation_names() {
+    let with_users = with_users(Anonymous::Always);
+    let without = without_users(AccessList::open(), Anonymous::Loopback);
+    for (method, path, needs) in routes() {
+        let (monitors, all) = match &*needs {
+            "nothing" => (true, true),
+            "`monitor` or `admin`" => (true, false),
+            "`admin`" => (false, false),
+            other => panic!("{path}: {other}"),
+        };
+        let passes_as = |node: &Fixture, headers: &[(&str, &str)]| passes(node, &method, &path, headers);
+        for (headers, expected) in [
+            (&[][..], all),
+            (&[("authorization", PLAIN)], all),
+            (&[("authorization", ROOT_WRONG)], all),
+            (&[("authorization", "Bearer 44")], all),
+            (&[("authorization", WATCH)], monitors),
+            (&[("authorization", ROOT)], true),
+            (&[("authorization", ROOT), ("x-forwarded-for", "192.0.2.1")], true),
+            (&[("authorization", OPERATOR)], true),
+            (&[("authorization", OPERATOR), ("x-forwarded-for", "192.0.2.1")], all),
+        ] {
+            assert_eq!(passes_as(&with_users, headers), expected, "{method} {path} {headers:?}");
+        }
+        for (headers, expected) in [
+            (&[][..], monitors),
+            (&[("authorization", ROOT)], monitors),
+            (&[("authorization", OPERATOR)], true),
+            (&[("x-forwarded-for", "192.0.2.1")], all),
+            (&[("forwarded", "for=192.0.2.1")], all),
+            (&[("via", "1.1 proxy")], all),
+            (&[("x-real-ip", "127.0.0.1")], all),
+        ] {
+            assert_eq!(passes_as(&without, headers), expected, "{method} {path} {headers:?}");
+        }
+    }
+}
+
+#[test]
+fn anonymous_administers_nothing_with_a_file_or_without() {
+    let file = "[[rules]]\nallow = true\nfilters = ['#']\n";
+    for (list, anonymous) in [
+        (AccessList::open(), Anonymous::Loopback),
+        (AccessList::open(), Anonymous::Always),
+        (AccessList::parse("").unwrap(), Anonymous::Loopback),
+        (AccessList::parse(file).unwrap(), Anonymous::Always),
+    ] {
+        let node = Fixture::start(Access::new(list, anonymous), HttpSettings::default());
+        for (method, path, _) in routes().iter().filter(|(method, ..)| method != "GET") {
+            let answer = request(node.address, method, &filled_in(path), &[]);
+            assert_eq!((answer.status, &*answer.problem()), (401, "unauthenticated"), "{method} {path}");
+        }
+    }
 }

@@ -13,7 +13,8 @@ use crate::{
     fixture::Fixture,
 };
 
-const POST: &str = "POST /api/v1/mqtt/clients/ann/disconnect HTTP/1.1\r\nhost: localhost\r\n";
+const POST: &str = "POST /api/v1/mqtt/clients/ann/disconnect HTTP/1.1\r\nhost: localhost\r\n\
+    authorization: Bearer 4444444444444444444444444444444444444444444444444444444444444444\r\n";
 const GET: &str = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 #[test]

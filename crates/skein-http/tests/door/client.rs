@@ -8,6 +8,10 @@ use std::{
 use serde_json::Value;
 use skein_testkit::DEADLINE;
 
+/// What the operator of the nodes of these tests shows: the token of 32 bytes `44`.
+pub(crate) const OPERATOR: &str = "Bearer 4444444444444444444444444444444444444444444444444444444444444444";
+pub(crate) const OPERATOR_BYTE: u8 = 0x44;
+
 /// One connection.
 pub(crate) struct Client {
     stream: TcpStream,
@@ -104,8 +108,18 @@ impl Answer {
     }
 }
 
-/// Sends one request on a connection of its own, with the headers given beside Host.
+/// Sends one request on a connection of its own, with the headers given beside Host; as the operator on the node's machine
+/// unless they say otherwise.
 pub(crate) fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut headers = headers.to_vec();
+    if !headers.iter().any(|(name, _)| *name == "authorization") {
+        headers.push(("authorization", OPERATOR));
+    }
+    anonymously(address, method, path, &headers)
+}
+
+/// The same with no headers but these.
+pub(crate) fn anonymously(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let mut text = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
     if !headers.iter().any(|(name, _)| *name == "host") {
         text.push_str(&format!("host: {address}\r\n"));

@@ -5,13 +5,17 @@ use skein_access::{Access, AccessList, Anonymous};
 use skein_http::HttpSettings;
 
 use crate::{
-    client::{Client, get},
+    client::{Client, OPERATOR, anonymously, get},
     fixture::Fixture,
 };
 
 fn post(node: &Fixture, body: &str) -> (u16, serde_json::Value) {
+    post_as(node, &format!("authorization: {OPERATOR}\r\n"), body)
+}
+
+fn post_as(node: &Fixture, authorization: &str, body: &str) -> (u16, serde_json::Value) {
     let head = format!(
-        "POST /api/v1/cluster/drain HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /api/v1/cluster/drain HTTP/1.1\r\nhost: localhost\r\n{authorization}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     let mut client = Client::connect(node.address);
@@ -55,7 +59,7 @@ fn a_drain_has_a_rate() {
 #[test]
 fn only_who_may_change_the_node_drains_it() {
     let node = Fixture::start(Access::new(AccessList::open(), Anonymous::Never), HttpSettings::default());
-    assert_eq!(post(&node, "").0, 401);
-    assert_eq!(get(node.address, "/api/v1/cluster/nodes").status, 401);
+    assert_eq!(post_as(&node, "", "").0, 401);
+    assert_eq!(anonymously(node.address, "GET", "/api/v1/cluster/nodes", &[]).status, 401);
     assert_eq!(*node.cluster.drained.lock(), [0_u32; 0]);
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use skein_access::{Access, AccessList, Anonymous, Door, Identity};
+use skein_access::{Access, AccessList, Anonymous, Door, Identity, OPERATOR_TOKEN_BYTES, OperatorToken};
 use skein_http::{
     ClusterFigures, ClusterView, HttpDoor, HttpSettings, LaneFigures, LinkFigures, ListenerFigures, NodeInfo,
     NodeRow, ReadinessSwitch,
@@ -23,6 +23,8 @@ use skein_plane::{
 use skein_types::{ClientId, Code, Message, Moment, QoS, Topic, UserName};
 use tokio::{net::TcpListener, runtime::Runtime, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+
+use crate::client::OPERATOR_BYTE;
 
 /// Bytes that greet a client of these tests; nobody reads them, so they stay in its outbox.
 pub(crate) const GREETING_BYTES: usize = 5;
@@ -57,6 +59,8 @@ impl Fixture {
     }
 
     pub(crate) fn start(access: Access, settings: HttpSettings) -> Self {
+        let operator_token = Some(OperatorToken::new([OPERATOR_BYTE; OPERATOR_TOKEN_BYTES]));
+        let settings = HttpSettings { operator_token, ..settings };
         let plane = Arc::new(Plane::new(Arc::new(access), PlaneLimits { retained_messages_max: 10 }));
         let cluster = Arc::new(TwoNodes::default());
         let clock_millis = Arc::new(AtomicU64::new(1500));

@@ -6,14 +6,14 @@ use skein_access::{Access, AccessList, Anonymous};
 use skein_http::HttpSettings;
 
 use crate::{
-    client::{Answer, Client, get},
+    client::{Answer, Client, OPERATOR, get},
     fixture::Fixture,
 };
 
 fn send(node: &Fixture, method: &str, path: &str, kind: &str, body: &str) -> Answer {
     let mut client = Client::connect(node.address);
     client.send(&format!(
-        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: {OPERATOR}\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     ));
     client.read().unwrap()

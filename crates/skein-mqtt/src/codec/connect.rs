@@ -3,6 +3,8 @@
 //! Checks what can be told from the packet alone. Whether a client id, its length or a user is accepted is the
 //! server's rule. Every error but a wrong protocol name says in which version it can be answered.
 
+use std::fmt;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 use skein_types::{Properties, QoS, Topic};
@@ -25,7 +27,7 @@ const USER_NAME: u8 = 0x80;
 const BRIDGE: u8 = 0x80;
 
 /// The first packet of a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Connect {
     /// The protocol version of everything that follows.
     pub version: Version,
@@ -45,6 +47,23 @@ pub struct Connect {
     pub password: Option<Bytes>,
     /// Version 5 only; all absent before.
     pub properties: ConnectProperties,
+}
+
+impl fmt::Debug for Connect {
+    /// All but the password, and what a method of authentication sends in its place.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect")
+            .field("version", &self.version)
+            .field("bridge", &self.bridge)
+            .field("client_id", &self.client_id)
+            .field("clean_start", &self.clean_start)
+            .field("keep_alive_secs", &self.keep_alive_secs)
+            .field("will", &self.will)
+            .field("user_name", &self.user_name)
+            .field("has_password", &self.password.is_some())
+            .field("properties", &self.properties)
+            .finish()
+    }
 }
 
 /// The message published in a client's name when its connection is lost.

@@ -1,11 +1,14 @@
 //! Extended authentication with SCRAM-SHA-256 (MQTT 5.0 section 4.12, RFC 7677).
 //!
 //! CONNECT carries the method and may carry the client's first message; AUTH packets carry the rest. On an open
-//! connection the client may prove itself again (section 4.12.1); a failure then ends the connection.
+//! connection the client may prove itself again (section 4.12.1); a failure then ends the connection. Failures count for
+//! the client's address like wrong passwords do.
+
+use std::{net::IpAddr, time::Duration};
 
 use bytes::Bytes;
-use skein_access::{Authenticated, SCRAM_NONCE_BYTES, ScramExchange};
-use skein_types::Code;
+use skein_access::{Authenticated, Guess, SCRAM_NONCE_BYTES, ScramExchange};
+use skein_types::{Code, Moment};
 
 use super::{
     AuthState, Context, MqttConnection, Open, Phase, Refusal, Step,
@@ -15,6 +18,48 @@ use crate::codec::{Auth, Packet, ReasonCode, Version};
 
 /// The method this server knows.
 const METHOD: &str = "SCRAM-SHA-256";
+
+/// An exchange whose last message is awaited.
+#[derive(Debug)]
+pub(super) struct Proving {
+    exchange: ScramExchange,
+    /// When the proof may be looked at; known once it arrives.
+    guess: Option<Guess>,
+}
+
+impl Proving {
+    /// When the proof may be looked at, if not now.
+    pub(super) fn turn(
+        &mut self,
+        address: IpAddr,
+        patience: Duration,
+        cx: &Context<'_>,
+    ) -> Result<Option<Moment>, Refusal> {
+        let guess = match self.guess {
+            Some(guess) => guess,
+            None => cx.plane.access().guess(address, cx.now, cx.now.after(patience)).map_err(too_often)?,
+        };
+        self.guess = Some(guess);
+        Ok((guess.at() > cx.now).then(|| guess.at()))
+    }
+
+    fn finish(self, data: &[u8], cx: &Context<'_>) -> Result<(Bytes, Authenticated), Refusal> {
+        let Self { exchange, guess } = self;
+        let finished = exchange.finish(data);
+        let access = cx.plane.access();
+        match (&finished, guess) {
+            (Ok(_), Some(guess)) => access.guess_was_right(guess),
+            (Err(_), Some(guess)) => access.guess_failed(guess, cx.now),
+            (_, None) => {}
+        }
+        let (answer, proof) = finished.map_err(|code| Refusal::of(code, "the SCRAM proof was refused"))?;
+        Ok((answer.into(), proof))
+    }
+}
+
+fn too_often(code: Code) -> Refusal {
+    Refusal::of(code, "the client's address failed to log in too often")
+}
 
 impl MqttConnection {
     /// A CONNECT with an authentication method.
@@ -54,7 +99,7 @@ impl MqttConnection {
                 }
                 Ok(())
             }
-            Phase::Authenticating(connect, Some(exchange)) => match finish(*exchange, &data) {
+            Phase::Authenticating(connect, Some(exchange)) => match exchange.finish(&data, cx) {
                 Ok((answer, proof)) => {
                     let done = AuthDone { method: METHOD.into(), data: Some(answer) };
                     self.open(*connect, Some(proof), Some(done), cx)
@@ -74,7 +119,12 @@ impl MqttConnection {
 
 impl Open {
     /// An AUTH on an open connection: re-authentication (MQTT-4.12.1-1).
-    pub(super) fn reauthenticate(&mut self, auth: &Auth, cx: &mut Context<'_>) -> Result<(), Refusal> {
+    pub(super) fn reauthenticate(
+        &mut self,
+        auth: &Auth,
+        peer: IpAddr,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Refusal> {
         let packet_bytes_max = self.packet_bytes_max;
         let Some(state) = &mut self.auth else {
             return Err(Refusal::protocol(
@@ -99,8 +149,12 @@ impl Open {
                 state.exchange = Some(challenge(&data, packet_bytes_max, cx)?);
                 Ok(())
             }
-            (ReasonCode::ContinueAuthentication, true, Some(exchange)) => {
-                let answer = state.finish(exchange, &data)?;
+            (ReasonCode::ContinueAuthentication, true, Some(mut proving)) => {
+                // An open connection is not held up: who would have to wait has no proof looked at.
+                if proving.turn(peer, Duration::ZERO, cx)?.is_some() {
+                    return Err(too_often(Code::ConnectionRateExceeded));
+                }
+                let answer = state.finish(proving, &data, cx)?;
                 send_auth(ReasonCode::Success, Some(answer), packet_bytes_max, cx)
             }
             _ => Err(Refusal::protocol("this AUTH does not fit the authentication under way")),
@@ -110,8 +164,8 @@ impl Open {
 
 impl AuthState {
     /// Says what the client is to be sent.
-    fn finish(&mut self, exchange: ScramExchange, data: &Bytes) -> Result<Bytes, Refusal> {
-        let (answer, proof) = finish(exchange, data)?;
+    fn finish(&mut self, proving: Proving, data: &Bytes, cx: &Context<'_>) -> Result<Bytes, Refusal> {
+        let (answer, proof) = proving.finish(data, cx)?;
         if Some(&proof.user) != self.user.as_ref() {
             return Err(Refusal::of(Code::NotAuthorized, "a connection cannot change its user"));
         }
@@ -121,7 +175,7 @@ impl AuthState {
 }
 
 /// Answers the client's first message.
-fn challenge(first: &[u8], packet_bytes_max: u32, cx: &mut Context<'_>) -> Result<ScramExchange, Refusal> {
+fn challenge(first: &[u8], packet_bytes_max: u32, cx: &mut Context<'_>) -> Result<Proving, Refusal> {
     let mut nonce = [0; SCRAM_NONCE_BYTES];
     (cx.random)(&mut nonce);
     let (answer, exchange) = cx
@@ -130,13 +184,7 @@ fn challenge(first: &[u8], packet_bytes_max: u32, cx: &mut Context<'_>) -> Resul
         .scram_start(first, nonce)
         .map_err(|code| Refusal::of(code, "the first SCRAM message was refused"))?;
     send_auth(ReasonCode::ContinueAuthentication, Some(answer.into()), packet_bytes_max, cx)?;
-    Ok(exchange)
-}
-
-fn finish(exchange: ScramExchange, data: &[u8]) -> Result<(Bytes, Authenticated), Refusal> {
-    let (answer, proof) =
-        exchange.finish(data).map_err(|code| Refusal::of(code, "the SCRAM proof was refused"))?;
-    Ok((answer.into(), proof))
+    Ok(Proving { exchange, guess: None })
 }
 
 fn send_auth(

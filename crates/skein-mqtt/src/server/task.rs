@@ -4,6 +4,7 @@
 //! connection holds none.
 
 mod parting;
+mod password;
 mod timer;
 
 use std::{
@@ -17,7 +18,6 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use skein_access::Authenticated;
 use skein_door::{Incoming, Io, Place, Shared, StreamFault};
 use skein_plane::{Batch, Commit, Congestion, ConnectionHandle, Flushed, Outbox, TaskHandle, Work};
 use skein_types::{Code, Moment};
@@ -26,7 +26,7 @@ use tokio::time::Sleep;
 use self::parting::End;
 use crate::{
     codec::frame_length,
-    connection::{Context, MqttConnection, Origin, PasswordCheck, Step},
+    connection::{Context, MqttConnection, Origin, Step},
     settings::Settings,
 };
 
@@ -253,7 +253,8 @@ impl Connection {
                     step = self.handle_batch(|mqtt, cx| mqtt.receive(&mut bytes, cx));
                 }
                 Step::CheckPassword(check) => {
-                    let result = self.wait_for(check_password(self.shared.clone(), check)).await?;
+                    let (result, more) = Box::pin(self.check_password(check, bytes)).await?;
+                    bytes = more;
                     step = self.handle_batch(|mqtt, cx| match mqtt.password_checked(result, cx) {
                         Step::Read => mqtt.receive(&mut bytes, cx),
                         other => other,
@@ -447,14 +448,6 @@ fn is_complete(bytes: &[u8]) -> bool {
         Ok(None) => false,
         Err(_) => true,
     }
-}
-
-/// Checks a password on a thread that may be busy for long, a few at once.
-async fn check_password(shared: Arc<Shared>, check: PasswordCheck) -> Result<Authenticated, Code> {
-    let Ok(_permit) = shared.password_checks.acquire().await else { return Err(Code::ServerShuttingDown) };
-    let access = shared.plane.access().clone();
-    let checked = tokio::task::spawn_blocking(move || access.verify_password(&check.user, &check.password));
-    checked.await.unwrap_or(Err(Code::Internal))
 }
 
 /// Randomness of the operating system. Without it nothing safe can be said, so the process ends.

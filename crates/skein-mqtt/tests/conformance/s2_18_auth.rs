@@ -2,10 +2,13 @@
 //!
 //! The client's side is written here after RFC 5802 section 3, so that it shares no code with the server's.
 
+use std::time::Duration;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use skein_access::{AccessList, Anonymous, new_scram_keys};
+use skein_mqtt::Settings;
 use skein_testkit::RawClient;
 
 use crate::statements::fixture::{Server, expect_refusal};
@@ -15,13 +18,17 @@ const FIRST: &str = "n,,n=ann,r=clientnonce";
 const PASSWORD: &str = "secret";
 
 fn server() -> Server {
+    server_with(|_| {})
+}
+
+fn server_with(change: impl FnOnce(&mut Settings)) -> Server {
     let keys = |password| new_scram_keys(password, 4096).unwrap().to_text();
     let file = format!(
         "[[users]]\nname = 'ann'\nscram = '{}'\n[[users]]\nname = 'bob'\nscram = '{}'\n[[rules]]\nallow = true\nfilters = ['u/%u/#']\n",
         keys(PASSWORD),
         keys(PASSWORD)
     );
-    Server::start_as(AccessList::parse(&file).unwrap(), Anonymous::Never, |_| {})
+    Server::start_as(AccessList::parse(&file).unwrap(), Anonymous::Never, change)
 }
 
 /// A binary property value: two bytes of length and the bytes.
@@ -140,6 +147,23 @@ fn mqtt_4_12_0_1_unsupported_methods_are_refused() {
     let mut client = server.raw();
     client.send(&format!(r#"10 [ "MQTT" 05 02 0000 [ {METHOD} {} ] "c" ]"#, data(FIRST)));
     client.expect("20 [ 00 8c * ]");
+}
+
+#[test]
+fn an_address_that_fails_to_prove_itself_is_slowed() {
+    // Shorter than the wait between two tries, so that who has to wait is told at once.
+    let server = server_with(|settings| settings.listener.connect_timeout = Duration::from_millis(900));
+    let fail = |expected: &str| {
+        let (mut client, server_first) = start(&server, FIRST);
+        client.send(&auth("18", &prove(FIRST, &server_first, "wrong").client_final));
+        client.expect(expected);
+    };
+    for _free in 0..10 {
+        fail("20 [ 00 86 * ]");
+    }
+    fail("20 [ 00 86 * ]");
+    // Connection rate exceeded.
+    fail("20 [ 00 9f * ]");
 }
 
 #[test]

@@ -41,6 +41,15 @@ pub(crate) struct RuleRow {
     pub(super) filters: Vec<String>,
 }
 
+/// That there were users and rules at some time, so that nothing is allowed by their absence. One row.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Object)]
+#[class(name = "access_mark", code = 9, kind = "replicated", primary(number))]
+pub(crate) struct MarkRow {
+    pub(super) number: u32,
+    pub(super) users: bool,
+    pub(super) rules: bool,
+}
+
 impl UserRow {
     pub(super) fn shown(&self) -> StoredUser {
         let summary = UserSummary {
@@ -70,6 +79,7 @@ impl RuleRow {
 pub(super) struct Stored {
     pub(super) users: BTreeMap<String, UserRow>,
     pub(super) rules: BTreeMap<u32, RuleRow>,
+    pub(super) mark: MarkRow,
 }
 
 impl Stored {
@@ -82,6 +92,9 @@ impl Stored {
         for rule in all::<RuleRow>(transaction)? {
             let rule = rule?;
             stored.rules.insert(rule.position, rule);
+        }
+        for mark in all::<MarkRow>(transaction)? {
+            stored.mark = mark?;
         }
         Ok(stored)
     }
@@ -97,7 +110,17 @@ impl Stored {
         })?;
         write_changed(&before.rules, &self.rules, transaction, |transaction, row| {
             transaction.delete::<RuleRow>(&row.position)
-        })
+        })?;
+        if self.mark != before.mark {
+            transaction.upsert(&self.mark)?;
+        }
+        Ok(())
+    }
+
+    /// Notes what there is: also what an earlier version left, which made no notes.
+    pub(super) fn set_mark(&mut self, before: &Self) {
+        self.mark.users |= !before.users.is_empty() || !self.users.is_empty();
+        self.mark.rules |= !before.rules.is_empty() || !self.rules.is_empty();
     }
 
     /// The text of an access file that has them.

@@ -93,10 +93,38 @@ fn without_a_file_users_make_passwords_count_and_rules_make_the_rest_denied() {
     assert!(may_publish(&plane, "ann", "a"), "without rules everything is allowed to whom is let in");
     plane.add_rule(None, &rule(true, &["ann"], &["mine/#"])).unwrap();
     assert!(may_publish(&plane, "ann", "mine/1") && !may_publish(&plane, "ann", "a"));
-    plane.remove_rule(POSITION_STEP).unwrap();
-    assert!(may_publish(&plane, "ann", "a"));
-    plane.remove_user("ann").unwrap();
-    assert_eq!(admitted(&plane), Admission::Anonymous);
+}
+
+#[test]
+fn nothing_is_allowed_because_the_last_rule_or_user_is_gone() {
+    let store = store();
+    let first = plane(&store, None);
+    first.add_user(user("ann", "one", &[]), NOW).unwrap();
+    first.add_rule(None, &rule(true, &["ann"], &["mine/#"])).unwrap();
+    first.remove_rule(POSITION_STEP).unwrap();
+    first.remove_user("ann").unwrap();
+    let loopback: IpAddr = [127, 0, 0, 1].into();
+    for plane in [&first, &plane(&store, None)] {
+        assert!(!may_publish(plane, "ann", "mine/1") && !may_publish(plane, "ann", "a"));
+        assert_eq!(plane.access().admit(Some("ann"), Some(b"x"), loopback), Admission::CheckPassword);
+        assert!(plane.access().list().has_had_users() && plane.access().list().users_count() == 0);
+    }
+    // Whoever wants it open says so.
+    first.add_rule(None, &rule(true, &[], &["#"])).unwrap();
+    assert!(may_publish(&first, "ann", "a"));
+}
+
+#[test]
+fn rules_of_a_store_that_knew_no_marks_are_not_forgotten_either() {
+    let store = store();
+    let done = store.transact(Isolation::Serializable, |transaction| {
+        transaction.upsert(&RuleRow::new(1, rule(true, &[], &["mine/#"])))?;
+        Ok::<_, AccessChangeError>(())
+    });
+    done.map_err(AccessChangeError::of).unwrap();
+    let plane = plane(&store, None);
+    plane.remove_rule(1).unwrap();
+    assert!(!may_publish(&plane, "ann", "a"));
 }
 
 #[test]

@@ -55,6 +55,11 @@ impl Plan {
         Ports { mqtt, tls, ws, http, cluster }
     }
 
+    /// Where a node keeps its data.
+    fn data_dir(&self, id: u16) -> PathBuf {
+        self.dir.join(format!("node-{id}"))
+    }
+
     /// The arguments of a node.
     pub(super) fn arguments(&self, id: u16) -> Vec<String> {
         let Ports { mqtt, tls, ws, http, cluster } = self.ports(id);
@@ -63,7 +68,7 @@ impl Plan {
         let local = |port: u16| format!("127.0.0.1:{port}");
         set("node.id", id.to_string());
         set("node.name", format!("skein-{id}"));
-        set("data.dir", self.dir.join(format!("node-{id}")).display().to_string());
+        set("data.dir", self.data_dir(id).display().to_string());
         set("mqtt.listen", local(mqtt));
         set("mqtt.ws_listen", local(ws));
         set("http.listen", local(http));
@@ -119,8 +124,11 @@ impl Plan {
             let _ = write!(
                 text,
                 "  mosquitto_sub -p {} -t '$SYS/cluster/#' -v          what becomes of the nodes\n  \
-                 curl -X POST http://127.0.0.1:{}/api/v1/cluster/drain   sends node {}'s clients to the others\n",
-                first.mqtt, last.http, self.nodes
+                 skein drain --node http://127.0.0.1:{} --data-dir {}   sends node {}'s clients to the others\n",
+                first.mqtt,
+                last.http,
+                self.data_dir(self.nodes).display(),
+                self.nodes
             );
         }
         let _ = write!(

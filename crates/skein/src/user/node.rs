@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Action, kept};
 use crate::{
-    api_client::{ApiArgs, segment},
+    api_client::{ApiArgs, OperatorArgs, segment},
     output::{note, print_line},
     secret,
     table::member,
@@ -28,13 +28,15 @@ pub(crate) struct NodeArgs {
     /// A file whose first line is the password of --login
     #[arg(long, value_name = "FILE", global = true, requires = "login")]
     login_password_file: Option<PathBuf>,
+    #[command(flatten)]
+    operator: OperatorArgs,
 }
 
 impl NodeArgs {
     /// The node, if one is named.
     pub(super) fn api(&self) -> Option<ApiArgs> {
         let url = self.node.clone()?;
-        Some(ApiArgs::new(url, self.login.clone(), self.login_password_file.clone()))
+        Some(ApiArgs::new(url, self.login.clone(), self.login_password_file.clone(), self.operator.clone()))
     }
 }
 

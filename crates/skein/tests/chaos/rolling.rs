@@ -144,7 +144,9 @@ fn no_acknowledged_message_is_lost_while_every_node_is_drained_and_restarted() {
     let publisher = publisher(of("publisher", &[1, 2, 0]), subscribed, stop.clone(), ends);
     for id in cluster.ids() {
         let url = format!("http://{}", cluster.node(id).http);
-        let drained = Command::new(SKEIN).args(["drain", "--url", &url]).output().unwrap();
+        let data = &cluster.node(id).data;
+        let drained =
+            Command::new(SKEIN).args(["drain", "--url", &url, "--data-dir"]).arg(data).output().unwrap();
         assert!(drained.status.success(), "{}", String::from_utf8_lossy(&drained.stderr));
         assert!(cluster.wait_for_end(id).success(), "a drained node ends well");
         cluster.restart(id);

@@ -9,7 +9,7 @@ use crate::start;
 fn drain(cluster: &Cluster, id: u16, rate: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skein"));
     let url = format!("http://{}", cluster.node(id).http);
-    command.args(["drain", "--node", &url, "--rate", rate]);
+    command.args(["drain", "--node", &url, "--rate", rate, "--data-dir"]).arg(&cluster.node(id).data);
     command
 }
 

@@ -46,6 +46,13 @@ impl Node {
         Self { server, address, directory }
     }
 
+    /// The program as the node's operator runs it.
+    pub(crate) fn operator(&self) -> Command {
+        let mut command = skein();
+        command.env("SKEIN_DATA_DIR", self.directory.path().join("data"));
+        command
+    }
+
     /// `skein pub` or `skein sub` for this node.
     pub(crate) fn client(&self, command: &str, arguments: &[&str]) -> Command {
         let mut client = skein();
@@ -58,14 +65,16 @@ impl Node {
         succeeds(&mut self.client("pub", arguments));
     }
 
-    /// Sends a request without credentials to the HTTP interface; returns the status and the body of the answer.
+    /// Sends a request to the HTTP interface as the node's operator; returns the status and the body of the answer.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(listening(&self.server, "http")).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let length = body.len();
+        let token = std::fs::read_to_string(self.directory.path().join("data/operator.token")).unwrap();
+        let token = token.trim_end();
         write!(
             stream,
-            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\
              content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
         )
         .unwrap();

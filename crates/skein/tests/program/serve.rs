@@ -2,13 +2,35 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{Read, Write},
     net::{TcpListener, TcpStream},
 };
 
 use skein_testkit::{RawClient, Server, TestDirectory};
 
 use crate::node::{Node, listening, run, run_with, skein, succeeds};
+
+#[test]
+fn strangers_do_not_fill_the_log() {
+    let node = Node::start(&["--http.listen", "127.0.0.1:0"]);
+    let http = listening(&node.server, "http");
+    let before = node.server.lines().len();
+    for _ in 0..300 {
+        // No CONNECT, and a password nobody has.
+        let mut stranger = TcpStream::connect(node.address).unwrap();
+        stranger.write_all(&[0xc0, 0]).unwrap();
+        let _closed = stranger.read(&mut [0; 1]);
+        let mut stranger = TcpStream::connect(http).unwrap();
+        stranger.write_all(b"POST /api/v1/users HTTP/1.0\r\n\r\n").unwrap();
+        let _answer = stranger.read(&mut [0; 1]);
+    }
+    let written = node.server.lines().len() - before;
+    assert!((20..=60).contains(&written), "{written} lines");
+    node.server.wait_for_line(
+        "doors: connections closed before a client was let in: 280 more from 1 address in the last 10 s",
+    );
+    node.server.wait_for_line("http: requests refused: 280 more from 1 address in the last 10 s");
+}
 
 #[test]
 fn sigterm_and_sigint_tell_the_clients_and_end_with_success() {

@@ -1,6 +1,6 @@
 //! `skein user`: the file it makes, and what a node makes of it.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use skein_testkit::{RawClient, TestDirectory};
 
@@ -57,18 +57,57 @@ fn what_cannot_be_done_is_said_and_changes_nothing() {
     assert_eq!(fs::read_to_string(&file).unwrap(), before);
 }
 
-/// `skein user` for a running node; the password, if any, is its input.
-fn user_at(url: &str, arguments: &[&str], password: &str) -> Finished {
-    let mut command = skein();
-    command.arg("user").args(arguments).args(["--node", url]);
+/// `skein user` for a running node, as its operator; the password, if any, is its input.
+fn user_at(node: &Node, arguments: &[&str], password: &str) -> Finished {
+    user_as(node.operator(), node, arguments, password)
+}
+
+fn user_as(mut command: Command, node: &Node, arguments: &[&str], password: &str) -> Finished {
+    let url = format!("http://{}", listening(&node.server, "http"));
+    command.arg("user").args(arguments).args(["--node", &url]);
     run_with(&mut command, format!("{password}\n").as_bytes())
+}
+
+#[test]
+fn the_first_user_is_made_by_the_command_that_the_start_prints_and_by_no_stranger() {
+    let directory = TestDirectory::create("first-user");
+    directory.write("access.toml", "[[rules]]\nallow = true\nusers = ['*']\nfilters = ['#']\n");
+    let arguments = ["--http.listen", "127.0.0.1:0", "--access.file", "access.toml"];
+    let node = Node::start_in(directory, &arguments);
+    let line =
+        node.server.wait_for_line("this command makes the first one: skein user add NAME --role admin");
+    let (_, printed) = line.split_once("skein user add NAME ").unwrap();
+    // On the same machine, with the file of the access list set: without the data directory nobody makes users.
+    let refused = user_as(skein(), &node, &["add", "eve", "--role", "admin"], "x");
+    assert!(refused.code == Some(1) && refused.err.contains("data.dir"), "{}", refused.err);
+    assert_eq!(user_at(&node, &["list"], "").out, "");
+
+    let mut command = skein();
+    command.args(["user", "add", "root"]).args(printed.split(' ')).current_dir(node.directory.path());
+    let added = run_with(&mut command, b"toor\n");
+    assert_eq!(added.code, Some(0), "{}", added.err);
+    let listed = user_as(skein(), &node, &["list", "--login", "root"], "");
+    assert!(listed.err.contains("there is no password"), "{}", listed.err);
+    let mut command = skein();
+    command.env("SKEIN_PASSWORD", "toor");
+    let listed = user_as(command, &node, &["list", "--login", "root"], "");
+    assert_eq!(listed.out, "root\tstore\targon2id\tadmin\n");
+    // Now that there are users nothing is shown without one.
+    let url = format!("http://{}", listening(&node.server, "http"));
+    let refused = run(skein().args(["status", "--url", &url]));
+    assert!(
+        refused.code == Some(1) && refused.err.contains("now that there are or were users"),
+        "{}",
+        refused.err
+    );
+    let token = node.directory.path().join("data/operator.token");
+    assert_eq!(fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
 fn users_of_a_running_node_hold_at_once_and_after_it_was_killed() {
     let arguments = ["--http.listen", "127.0.0.1:0"];
     let mut node = Node::start(&arguments);
-    let url = format!("http://{}", listening(&node.server, "http"));
     let login = |node: &Node, name: &str, password: &str| {
         run(&mut node.client("pub", &["-t", "a", "-n", "-q", "1", "-u", name, "-P", password])).code
     };
@@ -76,7 +115,7 @@ fn users_of_a_running_node_hold_at_once_and_after_it_was_killed() {
         [("ada", "lovelace", None), ("bob", "ross", Some("--scram")), ("eve", "x", None)]
     {
         let arguments: Vec<&str> = ["add", name, "--role", "ops"].into_iter().chain(scram).collect();
-        let added = user_at(&url, &arguments, password);
+        let added = user_at(&node, &arguments, password);
         assert_eq!(added.code, Some(0), "{}", added.err);
         assert_eq!(login(&node, name, password), Some(0), "{name}");
         assert_eq!(login(&node, name, "wrong"), Some(1), "{name}");
@@ -84,8 +123,8 @@ fn users_of_a_running_node_hold_at_once_and_after_it_was_killed() {
     let mut ada = RawClient::connect(node.address);
     ada.send(r#"10 [ "MQTT" 05 c2 0000 00 "ada" "ada" "lovelace" ]"#);
     ada.expect("20 [ 00 00 * ]");
-    assert_eq!(user_at(&url, &["passwd", "bob"], "dylan").code, Some(0));
-    assert_eq!(user_at(&url, &["remove", "ada"], "").code, Some(0));
+    assert_eq!(user_at(&node, &["passwd", "bob"], "dylan").code, Some(0));
+    assert_eq!(user_at(&node, &["remove", "ada"], "").code, Some(0));
     // A user who is gone is sent away: not authorized.
     ada.expect("e0 [ 87 * ]");
     ada.expect_closed();
@@ -93,8 +132,7 @@ fn users_of_a_running_node_hold_at_once_and_after_it_was_killed() {
     node.server.kill();
     let Node { directory, .. } = node;
     let node = Node::start_in(directory, &arguments);
-    let url = format!("http://{}", listening(&node.server, "http"));
-    let listed = user_at(&url, &["list"], "");
+    let listed = user_at(&node, &["list"], "");
     assert_eq!(
         (listed.code, &*listed.out),
         (Some(0), "bob\tstore\targon2id\tops\neve\tstore\targon2id\tops\n")
@@ -108,7 +146,7 @@ fn users_of_a_running_node_hold_at_once_and_after_it_was_killed() {
         (&["passwd", "ada"], "there is no user \"ada\""),
         (&["list", "--file", "access.toml"], "give one of them"),
     ] {
-        let refused = user_at(&url, arguments, "y");
+        let refused = user_at(&node, arguments, "y");
         assert_eq!((refused.code, &*refused.out), (Some(1), ""), "{arguments:?}");
         assert!(refused.err.contains(part), "{part}: {}", refused.err);
     }
@@ -123,7 +161,7 @@ fn users_of_the_file_go_before_those_of_the_node() {
         ["--http.listen", "127.0.0.1:0", "--access.file", "access.toml", "--access.anonymous", "false"];
     let node = Node::start_in(directory, &arguments);
     let url = format!("http://{}", listening(&node.server, "http"));
-    let refused = user_at(&url, &["add", "ada"], "lovelace");
+    let refused = user_as(skein(), &node, &["add", "ada"], "lovelace");
     assert!(refused.code == Some(1) && refused.err.contains("Log in"), "{}", refused.err);
     let at = |arguments: &[&str], password: &str| {
         let mut command = skein();
@@ -176,4 +214,7 @@ fn rules_of_a_running_node_hold_at_once_and_after_it_was_killed() {
     assert_eq!((publish(&node, "other"), publish(&node, "secret/1")), (Some(1), Some(0)));
     assert_eq!(node.ask("DELETE", "/api/v1/rules/5", "").0, 200);
     assert_eq!(publish(&node, "other"), Some(0));
+    let (status, body) = node.ask("DELETE", "/api/v1/rules/10", "");
+    assert!(status == 200 && body.contains("no rule is left"), "{body}");
+    assert_eq!(publish(&node, "other"), Some(1), "nothing is allowed because the last rule is gone");
 }

@@ -22,11 +22,12 @@ fn a_node_and_its_sessions_are_shown() {
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     assert_eq!(status["clients"]["connected"], 3);
 
-    let lamps = succeeds(skein().args(["sessions", "--search", "lamp", "--url", &url]));
+    let lamps = succeeds(node.operator().args(["sessions", "--search", "lamp", "--url", &url]));
     let ids: Vec<&str> = lamps.out.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(ids, ["CLIENT", "lamp-1", "lamp-2"]);
     let second = ["sessions", "--page", "2", "--page-size", "2", "--json", "--url", &url];
-    let second: serde_json::Value = serde_json::from_str(&succeeds(skein().args(second)).out).unwrap();
+    let second: serde_json::Value =
+        serde_json::from_str(&succeeds(node.operator().args(second)).out).unwrap();
     assert_eq!((&second["total"], &second["items"][0]["id"]), (&3.into(), &"lamp-2".into()));
 }
 
@@ -44,7 +45,7 @@ fn what_is_retained_and_what_waits_is_shown() {
     node.publish(&["-t", "state/1", "-m", "on", "-q", "1", "-r"]);
     node.publish(&["-t", "other", "-m", "off", "-q", "1", "-r"]);
 
-    let show = |arguments: &[&str]| succeeds(skein().args(arguments).args(["--url", &url]));
+    let show = |arguments: &[&str]| succeeds(node.operator().args(arguments).args(["--url", &url]));
     let cells = |out: &str| {
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         out.lines().skip(1).map(words).collect::<Vec<_>>()
@@ -64,10 +65,10 @@ fn what_is_retained_and_what_waits_is_shown() {
 
     show(&["retained", "--remove", "state/1"]);
     assert_eq!(cells(&show(&["retained"]).out).len(), 1);
-    let again = run(skein().args(["retained", "--remove", "state/1", "--url", &url]));
+    let again = run(node.operator().args(["retained", "--remove", "state/1", "--url", &url]));
     assert_eq!(again.code, Some(1));
     assert!(again.err.contains("no message is retained for \"state/1\""), "{}", again.err);
-    let nobody = run(skein().args(["queue", "nobody", "--url", &url]));
+    let nobody = run(node.operator().args(["queue", "nobody", "--url", &url]));
     assert!(nobody.err.contains("no client \"nobody\" has a session"), "{}", nobody.err);
 }
 
@@ -108,7 +109,7 @@ fn the_bound_on_all_queues_holds_for_what_was_there_before_a_restart() {
     away.expect_closed();
     node.publish(&["-t", "a", "-m", "5", "-q", "1"]);
     assert_eq!(dropped(&node), 1);
-    let queued = succeeds(skein().args(["queue", "away", "--payload", "--url", &url(&node)])).out;
+    let queued = succeeds(node.operator().args(["queue", "away", "--payload", "--url", &url(&node)])).out;
     assert!(queued.contains("\"5\"") && !queued.contains("\"4\""), "{queued}");
 }
 
@@ -118,12 +119,12 @@ fn a_retained_message_that_was_removed_stays_away_when_the_node_is_killed() {
     let url = url(&node);
     node.publish(&["-t", "gone", "-m", "x", "-q", "1", "-r"]);
     node.publish(&["-t", "here", "-m", "x", "-q", "1", "-r"]);
-    succeeds(skein().args(["retained", "--remove", "gone", "--url", &url]));
+    succeeds(node.operator().args(["retained", "--remove", "gone", "--url", &url]));
     node.server.kill();
     let Node { directory, .. } = node;
     let node = Node::start_in(directory, &["--http.listen", "127.0.0.1:0"]);
     let url = self::url(&node);
-    let left = succeeds(skein().args(["retained", "--url", &url])).out;
+    let left = succeeds(node.operator().args(["retained", "--url", &url])).out;
     assert!(left.contains("here") && !left.contains("gone"), "{left}");
 }
 

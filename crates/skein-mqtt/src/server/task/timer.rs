@@ -57,7 +57,9 @@ impl Connection {
         let now = self.shared.clock.now();
         let Some(handle) = self.mqtt.handle() else {
             if now >= self.connected_at.after(self.mqtt.settings().listener.connect_timeout) {
-                return Err(self.close(Code::ConnectTimeout, "no CONNECT arrived within the connect timeout"));
+                return Err(
+                    self.close(Code::ConnectTimeout, "the client was not let in within the connect timeout")
+                );
             }
             self.set_timer();
             return Ok(());
