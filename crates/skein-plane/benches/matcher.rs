@@ -24,7 +24,7 @@ fn main() {
 /// A plane with one session that has `filters`.
 fn plane(filters: impl Iterator<Item = String>) -> Plane {
     let access = Arc::new(Access::new(AccessList::open(), Anonymous::Always));
-    let plane = Plane::new(access, PlaneLimits { retained_messages_max: 1 });
+    let plane = Plane::new(access, PlaneLimits { retained_messages_max: 1, ..PlaneLimits::default() });
     let info = ConnectionInfo {
         address: SocketAddr::from(([127, 0, 0, 1], 1)),
         door: "bench",

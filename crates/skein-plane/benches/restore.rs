@@ -76,7 +76,7 @@ fn open_store(dir: &Path) -> Store {
 fn plane(store: Store) -> Plane {
     let access = Arc::new(Access::new(AccessList::open(), Anonymous::Always));
     let clock = WallClock::new(Time::from_system_time(SystemTime::now()));
-    Plane::new(access, PlaneLimits { retained_messages_max: usize::MAX })
+    Plane::new(access, PlaneLimits { retained_messages_max: usize::MAX, ..PlaneLimits::default() })
         .with_durable(Durable::new(store, clock))
 }
 

@@ -1,6 +1,6 @@
 //! Subscribing and unsubscribing: access, bounds, matcher, retained messages.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use skein_access::Subscribe as Verdict;
 use skein_types::{Code, Moment, SubscriptionFilter};
@@ -9,7 +9,7 @@ use crate::{
     batch::Batch,
     delivery::Waiting,
     plane::Plane,
-    session::{Effects, Epoch, RetainedToSend, Session, State},
+    session::{Effects, Epoch, Session, State},
     subscription::{RetainHandling, SubscribeOptions},
 };
 
@@ -58,15 +58,8 @@ impl Plane {
             RetainHandling::Never => false,
         };
         // Shared subscriptions get no retained messages (MQTT 5.0 section 4.8.2).
-        if wanted && filter.group.is_none() {
-            let mut topics = self.retained().matching(&filter.filter);
-            if options.partly_allowed {
-                topics.retain(|topic| session.may_receive(topic));
-            }
-            if !topics.is_empty() {
-                let pending = state.retained.get_or_insert_with(|| Box::new(VecDeque::new()));
-                pending.push_back(RetainedToSend { topics: topics.into_iter(), options });
-            }
+        if wanted && filter.group.is_none() && self.retained().may_match(&filter.filter) {
+            state.retained.get_or_insert_default().begin(filter.filter);
         }
         Ok(())
     }
@@ -86,6 +79,11 @@ impl Plane {
             batch.effects.journal.promise();
         }
         state.subscriptions.remove(filter);
+        if let Some(pending) = &mut state.retained
+            && filter.group.is_none()
+        {
+            pending.end(&filter.filter);
+        }
         batch.said = true;
         self.matcher().unsubscribe(filter, session.key())
     }

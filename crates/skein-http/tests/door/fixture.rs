@@ -57,7 +57,10 @@ impl Fixture {
     }
 
     pub(crate) fn start(access: Access, settings: HttpSettings) -> Self {
-        let plane = Arc::new(Plane::new(Arc::new(access), PlaneLimits { retained_messages_max: 10 }));
+        let plane = Arc::new(Plane::new(
+            Arc::new(access),
+            PlaneLimits { retained_messages_max: 10, ..PlaneLimits::default() },
+        ));
         let cluster = Arc::new(TwoNodes::default());
         let clock_millis = Arc::new(AtomicU64::new(1500));
         let clock = clock_millis.clone();

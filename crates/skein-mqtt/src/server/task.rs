@@ -57,6 +57,8 @@ pub(super) struct Connection {
     rest: BytesMut,
     /// The session's outbox waits for the socket.
     blocked: bool,
+    /// Others of this thread get their turn before anything more is done.
+    yields: bool,
     congestion: Congestion,
     /// The batch before promised what is not on disk yet: nothing is read until it is.
     commit: Option<Box<Commit>>,
@@ -105,6 +107,7 @@ impl Connection {
             handle,
             rest: BytesMut::new(),
             blocked: false,
+            yields: false,
             congestion: Congestion::default(),
             commit: None,
             leaving: None,
@@ -116,6 +119,9 @@ impl Connection {
 
     async fn run(&mut self) -> End {
         loop {
+            if std::mem::take(&mut self.yields) {
+                tokio::task::yield_now().await;
+            }
             let event = poll_fn(|cx| match self.poll_event(cx) {
                 Poll::Pending => self.poll_read(cx),
                 ready @ Poll::Ready(_) => ready,
@@ -147,6 +153,9 @@ impl Connection {
     async fn wait_for<T>(&mut self, future: impl Future<Output = T>) -> Result<T, End> {
         let mut future = std::pin::pin!(future);
         loop {
+            if std::mem::take(&mut self.yields) {
+                tokio::task::yield_now().await;
+            }
             let next = poll_fn(|cx| match future.as_mut().poll(cx) {
                 Poll::Ready(value) => Poll::Ready(Ok(value)),
                 Poll::Pending => self.poll_event(cx).map(Err),
@@ -365,7 +374,7 @@ impl Connection {
                 // The second time takes what the first found room for.
                 Some(pending) => match handle.take_output(pending, &mut work) {
                     Flushed::Clear => handle.take_output(pending, &mut work),
-                    lost => lost,
+                    other => other,
                 },
             };
             work.finish_unattended();
@@ -386,13 +395,33 @@ impl Connection {
             // One batch of output at a time; more is taken when it is written.
             return if self.io.has_pending() { Ok(()) } else { self.unblocked() };
         }
-        let flushed = handle.flushed();
+        let flushed = match handle.flushed() {
+            Flushed::Unfinished => self.look_for_more(),
+            flushed => flushed,
+        };
         self.note_flushed(flushed)
+    }
+
+    /// Goes on where a batch had no steps left to look for what the client is to be sent.
+    fn look_for_more(&mut self) -> Flushed {
+        let Some(handle) = self.mqtt.handle() else { return Flushed::Clear };
+        let now = self.shared.clock.now();
+        SCRATCH.with_borrow_mut(|Scratch { batch, .. }| {
+            let mut work = Work { plane: &self.shared.plane, batch, now };
+            handle.look_for_more(&mut work);
+            work.finish_unattended();
+        });
+        handle.flushed()
     }
 
     fn note_flushed(&mut self, flushed: Flushed) -> Result<(), End> {
         match flushed {
             Flushed::Clear => self.blocked = false,
+            Flushed::Unfinished => {
+                self.blocked = false;
+                // The session's handle is awake, so that it comes here again.
+                self.yields = true;
+            }
             Flushed::Blocked if self.blocked => {}
             Flushed::Blocked => {
                 self.blocked = true;

@@ -179,7 +179,8 @@ impl Door {
 impl Pair {
     pub(crate) fn new(choices: [u8; 2], durability: Durability) -> Self {
         let access = Arc::new(Access::new(AccessList::open(), Anonymous::Always));
-        let mut plane = Plane::new(access, PlaneLimits { retained_messages_max: 4 });
+        let mut plane =
+            Plane::new(access, PlaneLimits { retained_messages_max: 4, ..PlaneLimits::default() });
         if durability == Durability::Disk {
             // It carries everything out at once; who waits for a commit waits until the next step.
             let store =

@@ -23,7 +23,7 @@ impl Fixture {
     fn new() -> Self {
         let plane = Plane::new(
             Arc::new(Access::new(AccessList::open(), Anonymous::Always)),
-            PlaneLimits { retained_messages_max: 10 },
+            PlaneLimits { retained_messages_max: 10, ..PlaneLimits::default() },
         );
         Self { plane, batch: Batch::default() }
     }

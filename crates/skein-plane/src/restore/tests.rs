@@ -53,7 +53,7 @@ fn store_without_message(qos: QoS) -> Store {
 
 fn restored(store: Store) -> (Plane, Restored) {
     let access = Arc::new(Access::new(AccessList::open(), Anonymous::Always));
-    let plane = Plane::new(access, PlaneLimits { retained_messages_max: 100 })
+    let plane = Plane::new(access, PlaneLimits { retained_messages_max: 100, ..PlaneLimits::default() })
         .with_durable(Durable::new(store, WallClock::new(Time(0))));
     let restored = plane.restore(&Arc::new(LIMITS), &mut Batch::default(), Moment::from_millis(1)).unwrap();
     (plane, restored)

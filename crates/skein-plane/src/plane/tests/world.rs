@@ -485,7 +485,7 @@ impl World {
 
 pub(crate) fn empty_plane() -> Plane {
     let access = Arc::new(Access::new(AccessList::open(), Anonymous::Always));
-    Plane::new(access, PlaneLimits { retained_messages_max: 100 })
+    Plane::new(access, PlaneLimits { retained_messages_max: 100, ..PlaneLimits::default() })
 }
 
 pub(crate) fn identity(number: usize) -> Identity {
