@@ -51,7 +51,7 @@ pub use handle::{ConnectionHandle, Work};
 pub use ledger::{DropReason, Ledger, LedgerFigures, Tally, TrafficTally};
 pub use lifecycle::{Durability, Ending, Open};
 pub use matcher::Matcher;
-pub use outbox::{DeliveredMessage, Outbox, SHARE_PAYLOAD_BYTES_MIN, Socket, Written};
+pub use outbox::{DeliveredMessage, Memory, Outbox, SHARE_PAYLOAD_BYTES_MIN, Socket, Written};
 pub use plane::{Plane, PlaneLimits, Traffic};
 pub use publish::{Published, Publisher};
 pub use restore::{RestoreError, Restored};

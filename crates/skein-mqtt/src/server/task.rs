@@ -71,12 +71,19 @@ pub(super) struct Connection {
 }
 
 enum Event {
-    Read(Bytes),
+    Read(Received),
     Eof,
     Writable,
     Woken,
     Timer,
     Failed(io::Error),
+}
+
+/// What was read and not handled yet.
+struct Received {
+    bytes: Bytes,
+    /// Size of the buffer they are in, which a part of them keeps.
+    buffer_bytes: usize,
 }
 
 /// Serves one connection until it ends. What it seldom does is boxed: this future is most of what an idle connection
@@ -127,14 +134,14 @@ impl Connection {
                 ready @ Poll::Ready(_) => ready,
             });
             let outcome = match event.await {
-                Event::Read(mut bytes) => {
-                    let full = bytes.len() >= READ_BYTES;
-                    match self.received(&mut bytes) {
+                Event::Read(mut received) => {
+                    let full = received.bytes.len() >= READ_BYTES;
+                    match self.received(&mut received) {
                         Step::Read if !full && self.is_unhindered() => {
-                            self.keep_rest(bytes);
+                            self.keep_rest(&received.bytes);
                             continue;
                         }
-                        step => Box::pin(self.wait_and_receive(step, bytes)).await,
+                        step => Box::pin(self.wait_and_receive(step, received)).await,
                     }
                 }
                 other => self.handle_event(other),
@@ -218,38 +225,41 @@ impl Connection {
     fn poll_read(&mut self, cx: &mut TaskContext<'_>) -> Poll<Event> {
         let (io, rest) = (&mut self.io, &mut self.rest);
         loop {
-            let (result, bytes) = if rest.is_empty() {
+            let (result, bytes, buffer_bytes) = if rest.is_empty() {
                 READ.with_borrow_mut(|buffer| {
                     buffer.reserve(READ_BYTES);
                     let result = io.poll_read(cx, buffer);
-                    (result, buffer.split().freeze())
+                    (result, buffer.split().freeze(), READ_BYTES)
                 })
             } else {
                 // Room grows with what has arrived, not with what was announced.
                 rest.reserve(READ_BYTES.min(rest.len()).max(1024));
                 let result = io.poll_read(cx, rest);
-                let complete = is_complete(rest);
-                (result, if complete { rest.split().freeze() } else { Bytes::new() })
+                let buffer_bytes = rest.capacity();
+                // All of it is given away: an idle connection keeps no part of the buffer.
+                let bytes = if is_complete(rest) { std::mem::take(rest).freeze() } else { Bytes::new() };
+                (result, bytes, buffer_bytes)
             };
             return match result {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Err(error)) => Poll::Ready(Event::Failed(error)),
                 Poll::Ready(Ok(0)) => Poll::Ready(Event::Eof),
                 Poll::Ready(Ok(_)) if bytes.is_empty() => continue,
-                Poll::Ready(Ok(_)) => Poll::Ready(Event::Read(bytes)),
+                Poll::Ready(Ok(_)) => Poll::Ready(Event::Read(Received { bytes, buffer_bytes })),
             };
         }
     }
 
-    fn received(&mut self, bytes: &mut Bytes) -> Step {
+    fn received(&mut self, received: &mut Received) -> Step {
+        let bytes = received.bytes.len() as u64;
         self.handle_batch(|mqtt, cx| {
-            cx.batch.effects.tally.traffic.received_bytes += bytes.len() as u64;
-            mqtt.receive(bytes, cx)
+            cx.batch.effects.tally.traffic.received_bytes += bytes;
+            received.handle(mqtt, cx)
         })
     }
 
     /// What a batch left that takes time: a password to check, a rate to keep, subscribers to wait for.
-    async fn wait_and_receive(&mut self, mut step: Step, mut bytes: Bytes) -> Result<(), End> {
+    async fn wait_and_receive(&mut self, mut step: Step, mut received: Received) -> Result<(), End> {
         loop {
             if !matches!(step, Step::Close(_)) {
                 self.wait_for_commit().await?;
@@ -259,18 +269,19 @@ impl Connection {
                 Step::Close(closed) => return Err(closed.into()),
                 Step::PauseUntil(moment) => {
                     self.wait_for(tokio::time::sleep(self.shared.clock.until(moment))).await?;
-                    step = self.handle_batch(|mqtt, cx| mqtt.receive(&mut bytes, cx));
+                    step = self.handle_batch(|mqtt, cx| received.handle(mqtt, cx));
                 }
                 Step::CheckPassword(check) => {
                     let result = self.wait_for(check_password(self.shared.clone(), check)).await?;
                     step = self.handle_batch(|mqtt, cx| match mqtt.password_checked(result, cx) {
-                        Step::Read => mqtt.receive(&mut bytes, cx),
+                        Step::Read => received.handle(mqtt, cx),
                         other => other,
                     });
                 }
             }
         }
-        self.keep_rest(bytes);
+        self.keep_rest(&received.bytes);
+        drop(received);
         if self.is_overfull()
             && let Some(readable) = self.mqtt.handle().map(ConnectionHandle::readable)
         {
@@ -316,7 +327,7 @@ impl Connection {
     }
 
     /// Keeps an incomplete packet for the next read.
-    fn keep_rest(&mut self, bytes: Bytes) {
+    fn keep_rest(&mut self, bytes: &Bytes) {
         if !bytes.is_empty() {
             self.rest = BytesMut::from(&bytes[..]);
         }
@@ -447,6 +458,14 @@ impl Connection {
         });
         // Drained or not, one more batch follows: a consumer that takes nothing is dealt with by its own bounds.
         self.wait_for(tokio::time::timeout(CONGESTION_WAIT, drained)).await.map(|_drained_or_not| ())
+    }
+}
+
+impl Received {
+    /// Runs the state machine over the packets among them.
+    fn handle(&mut self, mqtt: &mut MqttConnection, cx: &mut Context<'_>) -> Step {
+        cx.batch.read_from(self.buffer_bytes);
+        mqtt.receive(&mut self.bytes, cx)
     }
 }
 

@@ -229,12 +229,16 @@ impl Session {
         let Some(mut state) = self.lock_as(epoch) else { return Flushed::Lost };
         let low = state.limits.outbox_bytes_low();
         if let Some(connection) = &mut state.connection
-            && !connection.outbox.is_empty()
             && !connection.held
         {
-            effects.tally.traffic.sent_bytes += connection.outbox.len() as u64;
-            effects.tally.delivered += take(&mut connection.outbox);
-            connection.progressed(now, low);
+            let bytes = connection.outbox.len();
+            // It is called again once these are written; what comes until then waits for that.
+            if bytes > 0 {
+                effects.tally.traffic.sent_bytes += bytes as u64;
+                effects.tally.delivered += take(&mut connection.outbox);
+                connection.progressed(now, low);
+            }
+            connection.outbox.set_waits(bytes > 0);
         }
         state.pump(sources, now, effects);
         if state.is_unfinished() { Flushed::Unfinished } else { Flushed::Clear }
