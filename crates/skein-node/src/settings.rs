@@ -42,6 +42,7 @@ pub(crate) fn mqtt_settings(listener: &MqttListener, redirect: &Arc<Redirect>) -
         receive_maximum: at_least_one(limits.receive_maximum),
         inflight_max: NonZeroU16::new(limits.inflight_max).unwrap_or(NonZeroU16::MAX),
         topic_levels_max: usize::from(limits.topic_levels_max),
+        wildcard_levels_max: usize::from(limits.wildcard_levels_max),
         topic_alias_max: limits.topic_alias_max,
         topic_alias_out_max: TOPIC_ALIAS_OUT_MAX,
         keep_alive_max_secs: seconds_u16(limits.keep_alive_max),
@@ -157,6 +158,7 @@ pub(crate) fn session_limits(limits: &MqttLimits) -> SessionLimits {
         },
         slow_consumer_timeout: limits.slow_consumer_timeout,
         subscriptions_max: limits.subscriptions_max as usize,
+        subscriptions_bytes_max: usize::try_from(limits.subscriptions_bytes_max.0).unwrap_or(usize::MAX),
     }
 }
 

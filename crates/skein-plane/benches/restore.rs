@@ -86,6 +86,7 @@ fn limits() -> Arc<SessionLimits> {
         queue: QueueLimits { messages_max: 1000, bytes_max: 1 << 20 },
         slow_consumer_timeout: Duration::from_secs(10),
         subscriptions_max: 100,
+        subscriptions_bytes_max: usize::MAX,
     })
 }
 

@@ -23,6 +23,7 @@ mod lifecycle;
 mod matcher;
 mod outbox;
 mod own_names;
+mod patterns;
 mod plane;
 mod publish;
 mod restore;

@@ -58,6 +58,8 @@ pub struct SessionLimits {
     pub slow_consumer_timeout: Duration,
     /// Subscriptions.
     pub subscriptions_max: usize,
+    /// Bytes of memory that they take, about.
+    pub subscriptions_bytes_max: usize,
 }
 
 impl SessionLimits {

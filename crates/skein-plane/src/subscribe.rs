@@ -19,7 +19,7 @@ impl Plane {
     /// retained messages are sent by [`Plane::send_waiting`], so that the door can acknowledge first.
     ///
     /// # Errors
-    /// [`Code::NotAuthorized`] by access rules, [`Code::QuotaExceeded`] above the session's bound,
+    /// [`Code::NotAuthorized`] by access rules, [`Code::QuotaExceeded`] above a bound of the session or the matcher,
     /// [`Code::SessionTakenOver`] when the connection is not the session's any more.
     #[expect(clippy::too_many_arguments, reason = "who, what and the work at hand; nothing to put together")]
     pub(crate) fn subscribe(
@@ -37,20 +37,24 @@ impl Plane {
             Some(Verdict::Deny) => return Err(Code::NotAuthorized),
         };
         let mut state = session.lock_as(epoch).ok_or(Code::SessionTakenOver)?;
-        let new = !state.subscriptions.contains(&filter);
-        if new && state.subscriptions.len() >= state.limits.subscriptions_max {
+        let present = state.subscriptions.get(&filter).copied();
+        let new = present.is_none();
+        if new && !state.subscriptions.has_room_for(&filter, &state.limits) {
             return Err(Code::QuotaExceeded);
         }
+        if state.kept && !self.has_room_for_more() {
+            return Err(Code::QuotaExceeded);
+        }
+        // One that changes nothing leaves the routes of all publishers as they are.
+        if present != Some(options) {
+            // Under the session's lock, so that a session that ends meanwhile leaves nothing behind in the matcher.
+            self.matcher().subscribe(&filter, session, options)?;
+            state.subscriptions.insert(filter.clone(), options);
+        }
         if state.kept {
-            if !self.has_room_for_more() {
-                return Err(Code::QuotaExceeded);
-            }
             batch.effects.journal.subscription_changed(session, &filter);
             batch.effects.journal.promise();
         }
-        state.subscriptions.insert(filter.clone(), options);
-        // Under the session's lock, so that a session that ends meanwhile leaves nothing behind in the matcher.
-        self.matcher().subscribe(&filter, session, options);
         self.wait_for_nodes(batch);
         let wanted = match retain {
             RetainHandling::Always => true,
@@ -133,7 +137,7 @@ impl Plane {
                 }
             } else if options.partly_allowed != partly_allowed {
                 options.partly_allowed = partly_allowed;
-                self.matcher().subscribe(&filter, session, options);
+                self.matcher().restore(&filter, session, options);
                 state.subscriptions.insert(filter, options);
             }
         }

@@ -161,6 +161,7 @@ fn limits() -> SessionLimits {
         queue: QueueLimits { messages_max: 10, bytes_max: 1024 },
         slow_consumer_timeout: Duration::from_secs(10),
         subscriptions_max: 10,
+        subscriptions_bytes_max: usize::MAX,
     }
 }
 

@@ -37,6 +37,7 @@ fn settings(durability: Durability) -> Arc<Settings> {
             queue: QueueLimits { messages_max: 8, bytes_max: 8192 },
             slow_consumer_timeout: Duration::from_secs(10),
             subscriptions_max: 6,
+            subscriptions_bytes_max: usize::MAX,
         }),
         ..Settings::default()
     })

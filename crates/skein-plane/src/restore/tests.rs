@@ -21,6 +21,7 @@ const LIMITS: SessionLimits = SessionLimits {
     queue: QueueLimits { messages_max: 12, bytes_max: 20_000 },
     slow_consumer_timeout: Duration::from_secs(10),
     subscriptions_max: 8,
+    subscriptions_bytes_max: usize::MAX,
 };
 
 /// A store with a session whose queue refers to a message that is gone.

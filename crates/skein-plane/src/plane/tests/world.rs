@@ -32,6 +32,7 @@ pub(crate) const LIMITS: SessionLimits = SessionLimits {
     queue: QueueLimits { messages_max: 12, bytes_max: 20_000 },
     slow_consumer_timeout: Duration::from_secs(10),
     subscriptions_max: 8,
+    subscriptions_bytes_max: usize::MAX,
 };
 
 /// What the model knows of a session.
