@@ -85,6 +85,7 @@ fn sessions(shared: &Shared, out: &mut Exposition) {
     out.one(&names::OUTBOX_BYTES_MAX, load.outbox_bytes_max);
     out.one(&names::SUBSCRIPTIONS, shared.plane.matcher().subscriptions());
     out.one(&names::RETAINED_MESSAGES, shared.plane.retained().len());
+    out.one(&names::RETAINED_BYTES, shared.plane.retained().bytes());
     out.one(&names::RETAINED_REFUSED, shared.plane.retained().refused());
 }
 

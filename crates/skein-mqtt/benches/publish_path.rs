@@ -67,7 +67,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let access = Arc::new(Access::new(AccessList::open(), Anonymous::Always));
-        let plane = Plane::new(access, PlaneLimits { retained_messages_max: 1 });
+        let plane = Plane::new(access, PlaneLimits { retained_messages_max: 1, ..PlaneLimits::default() });
         Self { plane, batch: Batch::default(), out: Vec::new() }
     }
 

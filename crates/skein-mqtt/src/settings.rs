@@ -26,6 +26,8 @@ pub struct Settings {
     pub inflight_max: NonZeroU16,
     /// Levels of a topic or filter.
     pub topic_levels_max: usize,
+    /// Levels of a filter that are `+`.
+    pub wildcard_levels_max: usize,
     /// Topic aliases a client may use.
     pub topic_alias_max: u16,
     /// Topic aliases we use towards a client, if it allows so many.
@@ -68,6 +70,7 @@ impl Default for Settings {
             receive_maximum: NonZeroU16::MIN.saturating_add(1023),
             inflight_max: NonZeroU16::MAX,
             topic_levels_max: 64,
+            wildcard_levels_max: 64,
             topic_alias_max: 16,
             topic_alias_out_max: 0,
             keep_alive_max_secs: 0,
@@ -86,6 +89,7 @@ impl Default for Settings {
                 queue: QueueLimits { messages_max: 100_000, bytes_max: 64 << 20 },
                 slow_consumer_timeout: Duration::from_secs(10),
                 subscriptions_max: 1000,
+                subscriptions_bytes_max: usize::MAX,
             }),
         }
     }

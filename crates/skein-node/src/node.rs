@@ -227,7 +227,8 @@ impl Node {
             tls.reload()?;
         }
         let changed = Config::reloadable_diff(&self.config, &config);
-        self.plane.retained().set_messages_max(plane_limits(&config).retained_messages_max);
+        let limits = plane_limits(&config);
+        self.plane.retained().set_limits(limits.retained_messages_max, limits.retained_bytes_max);
         self.plane.queue().set_limits(node_queue_limits(&config));
         self.plane.access().replace(access);
         let mut batch = Batch::default();

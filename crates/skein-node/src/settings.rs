@@ -43,6 +43,7 @@ pub(crate) fn mqtt_settings(listener: &MqttListener, redirect: &Arc<Redirect>) -
         receive_maximum: at_least_one(limits.receive_maximum),
         inflight_max: NonZeroU16::new(limits.inflight_max).unwrap_or(NonZeroU16::MAX),
         topic_levels_max: usize::from(limits.topic_levels_max),
+        wildcard_levels_max: usize::from(limits.wildcard_levels_max),
         topic_alias_max: limits.topic_alias_max,
         topic_alias_out_max: TOPIC_ALIAS_OUT_MAX,
         keep_alive_max_secs: seconds_u16(limits.keep_alive_max),
@@ -127,8 +128,17 @@ fn listener_figures(state: &ListenerState) -> ListenerFigures {
 
 /// The bounds of the plane.
 pub(crate) fn plane_limits(config: &Config) -> PlaneLimits {
-    let max = none_if_zero(config.mqtt.door.retained_messages_max);
-    PlaneLimits { retained_messages_max: max.map_or(usize::MAX, |max| max as usize) }
+    let door = &config.mqtt.door;
+    let bytes = door.retained_bytes_max.0;
+    PlaneLimits {
+        retained_messages_max: none_if_zero(door.retained_messages_max)
+            .map_or(usize::MAX, |max| max as usize),
+        retained_bytes_max: if bytes == 0 {
+            usize::MAX
+        } else {
+            usize::try_from(bytes).unwrap_or(usize::MAX)
+        },
+    }
 }
 
 /// The bounds of the queues of all sessions together.
@@ -151,6 +161,7 @@ pub(crate) fn session_limits(limits: &MqttLimits) -> SessionLimits {
         },
         slow_consumer_timeout: limits.slow_consumer_timeout,
         subscriptions_max: limits.subscriptions_max as usize,
+        subscriptions_bytes_max: usize::try_from(limits.subscriptions_bytes_max.0).unwrap_or(usize::MAX),
     }
 }
 

@@ -76,7 +76,7 @@ fn open_store(dir: &Path) -> Store {
 fn plane(store: Store) -> Plane {
     let access = Arc::new(Access::new(AccessList::open(), Anonymous::Always));
     let clock = WallClock::new(Time::from_system_time(SystemTime::now()));
-    Plane::new(access, PlaneLimits { retained_messages_max: usize::MAX })
+    Plane::new(access, PlaneLimits { retained_messages_max: usize::MAX, ..PlaneLimits::default() })
         .with_durable(Durable::new(store, clock))
 }
 
@@ -86,6 +86,7 @@ fn limits() -> Arc<SessionLimits> {
         queue: QueueLimits { messages_max: 1000, bytes_max: 1 << 20 },
         slow_consumer_timeout: Duration::from_secs(10),
         subscriptions_max: 100,
+        subscriptions_bytes_max: usize::MAX,
     })
 }
 

@@ -36,6 +36,12 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Says how large the buffer is that the messages to come were read into. Who does not say so has every payload copied
+    /// that is to be kept.
+    pub fn read_from(&mut self, buffer_bytes: usize) {
+        self.run.read_from(buffer_bytes);
+    }
+
     /// Remembers that `session`'s outbox has something to flush.
     pub fn touch(&mut self, session: &Arc<Session>) {
         self.touched.push(session.clone());

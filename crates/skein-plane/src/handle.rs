@@ -198,7 +198,7 @@ impl ConnectionHandle {
     }
 
     /// For connections that only their own task can write to: moves what waits into `out`. It counts as delivered once
-    /// moved. Returns [`Flushed::Clear`] when `out` got everything.
+    /// moved. Returns [`Flushed::Clear`] or [`Flushed::Unfinished`] when `out` got everything.
     pub fn take_output(&self, out: &mut Vec<u8>, work: &mut Work<'_>) -> Flushed {
         self.take(work, |outbox| outbox.drain_into(out))
     }
@@ -210,6 +210,12 @@ impl ConnectionHandle {
 
     fn take(&self, work: &mut Work<'_>, take: impl FnOnce(&mut Outbox) -> u64) -> Flushed {
         self.session.take_output(self.epoch, work.plane.sources(), work.now, &mut work.batch.effects, take)
+    }
+
+    /// Goes on looking for what the client is to be sent, after [`Flushed::Unfinished`].
+    pub fn look_for_more(&self, work: &mut Work<'_>) {
+        work.plane.send_waiting(&self.session, self.epoch, work.now, &mut work.batch.effects);
+        work.plane.reply(&self.session, self.epoch, &[], work.batch);
     }
 
     /// How the connection stands.

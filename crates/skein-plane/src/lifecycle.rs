@@ -158,6 +158,7 @@ impl Plane {
             if let Some(Connection { outbox, wire, held, .. }) = &mut state.connection {
                 outbox.push_with(|out| wire.greet(present, out));
                 *held = hold;
+                outbox.set_waits(hold);
                 batch.effects.tally.traffic.sent_packets += 1;
             }
             state.pump(self.sources(), now, &mut batch.effects);

@@ -19,13 +19,17 @@ use std::sync::{
 };
 
 use foldhash::fast::RandomState;
-use parking_lot::Mutex;
-use skein_types::{Filter, GroupName, SessionKey, SubscriptionFilter, Topic};
+use parking_lot::{Mutex, MutexGuard};
+use skein_types::{Code, Filter, GroupName, SessionKey, SubscriptionFilter, Topic};
 
 pub(crate) use self::group::{Group, Place};
 pub(crate) use self::route::{Origin, Reach, Route, RouteCache};
 use self::{nodes::Nodes, subscribers::Subscribers, trie::Trie};
-use crate::{session::Session, subscription::SubscribeOptions};
+use crate::{
+    patterns::{NODE_LEVELS_MAX, Patterns},
+    session::Session,
+    subscription::SubscribeOptions,
+};
 
 /// One session's subscription, as the matcher keeps it.
 #[derive(Clone, Debug)]
@@ -47,8 +51,8 @@ pub struct Matcher {
     trie: Trie,
     generation: AtomicU64,
     subscriptions: AtomicUsize,
-    /// Writers take turns; readers never come here.
-    writing: Mutex<()>,
+    /// Writers take turns; readers never come here. Patterns of the filters in the trie.
+    writing: Mutex<Patterns>,
     /// The other nodes, in a cluster.
     nodes: Option<Nodes>,
 }
@@ -60,7 +64,7 @@ impl Default for Matcher {
             trie: Trie::default(),
             generation: AtomicU64::new(1),
             subscriptions: AtomicUsize::new(0),
-            writing: Mutex::new(()),
+            writing: Mutex::default(),
             nodes: None,
         }
     }
@@ -69,15 +73,42 @@ impl Default for Matcher {
 impl Matcher {
     /// Adds a subscription or replaces the session's present one of the same filter and group (MQTT-3.8.4-3).
     /// Returns whether it is new.
+    ///
+    /// # Errors
+    /// [`Code::QuotaExceeded`] when a match would have to follow too many patterns of wildcards.
     pub fn subscribe(
         &self,
+        filter: &SubscriptionFilter,
+        session: &Arc<Session>,
+        options: SubscribeOptions,
+    ) -> Result<bool, Code> {
+        let turn = self.writing.lock();
+        if !turn.has_room_for(&filter.filter, NODE_LEVELS_MAX) {
+            return Err(Code::QuotaExceeded);
+        }
+        Ok(self.insert(turn, filter, session, options))
+    }
+
+    /// The same for one that was made before the node was started, whatever the bound is.
+    pub(crate) fn restore(
+        &self,
+        filter: &SubscriptionFilter,
+        session: &Arc<Session>,
+        options: SubscribeOptions,
+    ) {
+        self.insert(self.writing.lock(), filter, session, options);
+    }
+
+    fn insert(
+        &self,
+        turn: MutexGuard<'_, Patterns>,
         filter: &SubscriptionFilter,
         session: &Arc<Session>,
         options: SubscribeOptions,
     ) -> bool {
         let subscriber = Subscriber { session: session.clone(), options };
         let mut new = false;
-        self.change_own(filter, |subscribers| {
+        self.change_own(turn, filter, |subscribers| {
             let (changed, is_new) = subscribers.with(filter, subscriber);
             new = is_new;
             changed
@@ -91,7 +122,7 @@ impl Matcher {
     /// Removes a subscription; returns whether there was one (MQTT-3.10.4-1).
     pub fn unsubscribe(&self, filter: &SubscriptionFilter, session: SessionKey) -> bool {
         let mut found = false;
-        self.change_own(filter, |subscribers| {
+        self.change_own(self.writing.lock(), filter, |subscribers| {
             let (changed, was_there) = subscribers.without(filter.group.as_ref(), session);
             found = was_there;
             changed
@@ -153,27 +184,35 @@ impl Matcher {
     }
 
     /// Changes who subscribes on this node, and tells the other nodes in the same order.
-    fn change_own(&self, filter: &SubscriptionFilter, change: impl FnOnce(&Subscribers) -> Subscribers) {
-        let Some(nodes) = &self.nodes else { return self.change(&filter.filter, change) };
+    fn change_own(
+        &self,
+        mut turn: MutexGuard<'_, Patterns>,
+        filter: &SubscriptionFilter,
+        change: impl FnOnce(&Subscribers) -> Subscribers,
+    ) {
+        let Some(nodes) = &self.nodes else { return self.change_in_turn(&mut turn, &filter.filter, change) };
         let (mut before, mut now) = (0, 0);
         let count = |subscribers: &Subscribers| {
             let changed = change(subscribers);
             (before, now) = (subscribers.said_of(filter), changed.said_of(filter));
             changed
         };
-        let turn = self.writing.lock();
-        self.change_in_turn(&filter.filter, count);
+        self.change_in_turn(&mut turn, &filter.filter, count);
         // Only what is in effect here may be said, and in the order in which it came into effect.
         nodes.say(filter, before, now);
         drop(turn);
     }
 
     fn change(&self, filter: &Filter, change: impl FnOnce(&Subscribers) -> Subscribers) {
-        let _turn = self.writing.lock();
-        self.change_in_turn(filter, change);
+        self.change_in_turn(&mut self.writing.lock(), filter, change);
     }
 
-    fn change_in_turn(&self, filter: &Filter, change: impl FnOnce(&Subscribers) -> Subscribers) {
+    fn change_in_turn(
+        &self,
+        patterns: &mut Patterns,
+        filter: &Filter,
+        change: impl FnOnce(&Subscribers) -> Subscribers,
+    ) {
         if filter.is_literal() {
             let literals = self.literals.pin();
             let changed = match literals.get(filter) {
@@ -186,7 +225,11 @@ impl Matcher {
                 literals.insert(filter.clone(), Arc::new(changed));
             }
         } else {
-            self.trie.change(filter, change);
+            match self.trie.change(filter, change) {
+                (false, true) => patterns.add(filter),
+                (true, false) => patterns.remove(filter),
+                (true, true) | (false, false) => {}
+            }
         }
         self.generation.fetch_add(1, Ordering::Release);
     }

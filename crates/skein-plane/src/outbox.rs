@@ -1,7 +1,8 @@
 //! The outbox: the bounded, ordered bytes waiting to be written to one connection.
 //!
-//! Small frames are copied one after another into pooled chunks; a large payload is shared, never copied
-//! (docs/adr/0003). An empty outbox owns no memory. Whoever writes takes the content out under the session's
+//! Small frames are copied one after another into pooled chunks; a large payload is shared and not copied
+//! (docs/adr/0003), unless its client does not read: then it would keep the whole buffer it was read into. An empty outbox
+//! owns no memory. Whoever writes takes the content out under the session's
 //! lock, writes without it, and puts the rest back in front, so that a system call never holds the lock.
 
 use std::{cell::RefCell, collections::VecDeque, io, io::IoSlice, sync::Arc};
@@ -14,6 +15,23 @@ use crate::wire::DeliveryOptions;
 /// Frames whose payload is at least this long share the payload instead of copying it. Below, copying costs less
 /// than one more reference count and one more vector of a gathered write.
 pub const SHARE_PAYLOAD_BYTES_MIN: usize = 2048;
+
+/// What a payload keeps in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// About as much as it has bytes.
+    Own,
+    /// A buffer that many messages were read into, or nobody knows what.
+    Buffer,
+}
+
+impl Memory {
+    /// What `payload` keeps that was read into a buffer of so many bytes, if that is known.
+    pub(crate) fn of(payload: &[u8], buffer_bytes: Option<usize>) -> Self {
+        let fills_half = buffer_bytes.is_some_and(|buffer_bytes| payload.len() >= buffer_bytes / 2);
+        if fills_half { Self::Own } else { Self::Buffer }
+    }
+}
 
 /// Size of a chunk: large enough that a saturated connection needs few vectors per write, small enough to be pooled.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -82,6 +100,7 @@ enum Chunk {
     },
     Shared {
         bytes: Bytes,
+        memory: Memory,
         messages: u32,
     },
     /// For a client that takes messages; it has no socket.
@@ -97,6 +116,14 @@ impl Chunk {
             Self::Own { bytes, start, .. } => bytes.get(*start..).unwrap_or_default(),
             Self::Shared { bytes, .. } => bytes,
             Self::Message { .. } => &[],
+        }
+    }
+
+    /// Copies bytes that keep a read buffer.
+    fn let_go_of_buffer(&mut self) {
+        if let Self::Shared { bytes, memory: memory @ Memory::Buffer, .. } = self {
+            *bytes = Bytes::copy_from_slice(bytes);
+            *memory = Memory::Own;
         }
     }
 
@@ -117,6 +144,8 @@ pub struct Outbox {
     tail_messages: u32,
     /// Bytes waiting, those a writer has taken out included.
     bytes: usize,
+    /// They are not written with the batch that brings them, so that no read buffer is kept for them.
+    waits: bool,
 }
 
 /// How a write of an outbox ended.
@@ -185,11 +214,23 @@ impl Outbox {
         self.tail_messages += messages;
     }
 
-    /// Appends a payload without copying it; it belongs to the frame whose head was pushed before.
-    pub fn push_shared(&mut self, payload: Bytes, messages: u32) {
+    /// Appends a payload without copying it, unless it would wait and keep more memory than it has bytes; it belongs to the
+    /// frame whose head was pushed before.
+    pub fn push_shared(&mut self, payload: Bytes, memory: Memory, messages: u32) {
+        if self.waits && memory == Memory::Buffer {
+            return self.push(&payload, messages);
+        }
         self.bytes += payload.len();
         self.seal();
-        self.full.push_back(Chunk::Shared { bytes: payload, messages });
+        self.full.push_back(Chunk::Shared { bytes: payload, memory, messages });
+    }
+
+    /// Says whether what is appended waits longer than until the end of its batch.
+    pub(crate) fn set_waits(&mut self, waits: bool) {
+        self.waits = waits;
+        if waits {
+            self.full.iter_mut().for_each(Chunk::let_go_of_buffer);
+        }
     }
 
     /// Appends a message for a client in this process.
@@ -233,10 +274,12 @@ impl Outbox {
         if let Some(Chunk::Own { bytes, start, messages }) = tail {
             full.push_back(shrunk(bytes, start, messages));
         }
-        if !full.is_empty() {
+        let blocked = !full.is_empty();
+        if blocked {
             full.append(&mut self.full);
             self.full = full;
         }
+        self.set_waits(blocked);
         written_messages
     }
 

@@ -72,6 +72,15 @@ impl Traffic {
 pub struct PlaneLimits {
     /// Topics with a retained message.
     pub retained_messages_max: usize,
+    /// Bytes of memory that retained messages take.
+    pub retained_bytes_max: usize,
+}
+
+impl Default for PlaneLimits {
+    /// No bounds.
+    fn default() -> Self {
+        Self { retained_messages_max: usize::MAX, retained_bytes_max: usize::MAX }
+    }
 }
 
 impl Plane {
@@ -81,7 +90,7 @@ impl Plane {
         Self {
             matcher: Matcher::default(),
             sessions: Sessions::default(),
-            retained: Retained::new(limits.retained_messages_max),
+            retained: Retained::new(limits.retained_messages_max, limits.retained_bytes_max),
             access,
             ledger: Ledger::default(),
             traffic: Traffic::default(),

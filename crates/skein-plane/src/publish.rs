@@ -149,6 +149,7 @@ impl Plane {
         }
         // Retained messages for new subscriptions are found while outboxes are filled.
         let later = self.hand_over(batch);
+        batch.effects.walked = 0;
         self.account(&mut batch.effects.tally);
         match (commit, later) {
             (Some(commit), Some(later)) => Some(commit.and(later)),

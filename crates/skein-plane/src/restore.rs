@@ -94,7 +94,7 @@ impl Plane {
             if verdict == Some(Verdict::Deny) {
                 batch.effects.journal.subscription_changed(session, &filter);
             } else {
-                self.matcher().subscribe(&filter, session, options);
+                self.matcher().restore(&filter, session, options);
                 session.lock().subscriptions.insert(filter, options);
             }
             Ok(())

@@ -1,12 +1,19 @@
 //! Retained messages: the last message of each topic, for those who subscribe later (MQTT 5.0 section 3.3.1.3).
 //!
+//! They lie in shards by the first level of their topic, so that who retains a message waits only for others of its shard. In
+//! each a hash table finds a topic; topics stand in the order of their levels besides, for filters (`retained/walk.rs`).
+//!
 //! In a cluster every node keeps all of them, each with its version: the newest wins, wherever it was published
 //! (`retained/versions.rs`).
 
+mod order;
 mod versions;
+mod walk;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    borrow::Borrow,
+    collections::{BTreeSet, HashSet},
+    hash::{Hash, Hasher},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -15,26 +22,45 @@ use std::{
 
 use foldhash::fast::RandomState;
 use parking_lot::RwLock;
-use skein_types::{Filter, Message, Moment, Stamp, Topic};
+use skein_types::{Message, Moment, Stamp, Topic};
 
-use self::versions::Versions;
-pub(crate) use self::versions::{BUCKETS, BucketDigest, Known};
+use self::{
+    order::InOrder,
+    versions::{Versions, hash_of},
+};
+pub(crate) use self::{
+    versions::{BUCKETS, BucketDigest, Known},
+    walk::{Budget, Cursor},
+};
 
 const SINGLE: &str = "+";
 const MULTI: &str = "#";
 
-/// The last retained message of every topic, as a tree of topic levels.
+/// How many shards there are.
+const SHARDS: usize = 16;
+/// What a message costs beside itself: its places in table and order, and the spare room of both.
+const ENTRY_BYTES: usize = 128;
+/// Room for so many messages stays in a shard whose messages are gone.
+const ROOM_KEPT: usize = 1024;
+/// Messages that expire while a shard is locked once.
+const EXPIRE_AT_ONCE: usize = 256;
+
+/// The last retained message of every topic.
 #[derive(Debug)]
 pub struct Retained {
-    tree: RwLock<Tree>,
+    shards: [RwLock<Shard>; SHARDS],
     count: AtomicUsize,
+    bytes: AtomicUsize,
     messages_max: AtomicUsize,
+    bytes_max: AtomicUsize,
     refused: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
-struct Tree {
-    root: Node,
+struct Shard {
+    messages: HashSet<ByTopic, RandomState>,
+    /// The same topics in order.
+    order: BTreeSet<InOrder>,
     /// Topics of messages that expire, by deadline.
     deadlines: BTreeSet<(Moment, Topic)>,
     /// What other nodes are compared with, in a cluster.
@@ -48,119 +74,192 @@ pub(crate) struct Stored {
     pub(crate) version: Stamp,
 }
 
-#[derive(Debug, Default)]
-struct Node {
-    stored: Option<Stored>,
-    #[expect(clippy::box_collection, reason = "most nodes are leaves and have no table")]
-    children: Option<Box<HashMap<Box<str>, Node, RandomState>>>,
+/// A message, found by its topic.
+#[derive(Debug)]
+struct ByTopic(Stored);
+
+impl Borrow<str> for ByTopic {
+    fn borrow(&self) -> &str {
+        self.0.message.topic.as_str()
+    }
+}
+
+impl PartialEq for ByTopic {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.message.topic == other.0.message.topic
+    }
+}
+
+impl Eq for ByTopic {}
+
+impl Hash for ByTopic {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.message.topic.as_str().hash(state);
+    }
+}
+
+impl Stored {
+    /// Bytes it is accounted with.
+    fn cost(&self) -> usize {
+        cost_of(&self.message)
+    }
+}
+
+fn cost_of(message: &Message) -> usize {
+    message.size_bytes() + message.topic.len() + ENTRY_BYTES
+}
+
+/// The shard of all topics that begin with `level`.
+fn shard_of_level(level: &str) -> usize {
+    usize::from(hash_of(level.as_bytes())) % SHARDS
+}
+
+fn shard_of(topic: &Topic) -> usize {
+    shard_of_level(topic.levels().next().unwrap_or_default())
 }
 
 impl Retained {
-    /// An empty store of at most `messages_max` topics.
+    /// An empty store of at most `messages_max` topics and `bytes_max` bytes.
     #[must_use]
-    pub fn new(messages_max: usize) -> Self {
+    pub fn new(messages_max: usize, bytes_max: usize) -> Self {
         Self {
-            tree: RwLock::default(),
+            shards: Default::default(),
             count: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
             messages_max: AtomicUsize::new(messages_max),
+            bytes_max: AtomicUsize::new(bytes_max),
             refused: AtomicUsize::new(0),
         }
     }
 
+    fn shard(&self, topic: &Topic) -> &RwLock<Shard> {
+        &self.shards[shard_of(topic)]
+    }
+
     /// From now on versions are kept for comparison with other nodes.
     pub(crate) fn join(&self) {
-        self.tree.write().versions = Some(Box::default());
+        self.shards.iter().for_each(|shard| shard.write().versions = Some(Box::default()));
     }
 
-    /// Keeps `message` as the last of its topic; an empty payload removes what was kept (MQTT-3.3.1-6). A new topic
-    /// above the bound is not kept, and counted. The message is still delivered live.
+    /// Keeps `message` as the last of its topic; an empty payload removes what was kept (MQTT-3.3.1-6). What is above a
+    /// bound is not kept, and counted; the message is still delivered live.
     pub fn set(&self, message: &Message, now: Moment) {
-        self.put(&mut self.tree.write(), message, Stamp::default(), now);
+        self.put(&mut self.shard(&message.topic).write(), message, Stamp::default(), now);
     }
 
-    /// The same for a change that may come after a newer one of its topic; false if it does, or above the bound.
+    /// The same for a change that may come after a newer one of its topic; false if nothing changed.
     pub(crate) fn offer(&self, message: &Message, version: Stamp, now: Moment) -> bool {
-        let mut tree = self.tree.write();
-        tree.is_newer(message, version) && self.put(&mut tree, message, version, now)
+        let mut shard = self.shard(&message.topic).write();
+        shard.is_newer(message, version) && self.put(&mut shard, message, version, now)
     }
 
-    fn put(&self, tree: &mut Tree, message: &Message, version: Stamp, now: Moment) -> bool {
+    fn put(&self, shard: &mut Shard, message: &Message, version: Stamp, now: Moment) -> bool {
+        let remove = |shard: &mut Shard| {
+            let removed = self.removed(shard.remove(&message.topic));
+            shard.bury(&message.topic, version);
+            removed
+        };
         if message.payload.is_empty() || message.is_expired(now) {
-            self.removed(tree.remove(&message.topic));
-            tree.bury(&message.topic, version);
+            remove(shard);
             return true;
         }
-        if self.count.load(Relaxed) >= self.messages_max.load(Relaxed) && tree.get(&message.topic).is_none() {
+        let before = shard.get(&message.topic).map(Stored::cost);
+        if !self.reserve(before, cost_of(message)) {
             self.refused.fetch_add(1, Relaxed);
-            return false;
+            // An older one must not be left, to be sent after the newer was delivered live (guarantee G7).
+            return before.is_some() && remove(shard);
         }
         let kept = Message { retain: true, ..message.detached() };
-        if tree.insert(Stored { message: Arc::new(kept), version }).is_none() {
-            self.count.fetch_add(1, Relaxed);
-        }
+        shard.insert(Stored { message: Arc::new(kept), version });
         true
+    }
+
+    /// Makes room for a message in place of one of `before` bytes; false above a bound.
+    fn reserve(&self, before: Option<usize>, cost: usize) -> bool {
+        if before == Some(cost) {
+            return true;
+        }
+        let messages_max = self.messages_max.load(Relaxed);
+        let one_more = |count: usize| (count < messages_max).then_some(count + 1);
+        if before.is_none() && self.count.fetch_update(Relaxed, Relaxed, one_more).is_err() {
+            return false;
+        }
+        let bytes_max = self.bytes_max.load(Relaxed);
+        let changed = |bytes: usize| {
+            let after = bytes - before.unwrap_or(0) + cost;
+            // The bound may have been lowered since.
+            (after <= bytes_max || after <= bytes).then_some(after)
+        };
+        let fits = self.bytes.fetch_update(Relaxed, Relaxed, changed).is_ok();
+        if !fits && before.is_none() {
+            self.count.fetch_sub(1, Relaxed);
+        }
+        fits
     }
 
     /// The message kept for `topic`.
     #[must_use]
     pub fn get(&self, topic: &Topic, now: Moment) -> Option<Arc<Message>> {
-        let tree = self.tree.read();
-        tree.get(topic).map(|stored| &stored.message).filter(|message| !message.is_expired(now)).cloned()
+        let shard = self.shard(topic).read();
+        shard.get(topic).map(|stored| &stored.message).filter(|message| !message.is_expired(now)).cloned()
     }
 
     /// The message kept for `topic`, expired or not.
     pub(crate) fn last(&self, topic: &Topic) -> Option<Stored> {
-        self.tree.read().get(topic).cloned()
+        self.shard(topic).read().get(topic).cloned()
     }
 
-    /// Keeps a message found in the store, whatever the bound is.
+    /// Keeps a message found in the store, whatever the bounds are.
     pub(crate) fn restore(&self, message: Message, version: Stamp) {
-        if self.tree.write().insert(Stored { message: Arc::new(message), version }).is_none() {
-            self.count.fetch_add(1, Relaxed);
-        }
+        let stored = Stored { message: Arc::new(message), version };
+        let cost = stored.cost();
+        let before = self.shard(&stored.message.topic).write().insert(stored);
+        self.removed(before);
+        self.count.fetch_add(1, Relaxed);
+        self.bytes.fetch_add(cost, Relaxed);
     }
 
     /// Removes what is kept for `topic`; false when there was nothing.
     pub fn remove(&self, topic: &Topic) -> bool {
-        let removed = self.tree.write().remove(topic);
+        let removed = self.shard(topic).write().remove(topic);
         self.removed(removed)
     }
 
     /// The same as a change that other nodes are told of.
     pub(crate) fn remove_as(&self, topic: &Topic, version: Stamp) -> bool {
-        let mut tree = self.tree.write();
-        let removed = tree.remove(topic);
-        tree.bury(topic, version);
+        let mut shard = self.shard(topic).write();
+        let removed = shard.remove(topic);
+        shard.bury(topic, version);
         self.removed(removed)
-    }
-
-    /// Topics with a message that `filter` matches.
-    #[must_use]
-    pub fn matching(&self, filter: &Filter) -> Vec<Topic> {
-        let tree = self.tree.read();
-        tree.matching(filter)
     }
 
     /// Removes messages that expired; returns their topics.
     pub fn expire(&self, now: Moment) -> Vec<Topic> {
-        let mut tree = self.tree.write();
         let mut expired = Vec::new();
-        tree.sweep_tombstones(now);
-        while let Some((deadline, topic)) = tree.deadlines.first().cloned() {
-            if deadline > now {
-                break;
-            }
-            if self.removed(tree.remove(&topic)) {
-                expired.push(topic.clone());
-            }
-            tree.deadlines.remove(&(deadline, topic));
+        for shard in &self.shards {
+            shard.write().sweep_tombstones(now);
+            while self.expire_some(&mut shard.write(), now, &mut expired) {}
         }
         expired
     }
 
-    /// Changes the bound; what is kept already stays.
-    pub fn set_messages_max(&self, messages_max: usize) {
+    /// True when there may be more.
+    fn expire_some(&self, shard: &mut Shard, now: Moment, expired: &mut Vec<Topic>) -> bool {
+        for _ in 0..EXPIRE_AT_ONCE {
+            let due = shard.deadlines.first().filter(|(deadline, _)| *deadline <= now).cloned();
+            let Some((deadline, topic)) = due else { return false };
+            if self.removed(shard.remove(&topic)) {
+                expired.push(topic.clone());
+            }
+            shard.deadlines.remove(&(deadline, topic));
+        }
+        true
+    }
+
+    /// Changes the bounds; what is kept already stays.
+    pub fn set_limits(&self, messages_max: usize, bytes_max: usize) {
         self.messages_max.store(messages_max, Relaxed);
+        self.bytes_max.store(bytes_max, Relaxed);
     }
 
     /// Number of topics with a message.
@@ -175,44 +274,42 @@ impl Retained {
         self.len() == 0
     }
 
-    /// Messages that were not kept because the bound was reached.
+    /// Bytes of memory that the messages take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
+    }
+
+    /// Messages that were not kept because a bound was reached.
     #[must_use]
     pub fn refused(&self) -> usize {
         self.refused.load(Relaxed)
     }
 
     fn removed(&self, removed: Option<Stored>) -> bool {
-        if removed.is_some() {
+        if let Some(removed) = &removed {
             self.count.fetch_sub(1, Relaxed);
+            self.bytes.fetch_sub(removed.cost(), Relaxed);
         }
         removed.is_some()
     }
 }
 
-impl Tree {
+impl Shard {
     fn get(&self, topic: &Topic) -> Option<&Stored> {
-        let mut node = &self.root;
-        for level in topic.levels() {
-            node = node.children.as_ref()?.get(level)?;
-        }
-        node.stored.as_ref()
+        self.messages.get(topic.as_str()).map(|ByTopic(stored)| stored)
     }
 
     fn insert(&mut self, stored: Stored) -> Option<Stored> {
-        let message = stored.message.clone();
         if let Some(versions) = &mut self.versions {
             versions.insert(&stored);
         }
-        let mut node = &mut self.root;
-        for level in message.topic.levels() {
-            let children = node.children.get_or_insert_default();
-            if !children.contains_key(level) {
-                children.insert(level.into(), Node::default());
-            }
-            node = children.get_mut(level)?;
-        }
-        let before = node.stored.replace(stored);
+        let message = stored.message.clone();
+        let before = self.messages.replace(ByTopic(stored)).map(|ByTopic(before)| before);
         self.forget(before.as_ref());
+        if before.is_none() {
+            self.order.insert(InOrder(message.topic.as_str().into()));
+        }
         if let Some(deadline) = message.expires_at {
             self.deadlines.insert((deadline, message.topic.clone()));
         }
@@ -220,68 +317,17 @@ impl Tree {
     }
 
     fn remove(&mut self, topic: &Topic) -> Option<Stored> {
-        let removed = self.cut(topic);
-        self.forget(removed.as_ref());
-        if let (Some(versions), Some(_)) = (&mut self.versions, &removed) {
+        let ByTopic(removed) = self.messages.take(topic.as_str())?;
+        self.order.remove(&InOrder(topic.as_str().into()));
+        self.forget(Some(&removed));
+        if let Some(versions) = &mut self.versions {
             versions.remove(topic);
         }
-        removed
-    }
-
-    /// Takes a message out, and with it the nodes that led to nothing else.
-    fn cut(&mut self, topic: &Topic) -> Option<Stored> {
-        let levels: Vec<&str> = topic.levels().collect();
-        // The last node on the way that is there for something else as well; everything below it goes.
-        let mut kept_depth = 0;
-        let mut node = &self.root;
-        for (depth, level) in levels.iter().enumerate() {
-            let children = node.children.as_ref()?;
-            if node.stored.is_some() || children.len() > 1 {
-                kept_depth = depth;
-            }
-            node = children.get(*level)?;
+        let (present, room) = (self.messages.len(), self.messages.capacity());
+        if room > ROOM_KEPT && present < room / 8 {
+            self.messages.shrink_to(present * 2);
         }
-        let is_leaf = node.children.is_none();
-        node.stored.as_ref()?;
-        let (way, below) = levels.split_at(if is_leaf { kept_depth } else { levels.len() });
-        let mut node = &mut self.root;
-        for level in way {
-            node = node.children.as_mut()?.get_mut(*level)?;
-        }
-        let Some(first) = below.first() else { return node.stored.take() };
-        let children = node.children.as_mut()?;
-        let mut end = children.remove(*first)?;
-        if children.is_empty() {
-            node.children = None;
-        }
-        while let Some(children) = end.children.take() {
-            end = children.into_values().next()?;
-        }
-        end.stored
-    }
-
-    fn matching(&self, filter: &Filter) -> Vec<Topic> {
-        let levels: Vec<&str> = filter.levels().collect();
-        let mut found = Vec::new();
-        let mut reached = vec![(&self.root, levels.as_slice())];
-        while let Some((node, levels)) = reached.pop() {
-            // MQTT-4.7.1-2: `a/#` matches `a` too.
-            if matches!(levels, [] | [MULTI]) {
-                found.extend(node.stored.iter().map(|stored| stored.message.topic.clone()));
-            }
-            let (Some((level, rest)), Some(children)) = (levels.split_first(), &node.children) else {
-                continue;
-            };
-            // MQTT-4.7.2-1: a wildcard at the start does not match a first level that starts with $.
-            let is_root = std::ptr::eq(node, &self.root);
-            let below = || children.iter().filter(move |(name, _)| !is_root || !name.starts_with('$'));
-            match *level {
-                MULTI => reached.extend(below().map(|(_, child)| (child, levels))),
-                SINGLE => reached.extend(below().map(|(_, child)| (child, rest))),
-                _ => reached.extend(children.get(*level).map(|child| (child, rest))),
-            }
-        }
-        found
+        Some(removed)
     }
 
     /// What is gone or replaced has no deadline any more, and no part in comparisons.
@@ -292,16 +338,6 @@ impl Tree {
         }
         if let Some(versions) = &mut self.versions {
             versions.forget(before);
-        }
-    }
-}
-
-/// A topic may have as many levels as it has characters: no walk over the tree may recurse, this one included.
-impl Drop for Tree {
-    fn drop(&mut self) {
-        let mut rest = vec![std::mem::take(&mut self.root)];
-        while let Some(node) = rest.pop() {
-            rest.extend(node.children.into_iter().flat_map(|children| children.into_values()));
         }
     }
 }

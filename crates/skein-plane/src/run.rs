@@ -11,7 +11,7 @@ use skein_types::{Message, Moment, QoS, Stamp, Topic};
 
 use self::frames::{Frames, FramesPool};
 use crate::{
-    outbox::SHARE_PAYLOAD_BYTES_MIN,
+    outbox::Memory,
     ticket::Ticket,
     wire::{DeliveryOptions, SubscriptionIds, Wire},
 };
@@ -76,9 +76,20 @@ impl Run {
         encoder.finish()
     }
 
-    /// The message for keeping: it owns its bytes, so that a read buffer is not kept for it. A large payload is
-    /// most of its buffer and stays shared.
+    /// Says how large the buffer is that the messages to come were read into.
+    pub(crate) fn read_from(&mut self, buffer_bytes: usize) {
+        self.frames.buffer_bytes = Some(buffer_bytes);
+    }
+
+    /// What the message's payload keeps in memory.
+    pub(crate) fn memory(&self, index: usize) -> Memory {
+        Memory::of(&self.message(index).payload, self.frames.buffer_bytes)
+    }
+
+    /// The message for keeping: it owns its bytes, so that a read buffer is not kept for it. A payload that is most of its
+    /// buffer stays shared.
     pub(crate) fn shared(&mut self, index: usize) -> Arc<Message> {
+        let memory = self.memory(index);
         let RunMessage { message, shared, .. } = &mut self.messages[index];
         let topic = self.topic.as_ref();
         shared
@@ -86,9 +97,9 @@ impl Run {
                 let payload = &message.payload;
                 Arc::new(Message {
                     topic: topic.map_or_else(|| message.topic.detached(), Clone::clone),
-                    payload: match payload.len() {
-                        SHARE_PAYLOAD_BYTES_MIN.. => payload.clone(),
-                        _ => Bytes::copy_from_slice(payload),
+                    payload: match memory {
+                        Memory::Own => payload.clone(),
+                        Memory::Buffer => Bytes::copy_from_slice(payload),
                     },
                     properties: message.properties.as_ref().map(|properties| Box::new(properties.detached())),
                     ..*message

@@ -9,12 +9,12 @@ pub(crate) mod deliver;
 mod effects;
 mod inbound;
 pub(crate) mod journal;
+mod pending;
 mod pump;
 mod push;
 mod subscriptions;
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -32,7 +32,7 @@ pub use self::{
     connection::{Connection, ConnectionInfo, Flushed},
     effects::Effects,
 };
-pub(crate) use self::{inbound::Inbound, pump::Sources};
+pub(crate) use self::{inbound::Inbound, pending::PendingRetained, pump::Sources};
 use crate::{
     delivery::{Delivery, QueueLimits, WindowLimits},
     subscription::SubscribeOptions,
@@ -58,6 +58,8 @@ pub struct SessionLimits {
     pub slow_consumer_timeout: Duration,
     /// Subscriptions.
     pub subscriptions_max: usize,
+    /// Bytes of memory that they take, about.
+    pub subscriptions_bytes_max: usize,
 }
 
 impl SessionLimits {
@@ -96,9 +98,9 @@ pub(crate) struct State {
     pub(crate) delivery: Delivery,
     pub(crate) inbound: Inbound,
     pub(crate) subscriptions: Subscriptions,
-    /// Retained messages still to be sent, by topic, for subscriptions made since the client connected.
-    #[expect(clippy::box_collection, reason = "sessions get retained messages once and seldom")]
-    pub(crate) retained: Option<Box<VecDeque<RetainedToSend>>>,
+    /// Retained messages still to be sent for subscriptions made since the client connected. Boxed, because sessions get
+    /// them once and seldom.
+    pub(crate) retained: Option<Box<PendingRetained>>,
     pub(crate) will: Option<Box<Will>>,
     pub(crate) limits: Arc<SessionLimits>,
     /// Seconds the session outlives its connection.
@@ -115,14 +117,6 @@ pub(crate) struct State {
     pub(crate) kept: bool,
     /// The last batch of one of its connections that recorded something of it.
     pub(crate) last_batch: Option<Arc<Turn>>,
-}
-
-/// Topics whose retained messages a new subscription is to get. The message itself is looked up when its turn
-/// comes, so that it is never older than what was delivered live in between (guarantee G7).
-#[derive(Debug)]
-pub(crate) struct RetainedToSend {
-    pub(crate) topics: std::vec::IntoIter<Topic>,
-    pub(crate) options: SubscribeOptions,
 }
 
 /// A session as listings show it.

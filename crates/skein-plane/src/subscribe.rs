@@ -1,6 +1,6 @@
 //! Subscribing and unsubscribing: access, bounds, matcher, retained messages.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use skein_access::Subscribe as Verdict;
 use skein_types::{Code, Moment, SubscriptionFilter};
@@ -9,7 +9,7 @@ use crate::{
     batch::Batch,
     delivery::Waiting,
     plane::Plane,
-    session::{Effects, Epoch, RetainedToSend, Session, State},
+    session::{Effects, Epoch, Session, State},
     subscription::{RetainHandling, SubscribeOptions},
 };
 
@@ -19,7 +19,7 @@ impl Plane {
     /// retained messages are sent by [`Plane::send_waiting`], so that the door can acknowledge first.
     ///
     /// # Errors
-    /// [`Code::NotAuthorized`] by access rules, [`Code::QuotaExceeded`] above the session's bound,
+    /// [`Code::NotAuthorized`] by access rules, [`Code::QuotaExceeded`] above a bound of the session or the matcher,
     /// [`Code::SessionTakenOver`] when the connection is not the session's any more.
     #[expect(clippy::too_many_arguments, reason = "who, what and the work at hand; nothing to put together")]
     pub(crate) fn subscribe(
@@ -37,20 +37,24 @@ impl Plane {
             Some(Verdict::Deny) => return Err(Code::NotAuthorized),
         };
         let mut state = session.lock_as(epoch).ok_or(Code::SessionTakenOver)?;
-        let new = !state.subscriptions.contains(&filter);
-        if new && state.subscriptions.len() >= state.limits.subscriptions_max {
+        let present = state.subscriptions.get(&filter).copied();
+        let new = present.is_none();
+        if new && !state.subscriptions.has_room_for(&filter, &state.limits) {
             return Err(Code::QuotaExceeded);
         }
+        if state.kept && !self.has_room_for_more() {
+            return Err(Code::QuotaExceeded);
+        }
+        // One that changes nothing leaves the routes of all publishers as they are.
+        if present != Some(options) {
+            // Under the session's lock, so that a session that ends meanwhile leaves nothing behind in the matcher.
+            self.matcher().subscribe(&filter, session, options)?;
+            state.subscriptions.insert(filter.clone(), options);
+        }
         if state.kept {
-            if !self.has_room_for_more() {
-                return Err(Code::QuotaExceeded);
-            }
             batch.effects.journal.subscription_changed(session, &filter);
             batch.effects.journal.promise();
         }
-        state.subscriptions.insert(filter.clone(), options);
-        // Under the session's lock, so that a session that ends meanwhile leaves nothing behind in the matcher.
-        self.matcher().subscribe(&filter, session, options);
         self.wait_for_nodes(batch);
         let wanted = match retain {
             RetainHandling::Always => true,
@@ -58,15 +62,8 @@ impl Plane {
             RetainHandling::Never => false,
         };
         // Shared subscriptions get no retained messages (MQTT 5.0 section 4.8.2).
-        if wanted && filter.group.is_none() {
-            let mut topics = self.retained().matching(&filter.filter);
-            if options.partly_allowed {
-                topics.retain(|topic| session.may_receive(topic));
-            }
-            if !topics.is_empty() {
-                let pending = state.retained.get_or_insert_with(|| Box::new(VecDeque::new()));
-                pending.push_back(RetainedToSend { topics: topics.into_iter(), options });
-            }
+        if wanted && filter.group.is_none() && self.retained().may_match(&filter.filter) {
+            state.retained.get_or_insert_default().begin(filter.filter);
         }
         Ok(())
     }
@@ -86,6 +83,11 @@ impl Plane {
             batch.effects.journal.promise();
         }
         state.subscriptions.remove(filter);
+        if let Some(pending) = &mut state.retained
+            && filter.group.is_none()
+        {
+            pending.end(&filter.filter);
+        }
         batch.said = true;
         self.matcher().unsubscribe(filter, session.key())
     }
@@ -135,7 +137,7 @@ impl Plane {
                 }
             } else if options.partly_allowed != partly_allowed {
                 options.partly_allowed = partly_allowed;
-                self.matcher().subscribe(&filter, session, options);
+                self.matcher().restore(&filter, session, options);
                 state.subscriptions.insert(filter, options);
             }
         }

@@ -69,8 +69,10 @@ metrics! {
         "Bytes waiting for the one client for which most are waiting: near the bound it is a slow consumer.";
     SUBSCRIPTIONS = Gauge "skein_subscriptions" [], "Subscriptions of all sessions.";
     RETAINED_MESSAGES = Gauge "skein_retained_messages" [], "Topics with a retained message.";
+    RETAINED_BYTES = Gauge "skein_retained_bytes" [],
+        "Memory of the retained messages; mqtt.retained_bytes_max bounds it.";
     RETAINED_REFUSED = Counter "skein_retained_refused_total" [],
-        "Messages not retained because as many topics as allowed had one.";
+        "Messages not retained because as many topics as allowed had one, or they took as many bytes as allowed.";
     STORE_READ_ONLY = Gauge "skein_store_read_only" [],
         "1 while the store takes nothing new, because the disk is full or it has stopped; QoS 0 goes on.";
     STORE_ALARMS = Gauge "skein_store_alarms" [], "Things wrong with the store; /api/v1/status says which.";

@@ -61,7 +61,10 @@ impl Fixture {
     pub(crate) fn start(access: Access, settings: HttpSettings) -> Self {
         let operator_token = Some(OperatorToken::new([OPERATOR_BYTE; OPERATOR_TOKEN_BYTES]));
         let settings = HttpSettings { operator_token, ..settings };
-        let plane = Arc::new(Plane::new(Arc::new(access), PlaneLimits { retained_messages_max: 10 }));
+        let plane = Arc::new(Plane::new(
+            Arc::new(access),
+            PlaneLimits { retained_messages_max: 10, ..PlaneLimits::default() },
+        ));
         let cluster = Arc::new(TwoNodes::default());
         let clock_millis = Arc::new(AtomicU64::new(1500));
         let clock = clock_millis.clone();
@@ -162,6 +165,7 @@ fn limits() -> SessionLimits {
         queue: QueueLimits { messages_max: 10, bytes_max: 1024 },
         slow_consumer_timeout: Duration::from_secs(10),
         subscriptions_max: 10,
+        subscriptions_bytes_max: usize::MAX,
     }
 }
 

@@ -66,6 +66,9 @@ impl Open {
         if filter.filter.depth() > settings.topic_levels_max {
             return Err(Code::TopicFilterInvalid);
         }
+        if filter.filter.levels().filter(|level| *level == "+").count() > settings.wildcard_levels_max {
+            return Err(Code::TopicFilterInvalid);
+        }
         // Two servers joined by a bridge would send the same message back and forth for ever. A shared subscription
         // has no such option (MQTT-3.8.3-4).
         let options = SubscribeOptions {

@@ -57,6 +57,8 @@ pub(super) struct Connection {
     rest: BytesMut,
     /// The session's outbox waits for the socket.
     blocked: bool,
+    /// Others of this thread get their turn before anything more is done.
+    yields: bool,
     congestion: Congestion,
     /// The batch before promised what is not on disk yet: nothing is read until it is.
     commit: Option<Box<Commit>>,
@@ -69,12 +71,19 @@ pub(super) struct Connection {
 }
 
 enum Event {
-    Read(Bytes),
+    Read(Received),
     Eof,
     Writable,
     Woken,
     Timer,
     Failed(io::Error),
+}
+
+/// What was read and not handled yet.
+struct Received {
+    bytes: Bytes,
+    /// Size of the buffer they are in, which a part of them keeps.
+    buffer_bytes: usize,
 }
 
 /// Serves one connection until it ends. What it seldom does is boxed: this future is most of what an idle connection
@@ -105,6 +114,7 @@ impl Connection {
             handle,
             rest: BytesMut::new(),
             blocked: false,
+            yields: false,
             congestion: Congestion::default(),
             commit: None,
             leaving: None,
@@ -116,19 +126,22 @@ impl Connection {
 
     async fn run(&mut self) -> End {
         loop {
+            if std::mem::take(&mut self.yields) {
+                tokio::task::yield_now().await;
+            }
             let event = poll_fn(|cx| match self.poll_event(cx) {
                 Poll::Pending => self.poll_read(cx),
                 ready @ Poll::Ready(_) => ready,
             });
             let outcome = match event.await {
-                Event::Read(mut bytes) => {
-                    let full = bytes.len() >= READ_BYTES;
-                    match self.received(&mut bytes) {
+                Event::Read(mut received) => {
+                    let full = received.bytes.len() >= READ_BYTES;
+                    match self.received(&mut received) {
                         Step::Read if !full && self.is_unhindered() => {
-                            self.keep_rest(bytes);
+                            self.keep_rest(&received.bytes);
                             continue;
                         }
-                        step => Box::pin(self.wait_and_receive(step, bytes)).await,
+                        step => Box::pin(self.wait_and_receive(step, received)).await,
                     }
                 }
                 other => self.handle_event(other),
@@ -147,6 +160,9 @@ impl Connection {
     async fn wait_for<T>(&mut self, future: impl Future<Output = T>) -> Result<T, End> {
         let mut future = std::pin::pin!(future);
         loop {
+            if std::mem::take(&mut self.yields) {
+                tokio::task::yield_now().await;
+            }
             let next = poll_fn(|cx| match future.as_mut().poll(cx) {
                 Poll::Ready(value) => Poll::Ready(Ok(value)),
                 Poll::Pending => self.poll_event(cx).map(Err),
@@ -209,38 +225,41 @@ impl Connection {
     fn poll_read(&mut self, cx: &mut TaskContext<'_>) -> Poll<Event> {
         let (io, rest) = (&mut self.io, &mut self.rest);
         loop {
-            let (result, bytes) = if rest.is_empty() {
+            let (result, bytes, buffer_bytes) = if rest.is_empty() {
                 READ.with_borrow_mut(|buffer| {
                     buffer.reserve(READ_BYTES);
                     let result = io.poll_read(cx, buffer);
-                    (result, buffer.split().freeze())
+                    (result, buffer.split().freeze(), READ_BYTES)
                 })
             } else {
                 // Room grows with what has arrived, not with what was announced.
                 rest.reserve(READ_BYTES.min(rest.len()).max(1024));
                 let result = io.poll_read(cx, rest);
-                let complete = is_complete(rest);
-                (result, if complete { rest.split().freeze() } else { Bytes::new() })
+                let buffer_bytes = rest.capacity();
+                // All of it is given away: an idle connection keeps no part of the buffer.
+                let bytes = if is_complete(rest) { std::mem::take(rest).freeze() } else { Bytes::new() };
+                (result, bytes, buffer_bytes)
             };
             return match result {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Err(error)) => Poll::Ready(Event::Failed(error)),
                 Poll::Ready(Ok(0)) => Poll::Ready(Event::Eof),
                 Poll::Ready(Ok(_)) if bytes.is_empty() => continue,
-                Poll::Ready(Ok(_)) => Poll::Ready(Event::Read(bytes)),
+                Poll::Ready(Ok(_)) => Poll::Ready(Event::Read(Received { bytes, buffer_bytes })),
             };
         }
     }
 
-    fn received(&mut self, bytes: &mut Bytes) -> Step {
+    fn received(&mut self, received: &mut Received) -> Step {
+        let bytes = received.bytes.len() as u64;
         self.handle_batch(|mqtt, cx| {
-            cx.batch.effects.tally.traffic.received_bytes += bytes.len() as u64;
-            mqtt.receive(bytes, cx)
+            cx.batch.effects.tally.traffic.received_bytes += bytes;
+            received.handle(mqtt, cx)
         })
     }
 
     /// What a batch left that takes time: a password to check, a rate to keep, subscribers to wait for.
-    async fn wait_and_receive(&mut self, mut step: Step, mut bytes: Bytes) -> Result<(), End> {
+    async fn wait_and_receive(&mut self, mut step: Step, mut received: Received) -> Result<(), End> {
         loop {
             if !matches!(step, Step::Close(_)) {
                 self.wait_for_commit().await?;
@@ -250,19 +269,21 @@ impl Connection {
                 Step::Close(closed) => return Err(closed.into()),
                 Step::PauseUntil(moment) => {
                     self.wait_for(tokio::time::sleep(self.shared.clock.until(moment))).await?;
-                    step = self.handle_batch(|mqtt, cx| mqtt.receive(&mut bytes, cx));
+                    step = self.handle_batch(|mqtt, cx| received.handle(mqtt, cx));
                 }
                 Step::CheckPassword(check) => {
+                    let bytes = std::mem::take(&mut received.bytes);
                     let (result, more) = Box::pin(self.check_password(check, bytes)).await?;
-                    bytes = more;
+                    received.bytes = more;
                     step = self.handle_batch(|mqtt, cx| match mqtt.password_checked(result, cx) {
-                        Step::Read => mqtt.receive(&mut bytes, cx),
+                        Step::Read => received.handle(mqtt, cx),
                         other => other,
                     });
                 }
             }
         }
-        self.keep_rest(bytes);
+        self.keep_rest(&received.bytes);
+        drop(received);
         if self.is_overfull()
             && let Some(readable) = self.mqtt.handle().map(ConnectionHandle::readable)
         {
@@ -308,7 +329,7 @@ impl Connection {
     }
 
     /// Keeps an incomplete packet for the next read.
-    fn keep_rest(&mut self, bytes: Bytes) {
+    fn keep_rest(&mut self, bytes: &Bytes) {
         if !bytes.is_empty() {
             self.rest = BytesMut::from(&bytes[..]);
         }
@@ -366,7 +387,7 @@ impl Connection {
                 // The second time takes what the first found room for.
                 Some(pending) => match handle.take_output(pending, &mut work) {
                     Flushed::Clear => handle.take_output(pending, &mut work),
-                    lost => lost,
+                    other => other,
                 },
             };
             work.finish_unattended();
@@ -387,13 +408,33 @@ impl Connection {
             // One batch of output at a time; more is taken when it is written.
             return if self.io.has_pending() { Ok(()) } else { self.unblocked() };
         }
-        let flushed = handle.flushed();
+        let flushed = match handle.flushed() {
+            Flushed::Unfinished => self.look_for_more(),
+            flushed => flushed,
+        };
         self.note_flushed(flushed)
+    }
+
+    /// Goes on where a batch had no steps left to look for what the client is to be sent.
+    fn look_for_more(&mut self) -> Flushed {
+        let Some(handle) = self.mqtt.handle() else { return Flushed::Clear };
+        let now = self.shared.clock.now();
+        SCRATCH.with_borrow_mut(|Scratch { batch, .. }| {
+            let mut work = Work { plane: &self.shared.plane, batch, now };
+            handle.look_for_more(&mut work);
+            work.finish_unattended();
+        });
+        handle.flushed()
     }
 
     fn note_flushed(&mut self, flushed: Flushed) -> Result<(), End> {
         match flushed {
             Flushed::Clear => self.blocked = false,
+            Flushed::Unfinished => {
+                self.blocked = false;
+                // The session's handle is awake, so that it comes here again.
+                self.yields = true;
+            }
             Flushed::Blocked if self.blocked => {}
             Flushed::Blocked => {
                 self.blocked = true;
@@ -419,6 +460,14 @@ impl Connection {
         });
         // Drained or not, one more batch follows: a consumer that takes nothing is dealt with by its own bounds.
         self.wait_for(tokio::time::timeout(CONGESTION_WAIT, drained)).await.map(|_drained_or_not| ())
+    }
+}
+
+impl Received {
+    /// Runs the state machine over the packets among them.
+    fn handle(&mut self, mqtt: &mut MqttConnection, cx: &mut Context<'_>) -> Step {
+        cx.batch.read_from(self.buffer_bytes);
+        mqtt.receive(&mut self.bytes, cx)
     }
 }
 

@@ -78,7 +78,10 @@ fn every_topic_alias_there_is() {
 
 #[test]
 fn topics_and_filters_as_deep_as_a_string_allows() {
-    let server = Server::with(|settings| settings.topic_levels_max = usize::MAX);
+    let server = Server::with(|settings| {
+        settings.topic_levels_max = usize::MAX;
+        settings.wildcard_levels_max = usize::MAX;
+    });
     let deep = "/".repeat(65534);
     let wild = format!("+{}", "/+".repeat(32767));
     let mut client = server.subscriber("c", "/#", "00");

@@ -64,7 +64,8 @@ impl Server {
         change: impl FnOnce(&mut Settings),
     ) -> Self {
         let access = Arc::new(Access::new(list, anonymous));
-        let plane = Plane::new(access, PlaneLimits { retained_messages_max: 100_000 });
+        let plane =
+            Plane::new(access, PlaneLimits { retained_messages_max: 100_000, ..PlaneLimits::default() });
         let (plane, directory) = match DURABILITY {
             Durability::Memory => (Arc::new(plane), None),
             Durability::Disk => {

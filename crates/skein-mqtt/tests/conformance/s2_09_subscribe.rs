@@ -55,6 +55,20 @@ fn mqtt_3_8_4_6_suback_has_a_code_for_each_filter_in_order() {
     );
 }
 
+/// A bound of the server's own: filters that are valid otherwise.
+#[test]
+fn filters_of_more_wildcards_than_the_server_takes_are_refused() {
+    let server = Server::with(|settings| settings.wildcard_levels_max = 2);
+    server.v5("v5").dialogue(
+        r#"> 82 [ 1234 00 "+/+/a/#" 00 "+/+/+" 01 "$share/g/+/+/+" 01 "a/b/c/d" 01 ]
+           < 90 [ 1234 00 00 8f 8f 01 ]"#,
+    );
+    server.v4("v4").dialogue(
+        r#"> 82 [ 1234 "+/+" 00 "+/+/+" 01 ]
+           < 90 [ 1234 00 80 ]"#,
+    );
+}
+
 /// MQTT 5.0 sections 3.2.2.3.11 to -13: to use what the CONNACK says is not available is a protocol error.
 #[test]
 fn mqtt_3_2_2_3_what_is_not_available_ends_the_connection() {

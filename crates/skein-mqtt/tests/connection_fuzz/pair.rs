@@ -37,6 +37,7 @@ fn settings(durability: Durability) -> Arc<Settings> {
             queue: QueueLimits { messages_max: 8, bytes_max: 8192 },
             slow_consumer_timeout: Duration::from_secs(10),
             subscriptions_max: 6,
+            subscriptions_bytes_max: usize::MAX,
         }),
         ..Settings::default()
     })
@@ -179,7 +180,8 @@ impl Door {
 impl Pair {
     pub(crate) fn new(choices: [u8; 2], durability: Durability) -> Self {
         let access = Arc::new(Access::new(AccessList::open(), Anonymous::Always));
-        let mut plane = Plane::new(access, PlaneLimits { retained_messages_max: 4 });
+        let mut plane =
+            Plane::new(access, PlaneLimits { retained_messages_max: 4, ..PlaneLimits::default() });
         if durability == Durability::Disk {
             // It carries everything out at once; who waits for a commit waits until the next step.
             let store =

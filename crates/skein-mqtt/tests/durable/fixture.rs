@@ -71,7 +71,7 @@ impl Server {
         });
         let store = Store::open(skein_plane::schema(), options).unwrap();
         let durable = Durable::new(store, WallClock::new(Time(1_700_000_000_000_000)));
-        let plane = Plane::new(access, PlaneLimits { retained_messages_max: 1000 })
+        let plane = Plane::new(access, PlaneLimits { retained_messages_max: 1000, ..PlaneLimits::default() })
             .with_durable(durable.with_memory_bytes_max(memory_bytes_max));
         let plane = Arc::new(plane);
         let clock = Clock::start();

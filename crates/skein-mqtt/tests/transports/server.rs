@@ -37,7 +37,10 @@ impl Server {
         anonymous: Anonymous,
     ) -> Self {
         let access = Arc::new(Access::new(list, anonymous));
-        let plane = Arc::new(Plane::new(access, PlaneLimits { retained_messages_max: 1000 }));
+        let plane = Arc::new(Plane::new(
+            access,
+            PlaneLimits { retained_messages_max: 1000, ..PlaneLimits::default() },
+        ));
         let shared = Shared::new(plane, Clock::start(), 2);
         let workers = Workers::start(2, &shared).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -59,6 +59,9 @@ section! {
         sys_interval: Duration = Duration::from_secs(10), Restart;
         /// Retained messages the node keeps; 0 means no limit.
         retained_messages_max: u32 = 1_000_000, Reload;
+        /// Bytes of memory that retained messages take, their topics among them; what does not fit is not retained, and
+        /// counted. 0 means no limit.
+        retained_bytes_max: Bytes = Bytes(0), Reload;
         /// Messages that wait in the queues of all sessions together; more are dropped and counted. 0 means no limit.
         node_queue_messages_max: u32 = 0, Reload;
         /// Bytes of messages that wait in the queues of all sessions together. 0 means no limit.
@@ -93,8 +96,14 @@ section! {
         outbox_bytes_max: Bytes = Bytes(4 << 20), NewConnections;
         /// Levels of a topic or filter.
         topic_levels_max: u16 = 128, NewConnections;
+        /// Levels of a filter that are the wildcard +; a filter with more is refused as not valid (0x8F). Beyond that the
+        /// patterns of filters of more than 8 levels are bounded, for a session and for the node (0x97).
+        wildcard_levels_max: u16 = 16, NewConnections;
         /// Subscriptions of one session. One SUBSCRIBE or UNSUBSCRIBE has at most 10,000 filters, whatever this is.
         subscriptions_max: u32 = 10_000, NewConnections;
+        /// Bytes of memory that the subscriptions of one session take, about: some 300 beside the filter, and 200 for each
+        /// level of a filter with wildcards.
+        subscriptions_bytes_max: Bytes = Bytes(16 << 20), NewConnections;
         /// Topic aliases a client may use; 0 switches them off.
         topic_alias_max: u16 = 64, NewConnections;
         /// Longest keep alive of a client; a client that asks for more or for none gets this. 0 means any.
@@ -222,6 +231,7 @@ impl MqttLimits {
         range("queue_messages_max", self.queue_messages_max.into(), 1..=u32::MAX.into(), count);
         range("queue_bytes_max", self.queue_bytes_max.0, 1024..=1 << 40, size);
         range("topic_levels_max", self.topic_levels_max.into(), 1..=65_535, count);
+        range("subscriptions_bytes_max", self.subscriptions_bytes_max.0, 1024..=1 << 40, size);
         range("subscriptions_max", self.subscriptions_max.into(), 1..=u32::MAX.into(), count);
         range("maximum_qos", self.maximum_qos.into(), 0..=2, count);
         if self.outbox_bytes_max < self.packet_bytes_max {

@@ -471,7 +471,7 @@ fn an_expired_message_does_not_take_the_room_of_a_living_one() {
 fn a_qos_2_message_that_was_sent_leaves_its_group() {
     let matcher = Matcher::default();
     let shared = SubscriptionFilter::new("$share/g/t").unwrap();
-    matcher.subscribe(&shared, &session(1), PLAIN);
+    matcher.subscribe(&shared, &session(1), PLAIN).unwrap();
     let group = matcher.group(&Filter::new("t").unwrap(), &GroupName::new("g"));
     assert!(group.is_some());
     let mut delivery = Delivery::default();

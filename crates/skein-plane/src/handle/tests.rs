@@ -23,7 +23,7 @@ impl Fixture {
     fn new() -> Self {
         let plane = Plane::new(
             Arc::new(Access::new(AccessList::open(), Anonymous::Always)),
-            PlaneLimits { retained_messages_max: 10 },
+            PlaneLimits { retained_messages_max: 10, ..PlaneLimits::default() },
         );
         Self { plane, batch: Batch::default() }
     }
@@ -38,6 +38,7 @@ impl Fixture {
             queue: QueueLimits { messages_max: 100, bytes_max: 1 << 20 },
             slow_consumer_timeout: Duration::from_secs(10),
             subscriptions_max: 10,
+            subscriptions_bytes_max: usize::MAX,
         };
         let open = Open {
             client_id: ClientId::new(name),

@@ -12,6 +12,7 @@ use skein_types::{ClientId, Filter, QoS, SessionKey, SubscriptionFilter, Topic};
 use super::{Group, Matcher, Origin, Reach, Route, RouteCache, SubscribeOptions};
 use crate::{
     delivery::QueueLimits,
+    patterns::{FREE_LEVELS, tests::long_filter},
     session::{Session, SessionLimits},
 };
 
@@ -34,6 +35,7 @@ fn limits() -> Arc<SessionLimits> {
         queue: QueueLimits { messages_max: 100, bytes_max: 1 << 20 },
         slow_consumer_timeout: Duration::from_secs(1),
         subscriptions_max: 100,
+        subscriptions_bytes_max: usize::MAX,
     })
 }
 
@@ -229,7 +231,7 @@ proptest! {
         for (change, topic, origin) in changes {
             match change {
                 Change::Subscribe(key, filter, options) => {
-                    let new = matcher.subscribe(&filter, &sessions[key as usize], options);
+                    let new = matcher.subscribe(&filter, &sessions[key as usize], options).unwrap();
                     prop_assert_eq!(new, oracle.subscribe(key, filter, options));
                 }
                 Change::Unsubscribe(key, filter) => {
@@ -269,7 +271,7 @@ proptest! {
             if present.remove(&key).is_some() {
                 prop_assert!(matcher.unsubscribe(&filter, SessionKey(key)));
             } else {
-                prop_assert!(matcher.subscribe(&filter, &session(key), PLAIN));
+                prop_assert!(matcher.subscribe(&filter, &session(key), PLAIN).unwrap());
                 present.insert(key, ());
             }
         }
@@ -289,7 +291,7 @@ fn a_group_takes_turns() {
     let matcher = Matcher::default();
     let shared = filter("$share/g/t/+");
     for key in 0..3 {
-        matcher.subscribe(&shared, &session(key), PLAIN);
+        matcher.subscribe(&shared, &session(key), PLAIN).unwrap();
     }
     let group = matcher.group(&Filter::new("t/+").unwrap(), shared.group.as_ref().unwrap()).unwrap();
     let members = |group: &Group| -> Vec<u64> {
@@ -309,7 +311,7 @@ fn a_group_takes_turns() {
 #[test]
 fn a_cached_denial_lasts_until_the_rules_change() {
     let (matcher, mut cache) = (Matcher::default(), RouteCache::default());
-    matcher.subscribe(&filter("t"), &session(1), PLAIN);
+    matcher.subscribe(&filter("t"), &session(1), PLAIN).unwrap();
     let denied = cache.route(&matcher, &topic("t"), from(SessionKey(2)), || false);
     assert!(!denied.allowed && denied.is_empty());
     let again = cache.route(&matcher, &topic("t"), from(SessionKey(2)), || panic!("asked again"));
@@ -322,9 +324,37 @@ fn a_cached_denial_lasts_until_the_rules_change() {
 #[test]
 fn a_publisher_of_more_topics_than_the_cache_holds_is_still_right() {
     let (matcher, mut cache) = (Matcher::default(), RouteCache::default());
-    matcher.subscribe(&filter("t/7"), &session(1), PLAIN);
+    matcher.subscribe(&filter("t/7"), &session(1), PLAIN).unwrap();
     for number in (0..3000).chain(0..3000) {
         let route = cache.route(&matcher, &topic(&format!("t/{number}")), from(SessionKey(2)), || true);
         assert_eq!(route.direct.len(), usize::from(number == 7), "{number}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_match_visits_no_more_nodes_than_patterns_have_levels(
+        filters in prop::collection::vec(long_filter(), 1..300),
+        gone in any::<prop::sample::Index>(),
+    ) {
+        let (matcher, session) = (Matcher::default(), session(1));
+        let mut filters: Vec<SubscriptionFilter> =
+            filters.into_iter().map(|filter| SubscriptionFilter { group: None, filter }).collect();
+        for filter in &filters {
+            matcher.subscribe(filter, &session, PLAIN).unwrap();
+        }
+        for filter in filters.drain(..gone.index(filters.len())) {
+            matcher.unsubscribe(&filter, session.key());
+        }
+        let levels = matcher.writing.lock().levels();
+        for length in 1..30 {
+            let topic = Topic::try_from(&*vec!["a"; length].join("/")).unwrap();
+            let visited = matcher.trie.visited(&topic);
+            // Short filters, long ones that are counted, and long ones without +.
+            let most = (2 << FREE_LEVELS) + levels + length;
+            prop_assert!(visited <= most, "{visited} nodes, {most} at most");
+        }
+        filters.iter().for_each(|filter| _ = matcher.unsubscribe(filter, session.key()));
+        prop_assert!(matcher.writing.lock().levels() == 0);
     }
 }

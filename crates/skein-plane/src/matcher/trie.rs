@@ -113,24 +113,31 @@ impl Trie {
         node.subscribers.load_full()
     }
 
-    /// Replaces the subscribers of one filter by what `change` makes of them. Writers take turns outside.
-    pub(super) fn change(&self, filter: &Filter, change: impl FnOnce(&Subscribers) -> Subscribers) {
+    /// Replaces the subscribers of one filter by what `change` makes of them; returns whether there were any and are.
+    /// Writers take turns outside.
+    pub(super) fn change(
+        &self,
+        filter: &Filter,
+        change: impl FnOnce(&Subscribers) -> Subscribers,
+    ) -> (bool, bool) {
         let path = self.path(filter);
-        let Some((_, end)) = path.last() else { return };
+        let Some((_, end)) = path.last() else { return (false, false) };
         let before = end.subscribers.load_full();
         let changed = change(before.as_deref().unwrap_or(&Subscribers::default()));
-        match (before.is_some(), !changed.is_empty()) {
+        let (was, is) = (before.is_some(), !changed.is_empty());
+        match (was, is) {
             (false, true) => path.iter().for_each(|(_, node)| _ = node.filters.fetch_add(1, Relaxed)),
             (true, false) => path.iter().for_each(|(_, node)| _ = node.filters.fetch_sub(1, Relaxed)),
             _ => {}
         }
-        end.subscribers.store((!changed.is_empty()).then(|| Arc::new(changed)));
+        end.subscribers.store(is.then(|| Arc::new(changed)));
         let edges = self.edges.pin();
         for (edge, node) in path.iter().rev() {
             if node.filters.load(Relaxed) == 0 {
                 edges.remove(edge);
             }
         }
+        (was, is)
     }
 
     /// The edges and nodes from the root to the end of `filter`, made where they are missing.
@@ -150,6 +157,20 @@ impl Trie {
             path.push((edge, node));
         }
         path
+    }
+
+    /// Nodes that a match visits, those of `#` not counted.
+    #[cfg(test)]
+    pub(super) fn visited(&self, topic: &Topic) -> usize {
+        let edges = self.edges.pin();
+        let (mut reached, mut visited) = (vec![self.root.id], 0);
+        for level in topic.levels() {
+            let below =
+                reached.iter().flat_map(|from| ["+", level].map(|level| EdgeRef { from: *from, level }));
+            reached = below.filter_map(|edge| edges.get(&edge)).map(|node| node.id).collect();
+            visited += reached.len();
+        }
+        visited
     }
 
     /// Edges, for the test that nothing is left behind.

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::{
-    Bytes, CHUNK_BYTES, Outbox, POOL, POOL_CHUNKS_MAX, SHARE_PAYLOAD_BYTES_MIN, Socket, Written,
+    Bytes, CHUNK_BYTES, Memory, Outbox, POOL, POOL_CHUNKS_MAX, SHARE_PAYLOAD_BYTES_MIN, Socket, Written,
     chunk_to_pool,
 };
 
@@ -123,7 +123,8 @@ impl Pair {
             }
             Step::PushShared { len, messages } => {
                 let bytes = Bytes::from(self.bytes(len));
-                self.outbox.push_shared(bytes, messages);
+                let memory = if len % 2 == 0 { Memory::Own } else { Memory::Buffer };
+                self.outbox.push_shared(bytes, memory, messages);
                 self.messages_pushed += u64::from(messages);
             }
             Step::Write { room, write_bytes_max, meanwhile } => self.write(room, write_bytes_max, meanwhile),
@@ -244,4 +245,28 @@ fn a_socket_that_takes_nothing_is_broken() {
         other => panic!("{other:?}"),
     }
     assert_eq!((outbox.len(), outbox.messages()), (5, 1));
+}
+
+/// A payload of 2 KiB used to keep the 64 KiB it was read with for as long as its client did not read.
+#[test]
+fn no_read_buffer_is_kept_for_a_client_that_does_not_read() {
+    let socket = Valve::default();
+    let (mut outbox, read) = (Outbox::default(), Bytes::from(vec![7; 65_536]));
+    let payload = || read.slice(100..100 + SHARE_PAYLOAD_BYTES_MIN);
+    outbox.push_shared(payload(), Memory::Buffer, 1);
+    outbox.push_shared(payload(), Memory::Buffer, 1);
+    assert!(!read.is_unique(), "what is written at once is not copied");
+    socket.0.lock().room = 1000;
+    socket.0.lock().write_bytes_max = usize::MAX;
+    assert!(matches!(outbox.write_to(&socket), Written::Blocked));
+    assert!(read.is_unique());
+    outbox.push_shared(payload(), Memory::Buffer, 1);
+    assert!(read.is_unique(), "what comes now waits as well");
+    outbox.push_shared(payload(), Memory::Own, 1);
+    assert!(!read.is_unique(), "a payload that is its own buffer costs nothing");
+    socket.0.lock().room = usize::MAX;
+    assert!(matches!(outbox.write_to(&socket), Written::All));
+    assert_eq!(socket.0.lock().got, vec![7; 4 * SHARE_PAYLOAD_BYTES_MIN]);
+    outbox.push_shared(payload(), Memory::Buffer, 1);
+    assert!(!read.is_unique());
 }

@@ -21,6 +21,7 @@ const LIMITS: SessionLimits = SessionLimits {
     queue: QueueLimits { messages_max: 12, bytes_max: 20_000 },
     slow_consumer_timeout: Duration::from_secs(10),
     subscriptions_max: 8,
+    subscriptions_bytes_max: usize::MAX,
 };
 
 /// A store with a session whose queue refers to a message that is gone.
@@ -53,7 +54,7 @@ fn store_without_message(qos: QoS) -> Store {
 
 fn restored(store: Store) -> (Plane, Restored) {
     let access = Arc::new(Access::new(AccessList::open(), Anonymous::Always));
-    let plane = Plane::new(access, PlaneLimits { retained_messages_max: 100 })
+    let plane = Plane::new(access, PlaneLimits { retained_messages_max: 100, ..PlaneLimits::default() })
         .with_durable(Durable::new(store, WallClock::new(Time(0))));
     let restored = plane.restore(&Arc::new(LIMITS), &mut Batch::default(), Moment::from_millis(1)).unwrap();
     (plane, restored)

@@ -12,16 +12,18 @@ use std::{
 
 use skein_types::{Message, Moment, Stamp, Topic};
 
-use super::{Retained, Stored, Tree};
+use super::{Retained, Shard, Stored};
 use crate::own_names::is_own;
 
 /// How many buckets there are.
 pub(crate) const BUCKETS: usize = 256;
-/// How long a tombstone is kept, and how many.
+/// How long a tombstone is kept, and how many bytes of them in a shard: some hundred thousand, unless their topics are long.
 const TOMBSTONE_SECS: u32 = 3600;
-const TOMBSTONES_MAX: usize = 200_000;
+const TOMBSTONE_BYTES_MAX: usize = 16 << 20;
+/// What one takes beside its topic.
+const TOMBSTONE_BYTES: usize = 128;
 
-/// What nodes compare of a bucket.
+/// What nodes compare of a bucket, or of a shard's part of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BucketDigest {
     /// Of all messages in it.
@@ -39,14 +41,15 @@ pub(crate) struct Known {
     pub(crate) message: Option<Arc<Message>>,
 }
 
-/// Everything there is to compare.
+/// Everything of a shard there is to compare.
 #[derive(Debug)]
 pub(super) struct Versions {
-    buckets: Vec<BucketDigest>,
+    buckets: [BucketDigest; BUCKETS],
     topics: BTreeSet<(u8, Topic)>,
     tombstones: BTreeMap<(u8, Topic), Stamp>,
     /// Tombstones in the order of their age.
     buried: VecDeque<(Moment, u8, Topic, Stamp)>,
+    buried_bytes: usize,
     /// The last sweep, which tombstones are dated from.
     swept_at: Moment,
 }
@@ -54,10 +57,11 @@ pub(super) struct Versions {
 impl Default for Versions {
     fn default() -> Self {
         Self {
-            buckets: vec![BucketDigest::default(); BUCKETS],
+            buckets: [BucketDigest::default(); BUCKETS],
             topics: BTreeSet::new(),
             tombstones: BTreeMap::new(),
             buried: VecDeque::new(),
+            buried_bytes: 0,
             swept_at: Moment::ZERO,
         }
     }
@@ -70,9 +74,13 @@ fn hash(bytes: &[u8], start: u64) -> u64 {
 
 const START: u64 = 0xcbf2_9ce4_8422_2325;
 
-fn bucket_of(topic: &Topic) -> u8 {
-    let hash = hash(topic.as_bytes(), START);
+pub(super) fn hash_of(bytes: &[u8]) -> u8 {
+    let hash = hash(bytes, START);
     (hash ^ (hash >> 32)).to_le_bytes()[0]
+}
+
+fn bucket_of(topic: &Topic) -> u8 {
+    hash_of(topic.as_bytes())
 }
 
 fn digest_of(Stored { message, version }: &Stored) -> u64 {
@@ -124,11 +132,12 @@ impl Versions {
             return;
         }
         let (bucket, topic) = (bucket_of(topic), topic.detached());
+        self.buried_bytes += topic.len() + TOMBSTONE_BYTES;
         self.buried.push_back((self.swept_at, bucket, topic.clone(), version));
         if self.tombstones.insert((bucket, topic), version).is_none() {
             self.bucket(bucket).entries += 1;
         }
-        while self.buried.len() > TOMBSTONES_MAX {
+        while self.buried_bytes > TOMBSTONE_BYTES_MAX {
             self.exhume();
         }
     }
@@ -142,6 +151,7 @@ impl Versions {
     /// Forgets the oldest tombstone.
     fn exhume(&mut self) {
         let Some((_, bucket, topic, version)) = self.buried.pop_front() else { return };
+        self.buried_bytes -= topic.len() + TOMBSTONE_BYTES;
         let place = (bucket, topic);
         if self.tombstones.get(&place) == Some(&version) {
             self.forget_tombstone(&place);
@@ -149,7 +159,7 @@ impl Versions {
     }
 }
 
-impl Tree {
+impl Shard {
     /// Whether a change is newer than what is known of its topic.
     pub(super) fn is_newer(&self, message: &Message, version: Stamp) -> bool {
         let topic = &message.topic;
@@ -184,38 +194,52 @@ impl Tree {
 impl Retained {
     /// The digests of all buckets.
     pub(crate) fn digests(&self) -> Vec<BucketDigest> {
-        let tree = self.tree.read();
-        tree.versions.as_ref().map_or_else(Vec::new, |versions| versions.buckets.clone())
+        let mut digests = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.read();
+            let Some(versions) = &shard.versions else { return Vec::new() };
+            digests.resize(BUCKETS, BucketDigest::default());
+            for (all, part) in digests.iter_mut().zip(&versions.buckets) {
+                all.digest ^= part.digest;
+                all.entries += part.entries;
+            }
+        }
+        digests
     }
 
     /// What is known of topics of a bucket behind `after`, in order, at most `count`.
     pub(crate) fn known(&self, bucket: u8, after: Option<&Topic>, count: usize) -> Vec<Known> {
-        let tree = self.tree.read();
-        let Some(versions) = &tree.versions else { return Vec::new() };
+        let mut known = Vec::new();
+        for shard in &self.shards {
+            shard.read().known(bucket, after, count, &mut known);
+        }
+        known.sort_by(|one, other| one.topic.cmp(&other.topic));
+        known.truncate(count);
+        known
+    }
+}
+
+impl Shard {
+    /// Adds at least the first `count` of what is known in this shard, if there are so many.
+    fn known(&self, bucket: u8, after: Option<&Topic>, count: usize, known: &mut Vec<Known>) {
+        let Some(versions) = &self.versions else { return };
         // No topic is before this one, which is none.
         let from = after.map(|after| (bucket, after.clone()));
         let bounds = |place: &(u8, Topic)| place.0 == bucket;
         let start = || from.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let skip = |place: &&(u8, Topic)| place.0 < bucket;
-        let live = versions
-            .topics
-            .range((start(), Bound::Unbounded))
-            .skip_while(skip)
-            .take_while(|place| bounds(place));
-        let live = live.take(count).filter_map(|(_, topic)| {
-            let Stored { message, version } = tree.get(topic)?;
+        let live = versions.topics.range((start(), Bound::Unbounded)).skip_while(skip);
+        let live = live.take_while(|place| bounds(place)).take(count);
+        known.extend(live.filter_map(|(_, topic)| {
+            let Stored { message, version } = self.get(topic)?;
             Some(Known { topic: topic.clone(), version: *version, message: Some(message.clone()) })
-        });
+        }));
         let buried = versions.tombstones.range((start(), Bound::Unbounded));
         let buried = buried.skip_while(|(place, _)| place.0 < bucket).take_while(|(place, _)| bounds(place));
-        let buried = buried.take(count).map(|((_, topic), version)| Known {
+        known.extend(buried.take(count).map(|((_, topic), version)| Known {
             topic: topic.clone(),
             version: *version,
             message: None,
-        });
-        let mut known: Vec<Known> = live.chain(buried).collect();
-        known.sort_by(|one, other| one.topic.cmp(&other.topic));
-        known.truncate(count);
-        known
+        }));
     }
 }

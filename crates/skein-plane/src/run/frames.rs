@@ -4,7 +4,7 @@ use bytes::Bytes;
 use skein_types::{Message, Moment};
 
 use crate::{
-    outbox::{Outbox, SHARE_PAYLOAD_BYTES_MIN},
+    outbox::{Memory, Outbox, SHARE_PAYLOAD_BYTES_MIN},
     wire::{DeliveryOptions, Encoded, Form, Frame, Recipient, Wire},
 };
 
@@ -25,7 +25,7 @@ struct OneFrame {
     /// Where in `bytes` the recipient's own part belongs.
     own_at: Option<usize>,
     /// What is shared and not copied behind the frame's bytes: the payload, or the rest of a large whole frame.
-    shared: Option<Bytes>,
+    shared: Option<(Bytes, Memory)>,
     sendable: bool,
 }
 
@@ -34,6 +34,8 @@ struct OneFrame {
 pub(crate) struct FramesPool {
     present: Vec<(Form, Frames)>,
     spare: Vec<Frames>,
+    /// Size of the buffer that the messages were read into, if it is known.
+    pub(super) buffer_bytes: Option<usize>,
 }
 
 /// Spare memory above this is given back.
@@ -52,7 +54,7 @@ impl FramesPool {
         let index = known.unwrap_or_else(|| {
             let mut frames = self.spare.pop().unwrap_or_default();
             for message in messages {
-                frames.encode(message, options, wire, now);
+                frames.encode(message, self.buffer_bytes, options, wire, now);
             }
             self.present.push((form, frames));
             self.present.len() - 1
@@ -82,24 +84,35 @@ impl Frames {
         self.total_bytes
     }
 
-    fn encode(&mut self, message: &Message, options: &DeliveryOptions, wire: &mut dyn Wire, now: Moment) {
+    fn encode(
+        &mut self,
+        message: &Message,
+        buffer_bytes: Option<usize>,
+        options: &DeliveryOptions,
+        wire: &mut dyn Wire,
+        now: Moment,
+    ) {
         let start = self.bytes.len();
         let frame = Frame { message, options, recipient: Recipient::Each, now };
         let (own_at, shared, sendable) = match wire.publish(&frame, &mut self.bytes) {
             Encoded::Head { own_at } if message.payload.len() >= SHARE_PAYLOAD_BYTES_MIN => {
-                (own_at, Some(message.payload.clone()), true)
+                let memory = Memory::of(&message.payload, buffer_bytes);
+                (own_at, Some((message.payload.clone(), memory)), true)
             }
             Encoded::Head { own_at } => {
                 self.bytes.extend_from_slice(&message.payload);
                 (own_at, None, true)
             }
-            Encoded::Whole { own_at } => (own_at, self.split_large(start, own_at.unwrap_or(0)), true),
+            Encoded::Whole { own_at } => {
+                let shared = self.split_large(start, own_at.unwrap_or(0));
+                (own_at, shared.map(|shared| (shared, Memory::Own)), true)
+            }
             // A client that takes messages has no form.
             Encoded::Message | Encoded::TooLarge => (None, None, false),
         };
         let own_at = own_at.map(|at| start + at);
         self.has_own |= own_at.is_some();
-        self.total_bytes += self.bytes.len() - start + shared.as_ref().map_or(0, Bytes::len);
+        self.total_bytes += self.bytes.len() - start + shared.as_ref().map_or(0, |(shared, _)| shared.len());
         self.frames.push(OneFrame { end: self.bytes.len(), own_at, shared, sendable });
     }
 
@@ -121,7 +134,7 @@ impl Frames {
     }
 
     /// Calls `piece` with contiguous bytes, the shared ones that follow them, and how many messages they are.
-    pub(crate) fn each_piece(&self, mut piece: impl FnMut(&[u8], Option<&Bytes>, u32)) {
+    pub(crate) fn each_piece(&self, mut piece: impl FnMut(&[u8], Option<&(Bytes, Memory)>, u32)) {
         let (mut start, mut messages) = (0, 0);
         for frame in &self.frames {
             messages += u32::from(frame.sendable);
@@ -159,7 +172,7 @@ impl Frames {
             out.extend_from_slice(&self.bytes[own_at..frame.end]);
         });
         match &frame.shared {
-            Some(shared) => outbox.push_shared(shared.clone(), messages),
+            Some((shared, memory)) => outbox.push_shared(shared.clone(), *memory, messages),
             None => outbox.count(messages),
         }
         true

@@ -117,6 +117,8 @@ pub enum Flushed {
     Clear,
     /// The socket has to become writable first.
     Blocked,
+    /// Nothing is in the way, but the batch had no steps left to look for more: see [`ConnectionHandle::look_for_more`](crate::ConnectionHandle::look_for_more).
+    Unfinished,
     /// The session belongs to another connection now.
     Lost,
 }
@@ -209,6 +211,7 @@ impl Session {
         match self.lock_as(epoch).as_deref() {
             None => Flushed::Lost,
             Some(State { connection: Some(connection), .. }) if connection.blocked => Flushed::Blocked,
+            Some(state) if state.is_unfinished() => Flushed::Unfinished,
             Some(_) => Flushed::Clear,
         }
     }
@@ -226,15 +229,19 @@ impl Session {
         let Some(mut state) = self.lock_as(epoch) else { return Flushed::Lost };
         let low = state.limits.outbox_bytes_low();
         if let Some(connection) = &mut state.connection
-            && !connection.outbox.is_empty()
             && !connection.held
         {
-            effects.tally.traffic.sent_bytes += connection.outbox.len() as u64;
-            effects.tally.delivered += take(&mut connection.outbox);
-            connection.progressed(now, low);
+            let bytes = connection.outbox.len();
+            // It is called again once these are written; what comes until then waits for that.
+            if bytes > 0 {
+                effects.tally.traffic.sent_bytes += bytes as u64;
+                effects.tally.delivered += take(&mut connection.outbox);
+                connection.progressed(now, low);
+            }
+            connection.outbox.set_waits(bytes > 0);
         }
         state.pump(sources, now, effects);
-        Flushed::Clear
+        if state.is_unfinished() { Flushed::Unfinished } else { Flushed::Clear }
     }
 
     /// Whether a publisher that filled this session's outbox may go on; if not, `waker` is called once it may.
@@ -278,13 +285,16 @@ impl Session {
         }
     }
 
-    /// Whether the connection has taken nothing for longer than allowed while its outbox was full.
+    /// Whether the connection has taken nothing for longer than allowed while its outbox was full, or so full that what
+    /// waits behind it, in the queue or among the retained messages, is not put into it.
     #[must_use]
     pub(crate) fn is_slow_consumer(&self, epoch: Epoch, now: Moment) -> bool {
         self.lock_as(epoch).is_some_and(|state| {
             let limits = &state.limits;
+            let more_waits = state.retained.is_some() || state.delivery.queued().0 > 0;
+            let full = if more_waits { limits.outbox_bytes_low() } else { limits.outbox_bytes_high() };
             state.connection.as_ref().is_some_and(|connection| {
-                connection.outbox.len() >= limits.outbox_bytes_high()
+                connection.outbox.len() >= full
                     && now.since(connection.last_progress) >= limits.slow_consumer_timeout
             })
         })
@@ -292,6 +302,11 @@ impl Session {
 }
 
 impl State {
+    /// Whether there are retained messages to look for, and nothing in the way but the end of a batch.
+    fn is_unfinished(&self) -> bool {
+        self.retained.as_ref().is_some_and(|pending| pending.out_of_steps)
+    }
+
     /// Whether the queue of a connected client is so full that publishers should slow down.
     pub(crate) fn queue_is_high(&self) -> bool {
         let (messages, bytes) = self.delivery.queued();

@@ -237,7 +237,7 @@ impl Connection {
         }
         let recipient = Recipient::One { seq: None, again: false };
         let frame = Frame { message, options, recipient, now: *now };
-        match push_frame(&mut self.outbox, &mut *self.wire, &frame, 1) {
+        match push_frame(&mut self.outbox, &mut *self.wire, &frame, run.memory(*index), 1) {
             Pushed::Done => {}
             Pushed::WantsMessage => self.push_message(run.shared(*index), options, recipient, 1),
             Pushed::TooLarge => {
@@ -254,8 +254,8 @@ impl Frames {
         self.each_piece(|bytes, payload, messages| {
             let shared = u32::from(payload.is_some());
             outbox.push(bytes, messages - shared);
-            if let Some(payload) = payload {
-                outbox.push_shared(payload.clone(), shared);
+            if let Some((payload, memory)) = payload {
+                outbox.push_shared(payload.clone(), *memory, shared);
             }
         });
     }

@@ -1,5 +1,9 @@
 //! What work on sessions comes to beside the sessions themselves.
 
+use std::sync::Arc;
+
+use skein_types::Message;
+
 use super::journal::Journal;
 use crate::ledger::Tally;
 
@@ -12,4 +16,8 @@ pub struct Effects {
     pub(crate) node_queue_full: bool,
     /// What must be remembered and is not in the store yet.
     pub(crate) journal: Journal,
+    /// Steps of the batch that went into looking for retained messages.
+    pub(crate) walked: u32,
+    /// Room for those that were found.
+    pub(crate) found: Vec<Arc<Message>>,
 }

@@ -7,7 +7,7 @@ use skein_types::{Message, Moment};
 use super::{Effects, connection::Connection};
 use crate::{
     ledger::DropReason,
-    outbox::{DeliveredMessage, Outbox, SHARE_PAYLOAD_BYTES_MIN},
+    outbox::{DeliveredMessage, Memory, Outbox, SHARE_PAYLOAD_BYTES_MIN},
     wire::{DeliveryOptions, Encoded, Frame, Recipient, Wire},
 };
 
@@ -34,7 +34,7 @@ impl Connection {
         now: Moment,
     ) -> bool {
         let frame = Frame { message, options, recipient, now };
-        match push_frame(&mut self.outbox, &mut *self.wire, &frame, messages) {
+        match push_frame(&mut self.outbox, &mut *self.wire, &frame, Memory::Own, messages) {
             Pushed::Done => true,
             Pushed::TooLarge => false,
             Pushed::WantsMessage => {
@@ -77,11 +77,12 @@ impl Connection {
     }
 }
 
-/// Encodes one frame into `outbox`. `messages` is what the outbox counts it as.
+/// Encodes one frame, whose payload keeps `memory`, into `outbox`. `messages` is what the outbox counts it as.
 pub(super) fn push_frame(
     outbox: &mut Outbox,
     wire: &mut dyn Wire,
     frame: &Frame<'_>,
+    memory: Memory,
     messages: u32,
 ) -> Pushed {
     let payload = &frame.message.payload;
@@ -94,7 +95,7 @@ pub(super) fn push_frame(
         }
     });
     match encoded {
-        Encoded::Head { .. } if share => outbox.push_shared(payload.clone(), messages),
+        Encoded::Head { .. } if share => outbox.push_shared(payload.clone(), memory, messages),
         Encoded::Head { .. } | Encoded::Whole { .. } => outbox.count(messages),
         Encoded::Message => return Pushed::WantsMessage,
         Encoded::TooLarge => return Pushed::TooLarge,

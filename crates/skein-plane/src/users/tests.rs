@@ -20,7 +20,7 @@ fn store() -> Store {
 fn plane(store: &Store, file: Option<&str>) -> Plane {
     let list = file.map_or_else(AccessList::open, |text| AccessList::parse(text).unwrap());
     let access = Arc::new(Access::new(list, Anonymous::Loopback));
-    let plane = Plane::new(access, PlaneLimits { retained_messages_max: 10 });
+    let plane = Plane::new(access, PlaneLimits { retained_messages_max: 10, ..PlaneLimits::default() });
     let plane = plane.with_durable(Durable::new(store.clone(), WallClock::new(Time(0))));
     plane.load_stored_access().unwrap();
     plane
@@ -221,7 +221,7 @@ fn what_no_file_could_have_is_refused_and_changes_nothing() {
 fn without_a_store_it_is_said_what_to_set() {
     let plane = Plane::new(
         Arc::new(Access::new(AccessList::open(), Anonymous::Loopback)),
-        PlaneLimits { retained_messages_max: 10 },
+        PlaneLimits { retained_messages_max: 10, ..PlaneLimits::default() },
     );
     plane.load_stored_access().unwrap();
     for error in [

@@ -106,7 +106,7 @@ impl Net {
             plane = plane.with_durable(Durable::new(store, WallClock::new(Time(0))));
         }
         let plane = plane.with_cluster(cluster.clone(), Arc::new(Interest));
-        plane.retained().set_messages_max(10_000);
+        plane.retained().set_limits(10_000, usize::MAX);
         plane.restore(&limits(), &mut Batch::default(), self.now).unwrap();
         let plane = Arc::new(plane);
         let host = plane.host();

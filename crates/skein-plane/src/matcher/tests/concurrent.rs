@@ -67,7 +67,7 @@ fn check(text: &str, name: &str) {
                     let (session, filter) = (session(key), filter(text));
                     let stands = &stands[key as usize];
                     for _ in 0..ROUNDS {
-                        stands.during(|| assert!(matcher.subscribe(&filter, &session, PLAIN)));
+                        stands.during(|| assert!(matcher.subscribe(&filter, &session, PLAIN).unwrap()));
                         stands.during(|| assert!(matcher.unsubscribe(&filter, session.key())));
                     }
                 })

@@ -21,7 +21,7 @@ const EVERYTHING: &str =
 
 fn plane() -> Plane {
     let access = Access::new(AccessList::parse(EVERYTHING).unwrap(), Anonymous::Always);
-    Plane::new(Arc::new(access), PlaneLimits { retained_messages_max: 10 })
+    Plane::new(Arc::new(access), PlaneLimits { retained_messages_max: 10, ..PlaneLimits::default() })
 }
 
 fn open(plane: &Plane, user: Option<&str>, clean_start: bool, expiry_secs: u32, will: Option<Will>) -> Open {

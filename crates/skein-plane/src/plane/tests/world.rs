@@ -32,6 +32,7 @@ pub(crate) const LIMITS: SessionLimits = SessionLimits {
     queue: QueueLimits { messages_max: 12, bytes_max: 20_000 },
     slow_consumer_timeout: Duration::from_secs(10),
     subscriptions_max: 8,
+    subscriptions_bytes_max: usize::MAX,
 };
 
 /// What the model knows of a session.
@@ -485,7 +486,7 @@ impl World {
 
 pub(crate) fn empty_plane() -> Plane {
     let access = Arc::new(Access::new(AccessList::open(), Anonymous::Always));
-    Plane::new(access, PlaneLimits { retained_messages_max: 100 })
+    Plane::new(access, PlaneLimits { retained_messages_max: 100, ..PlaneLimits::default() })
 }
 
 pub(crate) fn identity(number: usize) -> Identity {
