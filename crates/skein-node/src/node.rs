@@ -13,7 +13,10 @@ use std::{
 
 use skein_access::{Access, AccessList};
 use skein_cluster::strategy::Strategies;
-use skein_door::{Clock, Listener, ListenerState, Redirect, Shared, TlsSource, Workers};
+use skein_door::{
+    Clock, ListenError, Listener, ListenerSettings, ListenerState, Redirect, Shared, TlsSource, Transport,
+    Workers,
+};
 use skein_http::{HttpDoor, ROLE_ADMIN, Readiness, ReadinessSwitch};
 use skein_mqtt::{MqttDoor, Settings};
 use skein_plane::{Batch, Plane};
@@ -55,6 +58,8 @@ pub struct Node {
     strategies: Strategies,
     stop: CancellationToken,
     control: Option<JoinHandle<()>>,
+    /// Where what accepts connections runs.
+    runtime: tokio::runtime::Handle,
     operator: Option<OperatorFile>,
 }
 
@@ -98,6 +103,7 @@ impl Node {
         let shared = Shared::new(plane.clone(), clock, cores);
         let workers = Workers::start(cores, &shared)?;
         let stop = CancellationToken::new();
+        let accepts_on = runtime.handle().clone();
         let (accept, accepting) = oneshot::channel();
         let doors = Doors {
             mqtt,
@@ -136,6 +142,7 @@ impl Node {
             strategies,
             stop,
             control,
+            runtime: accepts_on,
             operator,
         };
         node.open_doors(accept)
@@ -151,6 +158,24 @@ impl Node {
         // The control thread is gone only when it has failed, which was reported when it happened.
         let _failed = accept.send(());
         Ok(self)
+    }
+
+    /// Opens a door of the program that embeds the node: clients of its protocol come in at `address`, and meet everybody
+    /// else on the plane. Returns the address it really has. The door closes with the node.
+    ///
+    /// # Errors
+    /// When the address is in use or not ours.
+    pub fn open_door(
+        &self,
+        address: SocketAddr,
+        settings: ListenerSettings,
+        door: Arc<dyn skein_door::Door>,
+    ) -> Result<SocketAddr, ListenError> {
+        let _context = self.runtime.enter();
+        let listener = Listener::bind(address, Transport::Tcp, settings, door)?;
+        let address = listener.state().address;
+        self.runtime.spawn(listener.run(self.shared.clone(), self.workers.clone()));
+        Ok(address)
     }
 
     /// The message plane, for embedders.

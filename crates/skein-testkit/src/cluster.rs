@@ -126,7 +126,11 @@ impl Cluster {
         let id = self.nodes.last().map_or(1, |last| last.id + 1);
         let host = self.network.as_ref().map(|network| network.host(usize::from(id) - 1).clone());
         let [mqtt, http, cluster] = match &host {
-            Some(host) => HOST_PORTS.map(|port| SocketAddr::from((host.address(), port))),
+            // HTTP on each host's own loopback: from elsewhere it shows a stranger nothing.
+            Some(host) => {
+                let [mqtt, http, cluster] = HOST_PORTS.map(|port| SocketAddr::from((host.address(), port)));
+                [mqtt, SocketAddr::from(([127, 0, 0, 1], http.port())), cluster]
+            }
             None => std::array::from_fn(|_| free_address()),
         };
         let data = self.directory.path().join(format!("node-{id}"));
