@@ -8,7 +8,11 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 use skein_types::UserName;
 use tokio_util::task::TaskTracker;
 
-use crate::{shared::Shared, state::Place, stream::Io};
+use crate::{
+    shared::Shared,
+    state::{ListenerState, Place},
+    stream::Io,
+};
 
 /// A protocol of the node.
 pub trait Door: Send + Sync + fmt::Debug {
@@ -21,9 +25,26 @@ pub trait Door: Send + Sync + fmt::Debug {
     /// How the protocol is spoken inside a WebSocket on the listener of this name; none when it is not.
     fn websocket(&self, listener: &str) -> Option<WebSocketProtocol>;
 
+    /// What a client is told for which there is no place, as far as its socket takes it at once.
+    fn full(&self) -> &'static [u8] {
+        &[]
+    }
+
     /// Takes over a connection on which everything below the protocol is done. It starts a task among `tasks`, which
     /// run on the thread of the connection, and returns: that task is all an open connection costs.
     fn serve(&self, incoming: Incoming, tasks: &TaskTracker);
+}
+
+/// A path at which a door takes WebSockets on the ports of another that speaks HTTP. The node hands it from the one to
+/// the other, so that doors need not know each other.
+#[derive(Clone, Debug)]
+pub struct UpgradeRoute {
+    /// The path, such as `/mqtt`.
+    pub path: &'static str,
+    /// Whose connections they become.
+    pub door: Arc<dyn Door>,
+    /// Their limits and counts. It has no socket of its own.
+    pub listener: Arc<ListenerState>,
 }
 
 /// How a protocol is spoken inside a WebSocket.
@@ -42,7 +63,7 @@ pub struct Incoming {
     pub shared: Arc<Shared>,
     /// Its place among those its listener allows; given back when dropped.
     pub place: Place,
-    /// The client's address.
+    /// The client's address; what a PROXY header says, where one is asked for.
     pub peer: SocketAddr,
     /// Its bytes.
     pub io: Io,

@@ -1,6 +1,6 @@
-//! What happens between accepting a socket and the first byte of a protocol: TLS, then WebSocket.
+//! What happens between accepting a socket and the first byte of a protocol: a PROXY header, TLS, WebSocket.
 //!
-//! The worker starts it for every connection that is not plain TCP, bounded by the listener's connect timeout. A
+//! The worker starts it for every connection that is not just TCP, bounded by the listener's connect timeout. A
 //! handshake that fails leaves one line in the log and nothing else; the connection's place goes back with it.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -16,10 +16,11 @@ use crate::{
     door::{Door, Incoming},
     end_log::log_end,
     listener::Transport,
+    proxy::{self, Header, Progress},
     shared::Shared,
-    state::Place,
+    state::{ListenerSettings, Place},
     stream::{Io, Stream},
-    websocket,
+    websocket::{self, Web},
 };
 
 /// What is spoken inside TLS under a WebSocket.
@@ -52,7 +53,7 @@ impl HandshakeFailure {
 pub(crate) async fn open(
     stream: TcpStream,
     peer: SocketAddr,
-    place: Place,
+    mut place: Place,
     transport: Transport,
     door: &dyn Door,
     shared: Arc<Shared>,
@@ -63,7 +64,7 @@ pub(crate) async fn open(
     let made = tokio::select! {
         made = tokio::time::timeout(
             settings.connect_timeout,
-            establish(stream, transport, door, &settings.name),
+            establish(stream, peer, &mut place, transport, door, &settings),
         ) => made,
         () = shared.stopped() => {
             log_end(name, peer, None, Code::ServerShuttingDown, "the server stopped during the handshake");
@@ -71,7 +72,7 @@ pub(crate) async fn open(
         }
     };
     match made {
-        Ok(Ok((stream, user))) => Some(Incoming { shared, place, peer, io: Io::owned(stream), user }),
+        Ok(Ok((peer, io, user))) => Some(Incoming { shared, place, peer, io, user }),
         Ok(Err(HandshakeFailure { code, detail, stream })) => {
             log_end(name, peer, None, code, &detail);
             if let Some(stream) = stream {
@@ -88,22 +89,62 @@ pub(crate) async fn open(
     }
 }
 
+type Established = (SocketAddr, Io, Option<UserName>);
+
 async fn establish(
-    stream: TcpStream,
+    mut stream: TcpStream,
+    mut peer: SocketAddr,
+    place: &mut Place,
     transport: Transport,
     door: &dyn Door,
-    listener: &str,
-) -> Result<(Box<dyn Stream>, Option<UserName>), HandshakeFailure> {
-    match transport {
-        Transport::Tcp => Ok((Box::new(stream), None)),
+    settings: &ListenerSettings,
+) -> Result<Established, HandshakeFailure> {
+    if settings.proxy_protocol {
+        peer = client_of(&mut stream, peer).await?;
+        if !place.is_from(peer.ip()) {
+            let detail = format!("too many connections from {} have not logged in", peer.ip());
+            return Err(HandshakeFailure::new(Code::TooManyConnections, detail));
+        }
+    }
+    let web = Web { rules: &settings.web, is_loopback: place.listener().is_loopback() };
+    let (stream, user): (Box<dyn Stream>, _) = match transport {
+        Transport::Tcp => return Ok((peer, Io::direct(stream), None)),
         Transport::Tls(source) => {
             let (stream, user) = source.accept(stream, door.alpn()).await?;
-            Ok((Box::new(stream), user))
+            (Box::new(stream), user)
         }
-        Transport::WebSocket => Ok((Box::new(websocket::accept(stream, door, listener).await?), None)),
+        Transport::WebSocket => (Box::new(websocket::accept(stream, door, &settings.name, web).await?), None),
         Transport::SecureWebSocket(source) => {
             let (stream, user) = source.accept(stream, ALPN_WEB).await?;
-            Ok((Box::new(websocket::accept(stream, door, listener).await?), user))
+            (Box::new(websocket::accept(stream, door, &settings.name, web).await?), user)
+        }
+    };
+    Ok((peer, Io::owned(stream), user))
+}
+
+/// Reads the PROXY header and not a byte more; returns where the client is.
+async fn client_of(stream: &mut TcpStream, peer: SocketAddr) -> Result<SocketAddr, HandshakeFailure> {
+    let refused = |detail: String| HandshakeFailure::new(Code::ProtocolError, detail);
+    let mut header = Vec::new();
+    loop {
+        match proxy::parse(&header).map_err(|error| refused(format!("PROXY: {error}")))? {
+            Progress::Needs(more) => {
+                let start = header.len();
+                header.resize(start.saturating_add(more), 0);
+                let Some(room) = header.get_mut(start..) else { continue };
+                if let Err(error) = stream.read_exact(room).await {
+                    let detail = format!("PROXY: the header did not arrive: {error}");
+                    return Err(HandshakeFailure::new(Code::ConnectionLost, detail));
+                }
+            }
+            Progress::Done(Header::Local) => return Ok(peer),
+            // This machine is let in more easily; nobody from elsewhere is to say that he is on it.
+            Progress::Done(Header::Client(client))
+                if client.ip().to_canonical().is_loopback() && !peer.ip().to_canonical().is_loopback() =>
+            {
+                return Err(refused(format!("PROXY: {peer} says that its client is on this machine")));
+            }
+            Progress::Done(Header::Client(client)) => return Ok(client),
         }
     }
 }

@@ -15,6 +15,8 @@ use crate::{
 
 /// Pause after the operating system refused a connection for want of file handles or memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// Pause between two lines in the log about that.
+const EXHAUSTED_LOG_PAUSE: Duration = Duration::from_secs(10);
 /// Connections the kernel keeps for us while we are busy.
 const BACKLOG: i32 = 4096;
 
@@ -81,6 +83,7 @@ impl Listener {
     pub async fn run(self, shared: Arc<Shared>, workers: Arc<Workers>) {
         let Self { listener, transport, door, state } = self;
         let mut pace = Pace::default();
+        let mut exhausted = Exhausted::default();
         loop {
             // Accepting is cancel-safe: a connection that was not returned stays with the kernel.
             let accepted = tokio::select! {
@@ -96,7 +99,7 @@ impl Listener {
                 }
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
-                    tracing::error!(address = %state.address, %error, "{}: cannot accept; raise the limit of open files", door.name());
+                    exhausted.tell(&state, &error);
                     tokio::time::sleep(EXHAUSTED_PAUSE).await;
                 }
             }
@@ -111,14 +114,30 @@ fn admit(
     transport: &Transport,
     door: &Arc<dyn Door>,
 ) -> Option<Accepted> {
-    let Some(place) = Place::take(state) else {
+    let place = Place::take(state).and_then(|mut place| {
+        // Behind a balancer the peer says nothing about the client.
+        let is_known = !state.settings.load().proxy_protocol;
+        (!is_known || place.is_from(peer.ip())).then_some(place)
+    });
+    let Some(place) = place else {
         log_full(door.name(), peer);
+        if matches!(transport, Transport::Tcp) {
+            refuse(stream, door.full());
+        }
         return None;
     };
     // Without Nagle a small packet is sent at once; batches are written in one piece anyway. Fails when the peer was
     // gone before we looked.
     let stream = stream.set_nodelay(true).and_then(|()| stream.into_std()).ok()?;
     Some(Accepted { stream, peer, place, transport: transport.clone(), door: door.clone() })
+}
+
+/// Tells a client why it is closed. The runtime does not know yet that the socket can be written, the system does; it
+/// does not wait either. Whoever does not get this sees the connection close; there is nothing more to do for it.
+fn refuse(stream: tokio::net::TcpStream, text: &[u8]) {
+    if !text.is_empty() {
+        let _untold = stream.into_std().and_then(|mut stream| io::Write::write(&mut stream, text));
+    }
 }
 
 impl Transport {
@@ -129,6 +148,25 @@ impl Transport {
             Self::WebSocket => "ws",
             Self::SecureWebSocket(_) => "wss",
         }
+    }
+}
+
+/// Says that nothing can be accepted, and not ten times in a second.
+#[derive(Debug, Default)]
+struct Exhausted {
+    told: Option<tokio::time::Instant>,
+    untold: u64,
+}
+
+impl Exhausted {
+    fn tell(&mut self, state: &ListenerState, error: &io::Error) {
+        self.untold = self.untold.saturating_add(1);
+        if self.told.is_some_and(|told| told.elapsed() < EXHAUSTED_LOG_PAUSE) {
+            return;
+        }
+        let (door, address, times) = (state.door, state.address, self.untold);
+        tracing::error!(%address, %error, times, "{door}: cannot accept; raise the limit of open files");
+        (self.told, self.untold) = (Some(tokio::time::Instant::now()), 0);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A listener's settings and counts, and the places it has for connections.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -10,6 +10,11 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+
+use crate::{
+    origin::WebRules,
+    pending::{Pending, PendingPlace},
+};
 
 /// What an operator sets for one listener, whatever is spoken on it.
 #[derive(Clone, Debug)]
@@ -22,6 +27,14 @@ pub struct ListenerSettings {
     pub connect_rate_per_sec: u32,
     /// Time for everything below the protocol, and again for the protocol's first packet.
     pub connect_timeout: Duration,
+    /// Connections at once that nobody has logged in on.
+    pub unauthenticated_max: usize,
+    /// The same from one address; in IPv6 from one network of 64 bits.
+    pub unauthenticated_per_address_max: usize,
+    /// Whether every connection begins with a PROXY header, which says where the client is.
+    pub proxy_protocol: bool,
+    /// Which web pages may come, where they can.
+    pub web: Arc<WebRules>,
 }
 
 impl Default for ListenerSettings {
@@ -31,6 +44,10 @@ impl Default for ListenerSettings {
             connections_max: usize::MAX,
             connect_rate_per_sec: 0,
             connect_timeout: Duration::from_secs(10),
+            unauthenticated_max: usize::MAX,
+            unauthenticated_per_address_max: usize::MAX,
+            proxy_protocol: false,
+            web: Arc::default(),
         }
     }
 }
@@ -50,8 +67,10 @@ pub struct ListenerState {
     pub open: AtomicUsize,
     /// Connections accepted since the start.
     pub accepted: AtomicU64,
-    /// Connections turned away because the listener was full.
+    /// Connections turned away because there were too many.
     pub refused: AtomicU64,
+    /// Connections that nobody has logged in on yet.
+    pub pending: Arc<Pending>,
 }
 
 impl ListenerState {
@@ -71,20 +90,30 @@ impl ListenerState {
             open: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            pending: Arc::default(),
         })
     }
 }
 
 /// A connection's place among those its listener allows, given back however the connection ends.
 #[derive(Debug)]
-pub struct Place(Arc<ListenerState>);
+pub struct Place {
+    listener: Arc<ListenerState>,
+    /// Its place among those that have not logged in.
+    pending: Option<PendingPlace>,
+}
 
 impl Place {
-    /// A place, unless the listener is full.
+    /// A place, unless the listener is full. It counts as one that has not logged in until [`Place::logged_in`].
     #[must_use]
     pub fn take(listener: &Arc<ListenerState>) -> Option<Self> {
-        let place = Self(listener.clone());
-        if listener.open.fetch_add(1, Relaxed) >= listener.settings.load().connections_max {
+        let mut place = Self { listener: listener.clone(), pending: None };
+        let settings = listener.settings.load();
+        let is_full = listener.open.fetch_add(1, Relaxed) >= settings.connections_max;
+        if !is_full {
+            place.pending = listener.pending.enter(settings.unauthenticated_max);
+        }
+        if place.pending.is_none() {
             listener.refused.fetch_add(1, Relaxed);
             return None;
         }
@@ -92,15 +121,39 @@ impl Place {
         Some(place)
     }
 
+    /// Says where the client is, once that is known for sure. False when too many from there have not logged in.
+    #[must_use]
+    pub fn is_from(&mut self, address: IpAddr) -> bool {
+        let max = self.listener.settings.load().unauthenticated_per_address_max;
+        let fits = self.pending.as_mut().is_none_or(|pending| pending.is_from(address, max));
+        if !fits {
+            self.listener.refused.fetch_add(1, Relaxed);
+        }
+        fits
+    }
+
+    /// Somebody was let in on the connection.
+    pub fn logged_in(&mut self) {
+        self.pending = None;
+    }
+
     /// Its listener.
     #[must_use]
     pub fn listener(&self) -> &ListenerState {
-        &self.0
+        &self.listener
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Relaxed);
+        self.listener.open.fetch_sub(1, Relaxed);
+    }
+}
+
+impl ListenerState {
+    /// Whether only this machine reaches it.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.address.ip().to_canonical().is_loopback()
     }
 }

@@ -3,10 +3,11 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use skein_types::Code;
@@ -42,6 +43,8 @@ pub struct Workers {
     next: AtomicUsize,
     threads: Vec<JoinHandle<()>>,
     stop: CancellationToken,
+    /// When connections that are still open are dropped; set before `stop`.
+    deadline: Arc<OnceLock<Instant>>,
 }
 
 impl Workers {
@@ -50,20 +53,22 @@ impl Workers {
     /// # Errors
     /// When a thread or its runtime cannot be made.
     pub fn start(count: usize, shared: &Arc<Shared>) -> std::io::Result<Arc<Self>> {
-        let stop = CancellationToken::new();
+        let (stop, deadline) = (CancellationToken::new(), Arc::<OnceLock<Instant>>::default());
         let mut queues = Vec::new();
         let mut threads = Vec::new();
         for index in 0..count.max(1) {
             let (sender, receiver) = mpsc::channel(BACKLOG);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let (shared, stop) = (shared.clone(), stop.clone());
-            let thread = std::thread::Builder::new()
-                .name(format!("worker-{index}"))
-                .spawn(move || runtime.block_on(work(receiver, shared, stop)))?;
+            let (shared, stop, deadline) = (shared.clone(), stop.clone(), deadline.clone());
+            let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+                runtime.block_on(work(receiver, shared, stop, deadline));
+                // What is left is dropped here. A password check under way is not waited for.
+                runtime.shutdown_background();
+            })?;
             queues.push(sender);
             threads.push(thread);
         }
-        Ok(Arc::new(Self { queues, next: AtomicUsize::new(0), threads, stop }))
+        Ok(Arc::new(Self { queues, next: AtomicUsize::new(0), threads, stop, deadline }))
     }
 
     /// Gives a connection to the next worker in turn, waiting while that one is behind.
@@ -76,7 +81,9 @@ impl Workers {
     }
 
     /// Ends the threads once every connection is closed; connections still open then are dropped after `patience`.
-    pub fn stop(&self) {
+    pub fn stop(&self, patience: Duration) {
+        // Whoever stops first says how long it takes.
+        let _first = self.deadline.set(Instant::now() + patience);
         self.stop.cancel();
     }
 
@@ -87,7 +94,12 @@ impl Workers {
     }
 }
 
-async fn work(mut queue: mpsc::Receiver<Accepted>, shared: Arc<Shared>, stop: CancellationToken) {
+async fn work(
+    mut queue: mpsc::Receiver<Accepted>,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    deadline: Arc<OnceLock<Instant>>,
+) {
     let tasks = TaskTracker::new();
     loop {
         // Both arms are cancel-safe: a message stays in the queue until it is received.
@@ -99,7 +111,12 @@ async fn work(mut queue: mpsc::Receiver<Accepted>, shared: Arc<Shared>, stop: Ca
         welcome(accepted, &shared, &tasks);
     }
     tasks.close();
-    tasks.wait().await;
+    // The queues end with the workers' handle too; then there is nobody who waits.
+    let deadline = deadline.get().copied().unwrap_or_else(Instant::now);
+    if tokio::time::timeout_at(deadline.into(), tasks.wait()).await.is_err() {
+        let left = tasks.len();
+        tracing::info!(left, "node: connections that did not end in time are dropped");
+    }
 }
 
 /// Gives a connection to its door. Plain TCP needs no handshake and starts at once; for the rest a task of its own
@@ -110,7 +127,7 @@ fn welcome(accepted: Accepted, shared: &Arc<Shared>, tasks: &TaskTracker) {
         return log_end(door.name(), peer, None, Code::Internal, "the socket could not be registered");
     };
     let shared = shared.clone();
-    if matches!(transport, Transport::Tcp) {
+    if matches!(transport, Transport::Tcp) && !place.listener().settings.load().proxy_protocol {
         door.serve(Incoming { shared, place, peer, io: Io::direct(stream), user: None }, tasks);
         return;
     }

@@ -3,6 +3,8 @@
 //! The server is made as the node makes it, on threads of its own; clients speak MQTT with the crate's own codec.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a failed expectation ends the test that stated it")]
 
+#[path = "transports/balancer.rs"]
+mod balancer;
 #[path = "transports/client.rs"]
 mod client;
 #[path = "transports/flood.rs"]
@@ -15,5 +17,7 @@ mod passwords;
 mod server;
 #[path = "transports/tls.rs"]
 mod tls;
+#[path = "transports/web_pages.rs"]
+mod web_pages;
 #[path = "transports/websocket.rs"]
 mod websocket;

@@ -2,7 +2,7 @@
 //!
 //! Texts go in, a configuration or all of its faults come out; nothing here reads a file, the environment or a clock. The
 //! program gathers the sources and calls [`Config::load`]. Each section owns its keys, defaults, documentation and checks;
-//! to add a key, add a field to its section.
+//! to add a key, add a field to its section; to add a section, write its file and name it in `sections!`.
 
 mod check;
 mod cluster;
@@ -23,6 +23,7 @@ mod security;
 mod setting;
 mod texts;
 mod units;
+mod web;
 mod yaml;
 
 use std::path::PathBuf;
@@ -42,8 +43,11 @@ pub use section::{Effect, Key};
 pub use security::{AccessConfig, ClientAuth, HttpConfig, TlsConfig};
 pub use texts::{Text, Urls};
 pub use units::{Bytes, Span};
+pub use web::{HostNames, Origins, WebConfig};
 
+use check::Check;
 use section::Section;
+use setting::Given;
 
 /// What the variables of the environment that set keys start with.
 pub const VARIABLE_PREFIX: &str = "SKEIN_";
@@ -59,25 +63,68 @@ pub struct Sources {
     pub flags: Vec<(String, String)>,
 }
 
-/// The configuration of a node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Config {
+/// Makes the tree: each line is a section with what stands in it. All of a section's keys are in its own file.
+macro_rules! sections {
+    ($($(#[doc = $doc:literal])+ $field:ident: $type:ty = [$($($part:ident).+),+];)+) => {
+        /// The configuration of a node.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Config {
+            $($(#[doc = $doc])+ pub $field: $type,)+
+        }
+
+        impl Config {
+            /// Every key, section by section.
+            #[must_use]
+            pub fn keys() -> Vec<Key> {
+                let config = Self::default();
+                [$($(section::keys_of(&config.$($part).+)),+),+].concat()
+            }
+
+            /// Every key with its value as TOML, in the order of [`Config::keys`].
+            #[must_use]
+            pub fn values(&self) -> Vec<(&'static str, String)> {
+                [$($(self.$($part).+.values()),+),+].concat()
+            }
+
+            /// Sets a key; none when there is no such key.
+            fn set(&mut self, section: &str, key: &str, given: Given<'_>) -> Option<Result<(), String>> {
+                $($(
+                    if section == section::name_of(&self.$($part).+)
+                        && let Some(set) = self.$($part).+.set(key, given)
+                    {
+                        return Some(set);
+                    }
+                )+)+
+                None
+            }
+
+            /// Looks at each section by itself.
+            fn validate(&self, check: &mut Check<'_>) {
+                $($(check.validate(&self.$($part).+);)+)+
+            }
+        }
+    };
+}
+
+sections! {
     /// The node itself.
-    pub node: NodeConfig,
+    node: NodeConfig = [node];
     /// What it keeps.
-    pub data: DataConfig,
+    data: DataConfig = [data];
     /// What it writes about itself.
-    pub log: LogConfig,
+    log: LogConfig = [log];
     /// The MQTT door.
-    pub mqtt: MqttConfig,
+    mqtt: MqttConfig = [mqtt.door, mqtt.limits];
     /// TLS.
-    pub tls: TlsConfig,
+    tls: TlsConfig = [tls];
     /// The HTTP door.
-    pub http: HttpConfig,
+    http: HttpConfig = [http];
+    /// Web pages, at every door that browsers reach.
+    web: WebConfig = [web];
     /// Who may come in.
-    pub access: AccessConfig,
+    access: AccessConfig = [access];
     /// Other nodes.
-    pub cluster: ClusterConfig,
+    cluster: ClusterConfig = [cluster];
 }
 
 impl Config {
@@ -87,40 +134,6 @@ impl Config {
     /// Every fault of every source.
     pub fn load(sources: &Sources) -> Result<Self, Faults> {
         load::load(sources)
-    }
-
-    /// Every key, section by section.
-    #[must_use]
-    pub fn keys() -> Vec<Key> {
-        [
-            NodeConfig::keys(),
-            DataConfig::keys(),
-            LogConfig::keys(),
-            MqttDoor::keys(),
-            MqttLimits::keys(),
-            TlsConfig::keys(),
-            HttpConfig::keys(),
-            AccessConfig::keys(),
-            ClusterConfig::keys(),
-        ]
-        .concat()
-    }
-
-    /// Every key with its value as TOML, in the order of [`Config::keys`].
-    #[must_use]
-    pub fn values(&self) -> Vec<(&'static str, String)> {
-        [
-            self.node.values(),
-            self.data.values(),
-            self.log.values(),
-            self.mqtt.door.values(),
-            self.mqtt.limits.values(),
-            self.tls.values(),
-            self.http.values(),
-            self.access.values(),
-            self.cluster.values(),
-        ]
-        .concat()
     }
 }
 

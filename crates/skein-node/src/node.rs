@@ -30,7 +30,8 @@ use crate::{
     durable,
     operator::OperatorFile,
     settings::{
-        http_door, listener_settings, mqtt_settings, node_queue_limits, plane_limits, tls_files, transport_of,
+        http_door, listener_settings, mqtt_settings, node_queue_limits, plane_limits, tls_files,
+        transport_of, web_rules,
     },
     start_error::StartError,
     sys::SysTopics,
@@ -38,6 +39,8 @@ use crate::{
 
 /// How often wills and expiries are looked after; their times are whole seconds.
 const EXPIRE_INTERVAL: Duration = Duration::from_millis(100);
+/// How long it may take to drop what did not end in time.
+const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often a stopping node looks whether its clients are gone.
 const STOP_POLL: Duration = Duration::from_millis(10);
 
@@ -260,10 +263,11 @@ impl Node {
         let now = self.shared.clock.now();
         self.plane.enforce_access(&mut batch, now);
         self.end_batch(&mut batch, now);
+        let web = web_rules(&config);
         for listener in config.mqtt.all_listeners() {
             let running = self.listeners.iter().find(|state| *state.settings.load().name == *listener.name);
             if let Some(state) = running {
-                state.settings.store(Arc::new(listener_settings(&listener)));
+                state.settings.store(Arc::new(listener_settings(&listener, &web)));
             }
         }
         self.mqtt.reload(all_mqtt_settings(&config, &self.redirect));
@@ -296,8 +300,10 @@ impl Node {
         }
         self.end_batch(&mut batch, now);
         self.cluster.leave();
-        self.workers.stop();
-        while !self.workers.are_done() && Instant::now() < deadline {
+        self.workers.stop(deadline.saturating_duration_since(Instant::now()));
+        // What is left at the deadline is dropped at once, each with its session left in order.
+        let dropped = deadline + DROP_TIMEOUT;
+        while !self.workers.are_done() && Instant::now() < dropped {
             std::thread::park_timeout(STOP_POLL);
         }
         if let Some(durable) = self.plane.durable() {
@@ -402,17 +408,23 @@ fn bind_mqtt(
     tls: Option<&Arc<TlsSource>>,
     door: &Arc<MqttDoor>,
 ) -> Result<Vec<Listener>, StartError> {
-    let mut bound = Vec::new();
+    let (mut bound, web) = (Vec::new(), web_rules(config));
     for listener in config.mqtt.all_listeners() {
         // The configuration was refused if a listener needs a certificate that is not there.
         let Some(transport) = transport_of(listener.transport, tls) else { continue };
-        bound.push(Listener::bind(listener.address, transport, listener_settings(&listener), door.clone())?);
+        bound.push(Listener::bind(
+            listener.address,
+            transport,
+            listener_settings(&listener, &web),
+            door.clone(),
+        )?);
     }
     Ok(bound)
 }
 
 fn all_mqtt_settings(config: &Config, redirect: &Arc<Redirect>) -> Vec<Settings> {
-    config.mqtt.all_listeners().iter().map(|listener| mqtt_settings(listener, redirect)).collect()
+    let web = web_rules(config);
+    config.mqtt.all_listeners().iter().map(|listener| mqtt_settings(listener, redirect, &web)).collect()
 }
 
 fn bind_http(config: &Config) -> Result<Vec<TcpListener>, StartError> {

@@ -9,7 +9,7 @@ use std::{
 use skein_access::OperatorToken;
 use skein_door::{
     ClientCertificates, Demand, ListenerSettings, ListenerState, Redirect, Shared, TlsFiles, TlsSource,
-    Transport,
+    Transport, WebRules,
 };
 use skein_http::{ClusterView, HttpDoor, HttpSettings, ListenerFigures, NodeInfo, ReadinessSwitch};
 use skein_mqtt::Settings;
@@ -22,21 +22,30 @@ use crate::config::{self, ClientAuth, Config, MqttLimits, MqttListener, Span};
 const TOPIC_ALIAS_OUT_MAX: u16 = 32;
 
 /// What holds on one MQTT listener below MQTT.
-pub(crate) fn listener_settings(listener: &MqttListener) -> ListenerSettings {
+pub(crate) fn listener_settings(listener: &MqttListener, web: &Arc<WebRules>) -> ListenerSettings {
     let limits = &listener.limits;
+    let or_any = |max: u32| none_if_zero(max).map_or(usize::MAX, |max| max as usize);
     ListenerSettings {
         name: Arc::from(listener.name.as_str()),
-        connections_max: none_if_zero(limits.max_connections).map_or(usize::MAX, |max| max as usize),
+        connections_max: or_any(limits.max_connections),
         connect_rate_per_sec: limits.connect_rate_per_sec,
         connect_timeout: limits.connect_timeout,
+        unauthenticated_max: or_any(limits.max_unauthenticated),
+        unauthenticated_per_address_max: or_any(limits.max_unauthenticated_per_address),
+        proxy_protocol: limits.proxy_protocol,
+        web: web.clone(),
     }
 }
 
 /// The settings of one MQTT listener.
-pub(crate) fn mqtt_settings(listener: &MqttListener, redirect: &Arc<Redirect>) -> Settings {
+pub(crate) fn mqtt_settings(
+    listener: &MqttListener,
+    redirect: &Arc<Redirect>,
+    web: &Arc<WebRules>,
+) -> Settings {
     let limits = &listener.limits;
     Settings {
-        listener: listener_settings(listener),
+        listener: listener_settings(listener, web),
         packet_bytes_max: u32::try_from(limits.packet_bytes_max.0).unwrap_or(u32::MAX),
         publish_rate_messages_per_sec: limits.publish_rate_messages_per_sec,
         publish_rate_bytes_per_sec: u32::try_from(limits.publish_rate_bytes_per_sec.0).unwrap_or(u32::MAX),
@@ -62,6 +71,18 @@ pub(crate) fn mqtt_settings(listener: &MqttListener, redirect: &Arc<Redirect>) -
         redirect: redirect.clone(),
         session: Arc::new(session_limits(limits)),
     }
+}
+
+/// Which web pages may come: what the operator lists, and the names that are told to others.
+pub(crate) fn web_rules(config: &Config) -> Arc<WebRules> {
+    let cluster = &config.cluster;
+    let reference = cluster.server_reference.0.as_deref();
+    let told = [
+        cluster.advertise.0.as_ref().map(|advertise| advertise.host.clone()),
+        reference.map(|text| text.rsplit_once(':').map_or(text, |(host, _port)| host).to_owned()),
+    ];
+    let host_names = config.web.host_names.0.iter().cloned().chain(told.into_iter().flatten()).collect();
+    Arc::new(WebRules { origins: config.web.origins.0.clone(), host_names })
 }
 
 /// The certificate files, if there is TLS.

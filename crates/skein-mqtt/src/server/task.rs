@@ -67,7 +67,7 @@ pub(super) struct Connection {
     timer: Option<Pin<Box<Sleep>>>,
     connected_at: Moment,
     last_heard: Moment,
-    _place: Place,
+    place: Place,
 }
 
 enum Event {
@@ -109,7 +109,7 @@ impl Connection {
             last_heard: now,
             mqtt: MqttConnection::new(settings, origin),
             shared,
-            _place: place,
+            place,
             io,
             handle,
             rest: BytesMut::new(),
@@ -346,6 +346,7 @@ impl Connection {
             if opening && self.mqtt.handle().is_some() {
                 // From here on the session tells when the server stops; before the client is told that it has one.
                 self.shared.fresh.leave(&self.handle);
+                self.place.logged_in();
             }
             self.commit = self.mqtt.flush(&mut cx).map(Box::new);
             self.congestion = batch.take_congestion();

@@ -226,7 +226,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stopped.store(true, Relaxed);
         self.shared.stop();
-        self.workers.stop();
+        self.workers.stop(Duration::ZERO);
     }
 }
 

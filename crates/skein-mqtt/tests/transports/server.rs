@@ -73,7 +73,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.stop();
-        self.workers.stop();
+        self.workers.stop(Duration::ZERO);
     }
 }
 

@@ -13,7 +13,7 @@ use skein_access::Anonymous;
 use super::{
     Config,
     fault::{Fault, Place},
-    section::Section,
+    section::{Section, name_of},
 };
 
 /// Gathers the faults of values, each at the place where its key was set.
@@ -36,8 +36,8 @@ impl Check<'_> {
         sections.iter().all(|section| !self.unread.contains(*section))
     }
 
-    fn validate(&mut self, section: &impl Section) {
-        self.validate_under(section, section_name(section));
+    pub(super) fn validate(&mut self, section: &impl Section) {
+        self.validate_under(section, name_of(section));
     }
 
     fn validate_under<S: Section>(&mut self, section: &S, path: &str) {
@@ -45,10 +45,6 @@ impl Check<'_> {
             section.validate(path, self);
         }
     }
-}
-
-fn section_name<S: Section>(_section: &S) -> &'static str {
-    S::NAME
 }
 
 /// A listener of any door, with the key that opens it.
@@ -59,15 +55,7 @@ struct Opened {
 }
 
 pub(super) fn check_all(config: &Config, check: &mut Check<'_>) {
-    check.validate(&config.node);
-    check.validate(&config.data);
-    check.validate(&config.log);
-    check.validate(&config.mqtt.door);
-    check.validate(&config.mqtt.limits);
-    check.validate(&config.tls);
-    check.validate(&config.http);
-    check.validate(&config.access);
-    check.validate(&config.cluster);
+    config.validate(check);
     for (index, listener) in config.mqtt.listeners.iter().enumerate() {
         check.validate_under(&listener.limits, &format!("mqtt.listeners[{index}]"));
     }

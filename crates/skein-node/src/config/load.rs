@@ -284,15 +284,5 @@ fn section_names() -> Vec<&'static str> {
 
 fn set_key(config: &mut Config, name: &str, given: Given<'_>) -> Option<Result<(), String>> {
     let (section, key) = name.split_once('.')?;
-    match section {
-        "node" => config.node.set(key, given),
-        "data" => config.data.set(key, given),
-        "log" => config.log.set(key, given),
-        "mqtt" => config.mqtt.door.set(key, given).or_else(|| config.mqtt.limits.set(key, given)),
-        "tls" => config.tls.set(key, given),
-        "http" => config.http.set(key, given),
-        "access" => config.access.set(key, given),
-        "cluster" => config.cluster.set(key, given),
-        _ => None,
-    }
+    config.set(section, key, given)
 }

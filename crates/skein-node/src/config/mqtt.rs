@@ -78,6 +78,13 @@ section! {
         packet_bytes_max: Bytes = Bytes(1 << 20), NewConnections;
         /// Time a new connection has for its CONNECT packet and all of its authentication.
         connect_timeout: Duration = Duration::from_secs(10), NewConnections;
+        /// Connections of a listener at a time that nobody has logged in on; 0 means no limit.
+        max_unauthenticated: u32 = 16_384, NewConnections;
+        /// The same from one address, in IPv6 from one network of 64 bits; 0 means no limit.
+        max_unauthenticated_per_address: u32 = 4096, NewConnections;
+        /// Whether every connection begins with a PROXY header (version 1 or 2) that says where the client is. Only for
+        /// listeners that nobody but a load balancer reaches: the header is believed, and refused when it is missing.
+        proxy_protocol: bool = false, NewConnections;
         /// Connections a listener takes in a second; 0 means no limit.
         connect_rate_per_sec: u32 = 0, NewConnections;
         /// Messages a client may publish in a second; 0 means no limit.

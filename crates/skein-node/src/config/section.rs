@@ -63,6 +63,16 @@ pub(super) trait Section: Default {
     fn validate(&self, path: &str, check: &mut Check<'_>);
 }
 
+/// The name of a section at hand.
+pub(super) fn name_of<S: Section>(_section: &S) -> &'static str {
+    S::NAME
+}
+
+/// The keys of a section at hand.
+pub(super) fn keys_of<S: Section>(_section: &S) -> Vec<Key> {
+    S::keys()
+}
+
 macro_rules! section {
     ($(#[doc = $about:literal])+ $name:ident = $prefix:literal {
         $($(#[doc = $doc:literal])+ $field:ident: $type:ty = $default:expr, $effect:ident;)+

@@ -32,8 +32,10 @@ section! {
     HttpConfig = "http" {
         /// Where HTTP is served.
         listen: Listen = Listen(vec![([127, 0, 0, 1], 8080).into()]), Restart;
-        /// Whether HTTP is served over TLS; this version cannot and does not start with it.
+        /// Whether HTTP is served over TLS, with the certificate of the section tls.
         tls: bool = false, Restart;
+        /// Whether every connection begins with a PROXY header, as mqtt.proxy_protocol says.
+        proxy_protocol: bool = false, NewConnections;
     }
 }
 

@@ -32,22 +32,7 @@ impl Setting for Urls {
 
     fn read(given: Given<'_>) -> Result<Self, String> {
         let advice = "write \"http://host:port/path\"";
-        let texts: Vec<&str> = match given {
-            Given::Text(text) => text.split(',').map(str::trim).collect(),
-            Given::Value(Value::Text(text)) => vec![text.trim()],
-            Given::Value(Value::List(items)) => {
-                if let Some(other) = items.iter().find(|item| !matches!(item.value, Value::Text(_))) {
-                    return Err(format!("has the entry {}, which is no address: {advice}", other.value));
-                }
-                let texts = items.iter().filter_map(|item| match &item.value {
-                    Value::Text(text) => Some(text.trim()),
-                    _ => None,
-                });
-                texts.collect()
-            }
-            Given::Value(_) => return Err(format!("is no list of addresses: {advice}")),
-        };
-        let texts: Vec<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+        let texts = texts_of(given, advice)?;
         for text in &texts {
             let rest = text.strip_prefix("http://").unwrap_or_default();
             if text.starts_with("https://") {
@@ -62,11 +47,36 @@ impl Setting for Urls {
     }
 
     fn to_toml(&self) -> String {
-        let shown: Vec<String> = self.0.iter().map(|url| quoted(url)).collect();
-        match shown.as_slice() {
-            [one] => one.clone(),
-            many => format!("[{}]", many.join(", ")),
+        list_to_toml(&self.0)
+    }
+}
+
+/// The texts of a list, without empty ones; `advice` says what to write.
+pub(super) fn texts_of<'v>(given: Given<'v>, advice: &str) -> Result<Vec<&'v str>, String> {
+    let texts: Vec<&str> = match given {
+        Given::Text(text) => text.split(',').map(str::trim).collect(),
+        Given::Value(Value::Text(text)) => vec![text.trim()],
+        Given::Value(Value::List(items)) => {
+            if let Some(other) = items.iter().find(|item| !matches!(item.value, Value::Text(_))) {
+                return Err(format!("has the entry {}, which is no text: {advice}", other.value));
+            }
+            let texts = items.iter().filter_map(|item| match &item.value {
+                Value::Text(text) => Some(text.trim()),
+                _ => None,
+            });
+            texts.collect()
         }
+        Given::Value(_) => return Err(format!("is no list of texts: {advice}")),
+    };
+    Ok(texts.into_iter().filter(|text| !text.is_empty()).collect())
+}
+
+/// A list of texts as TOML; one stands alone.
+pub(super) fn list_to_toml(texts: &[String]) -> String {
+    let shown: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+    match shown.as_slice() {
+        [one] => one.clone(),
+        many => format!("[{}]", many.join(", ")),
     }
 }
 

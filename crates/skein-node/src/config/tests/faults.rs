@@ -13,7 +13,7 @@ fn faults_of_keys() {
         ("[mqt]\n", "skein.toml:1:2: there is no section \"mqt\"; did you mean \"mqtt\"?"),
         (
             "[redis]\n",
-            "skein.toml:1:2: there is no section \"redis\"; sections are node, data, log, mqtt, tls, http, access, cluster",
+            "skein.toml:1:2: there is no section \"redis\"; sections are node, data, log, mqtt, tls, http, web, access, cluster",
         ),
         ("node = 1\n", "skein.toml:1:8: node = 1 is not a section: write [node] and its keys below"),
         ("[mqtt]\nlisen = 'off'\n", "skein.toml:2:1: there is no key mqtt.lisen; did you mean mqtt.listen?"),
