@@ -36,8 +36,8 @@ pub enum Transport {
 /// A listener could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{door}: cannot listen on {address} for the listener {name:?}: {why}. Stop the program that uses the port or give the \
-     listener another address in the section [{door}] of the configuration."
+    "{door}: cannot listen on {address} for the listener {name:?}: {why}. Stop the program that uses the port or set \
+     {door}.listen, or the key of this listener, to another address."
 )]
 pub struct ListenError {
     door: &'static str,

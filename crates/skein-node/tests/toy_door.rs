@@ -14,7 +14,10 @@ use std::{
 
 use serde_json::{Value, json};
 use skein_door::ListenerSettings;
-use skein_node::{Node, config::{Config, Sources}};
+use skein_node::{
+    Node,
+    config::{Config, Sources},
+};
 use skein_testkit::{DEADLINE, RawClient, TestDirectory, free_address, wait_until};
 
 use self::door::ToyDoor;
@@ -117,7 +120,7 @@ fn a_protocol_of_another_kind_works_beside_mqtt_on_two_nodes() {
 
     // One client id, one connection, whichever node.
     let (elsewhere, _) = Toy::connect(one.toy, "other");
-    assert_eq!(other.read(), json!({"bye": "session_taken_over"}));
+    assert_eq!(other.read(), json!({"bye": "SessionTakenOver"}));
     drop(elsewhere);
     one.node.stop(DEADLINE);
     two.node.stop(DEADLINE);

@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 const FORMS: u32 = 0x70 << 24;
 
 #[derive(Debug)]
-pub struct ToyDoor;
+pub(crate) struct ToyDoor;
 
 impl Door for ToyDoor {
     fn name(&self) -> &'static str {
