@@ -42,7 +42,7 @@ pub use secrets::{DatabaseUrl, Secret};
 pub use section::{Effect, Key};
 pub use security::{AccessConfig, ClientAuth, HttpConfig, TlsConfig};
 pub use texts::{Text, Urls};
-pub use units::{Bytes, Span};
+pub use units::{Bytes, Memory, Span};
 pub use web::{HostNames, Origins, WebConfig};
 
 use check::Check;

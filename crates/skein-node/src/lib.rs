@@ -7,6 +7,7 @@ mod access_file;
 mod cluster;
 pub mod config;
 mod durable;
+mod machine;
 mod node;
 mod operator;
 mod settings;

@@ -14,7 +14,10 @@ use std::{
 
 use serde_json::{Value, json};
 use skein_door::ListenerSettings;
-use skein_node::{Node, config::{Config, Sources}};
+use skein_node::{
+    Node,
+    config::{Config, Sources},
+};
 use skein_testkit::{DEADLINE, RawClient, TestDirectory, free_address, wait_until};
 
 use self::door::ToyDoor;

@@ -6,6 +6,7 @@
 mod bench;
 mod compat;
 mod node;
+mod open_files;
 mod pub_sub;
 mod reload;
 mod serve;

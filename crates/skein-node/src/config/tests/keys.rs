@@ -33,6 +33,7 @@ fn other_value(key: &str, kind: &str, default: &str) -> String {
             "\"17s\"".to_owned()
         }
         (_, "number") => "77".to_owned(),
+        (_, "size, or share of memory") => "\"7%\"".to_owned(),
         (_, "size") => "\"77KiB\"".to_owned(),
         (_, "time" | "time, or \"never\"") => "\"77s\"".to_owned(),
         (_, "true or false") => (default != "true").to_string(),
