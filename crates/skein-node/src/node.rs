@@ -29,6 +29,7 @@ use crate::{
     config::{Changed, Config},
     durable,
     operator::OperatorFile,
+    private,
     settings::{
         http_door, listener_settings, mqtt_settings, node_queue_limits, plane_limits, tls_files,
         transport_of, warn_of_many_connections, web_rules, worker_count,
@@ -99,6 +100,7 @@ impl Node {
         let readiness = Arc::new(ReadinessSwitch::default());
         let (plane, me) = assemble(&config, clock, &listeners, &strategies)?;
         warn_of_many_connections(&config);
+        private::warn_of_open_files(&config);
         let door = Door { clock, redirect: &redirect, readiness: &readiness };
         let cluster = ClusterPart::start(&config, me, &plane, door)?;
         // After the store, which is locked: no other node of this directory runs.

@@ -5,6 +5,7 @@
 
 mod bench;
 mod compat;
+mod modes;
 mod node;
 mod open_files;
 mod pub_sub;
