@@ -49,6 +49,7 @@ pub(crate) fn warn_of_open_files(config: &Config) {
         ("access.file", &config.access.file),
         ("tls.key", &config.tls.key),
         ("cluster.secret_file", &config.cluster.secret_file),
+        ("cluster.registry_file", &config.cluster.registry_file),
     ];
     for (key, file) in files {
         let open =

@@ -11,6 +11,21 @@ use skein_testkit::TestDirectory;
 
 use crate::node::{Node, skein, succeeds, user};
 
+#[test]
+fn a_secret_on_the_command_line_is_warned_of_and_one_in_a_file_is_not() {
+    let (listen, secret) = (skein_testkit::free_address().to_string(), "correct horse battery");
+    let node = Node::start(&["--cluster.listen", &listen, "--cluster.secret", secret]);
+    let line = node.server.wait_for_line("everybody on this machine can read the secret in --cluster.secret");
+    assert!(line.contains("set cluster.secret_file"), "{line}");
+    assert!(!node.server.lines().iter().any(|line| line.contains(secret)));
+    drop(node);
+    let directory = TestDirectory::create("modes");
+    set_mode(&directory.write("secret", secret), 0o644);
+    let node = Node::start_in(directory, &["--cluster.listen", &listen, "--cluster.secret_file", "secret"]);
+    node.server.wait_for_line("cluster.secret_file: everybody on this machine can read secret (0644)");
+    assert!(!node.server.lines().iter().any(|line| line.contains("the secret in")));
+}
+
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
