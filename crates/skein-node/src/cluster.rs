@@ -89,7 +89,7 @@ impl ClusterPart {
         let running = match settings::cluster_settings(config)? {
             None => None,
             Some(settings) => {
-                let discovery = settings::discovery_settings(&config.cluster);
+                let discovery = settings::discovery_settings(&config.cluster)?;
                 let observer = events.clone();
                 let observer = Arc::new(move |change: &_| observer.observe(change));
                 let now = move || clock.now();

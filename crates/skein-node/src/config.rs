@@ -38,11 +38,11 @@ pub use mqtt::{Durability, MqttConfig, MqttDoor, MqttLimits, MqttListener, Trans
 pub use node::{DataConfig, DataSync, LogConfig, LogFormat, LogLevel, NodeConfig};
 pub(crate) use peers::PORT_DEFAULT;
 pub use peers::{Advertise, HostPort, Join, JoinAddress};
-pub use secrets::{DatabaseUrl, Secret};
+pub use secrets::{DatabaseUrl, Secret, secrets_in_flags};
 pub use section::{Effect, Key};
 pub use security::{AccessConfig, ClientAuth, HttpConfig, TlsConfig};
 pub use texts::{Text, Urls};
-pub use units::{Bytes, Span};
+pub use units::{Bytes, Memory, Span};
 pub use web::{HostNames, Origins, WebConfig};
 
 use check::Check;

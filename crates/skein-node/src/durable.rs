@@ -8,6 +8,7 @@ use skein_store::{Durability, Options, Store, Time};
 
 use crate::{
     config::{self, Config, DataSync},
+    machine,
     settings::session_limits,
     start_error::StartError,
 };
@@ -37,8 +38,9 @@ pub(crate) fn open(config: &Config, clock: Clock) -> Result<Option<Durable>, Sta
     let zero = SystemTime::now() - std::time::Duration::from_millis(clock.now().as_millis());
     let durable = Durable::new(store, WallClock::new(Time::from_system_time(zero)));
     // The plane keeps to the limit by refusing clients. What it has taken over the store must take.
-    let memory_bytes_max = if data.memory_bytes_max.0 > 0 { data.memory_bytes_max.0 } else { u64::MAX };
-    Ok(Some(durable.with_memory_bytes_max(memory_bytes_max)))
+    let max = machine::memory_bytes(data.memory_bytes_max);
+    tracing::info!(bytes_max = max, "store: bound of memory");
+    Ok(Some(durable.with_memory_bytes_max(max.unwrap_or(u64::MAX))))
 }
 
 /// Reads back what an earlier run kept, before any door opens.

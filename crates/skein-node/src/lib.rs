@@ -7,8 +7,10 @@ mod access_file;
 mod cluster;
 pub mod config;
 mod durable;
+mod machine;
 mod node;
 mod operator;
+mod private;
 mod settings;
 mod start_error;
 mod sys;
@@ -17,6 +19,7 @@ pub use access_file::{read_access_file, write_file_atomically};
 pub use cluster::{ClusterEvent, Ended};
 pub use node::Node;
 pub use operator::OPERATOR_FILE;
+pub use private::create_private_directory;
 /// Users and rules, and the editing of texts that hold them.
 pub use skein_access as access;
 /// The cluster, for embedders that look at it or bring a strategy of their own.

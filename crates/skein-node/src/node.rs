@@ -29,9 +29,10 @@ use crate::{
     config::{Changed, Config},
     durable,
     operator::OperatorFile,
+    private,
     settings::{
         http_door, listener_settings, mqtt_settings, node_queue_limits, plane_limits, tls_files,
-        transport_of, web_rules,
+        transport_of, warn_of_many_connections, web_rules, worker_count,
     },
     start_error::StartError,
     sys::SysTopics,
@@ -98,6 +99,8 @@ impl Node {
         let http_addresses = http.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let readiness = Arc::new(ReadinessSwitch::default());
         let (plane, me) = assemble(&config, clock, &listeners, &strategies)?;
+        warn_of_many_connections(&config);
+        private::warn_of_open_files(&config);
         let door = Door { clock, redirect: &redirect, readiness: &readiness };
         let cluster = ClusterPart::start(&config, me, &plane, door)?;
         // After the store, which is locked: no other node of this directory runs.
@@ -267,7 +270,7 @@ impl Node {
         for listener in config.mqtt.all_listeners() {
             let running = self.listeners.iter().find(|state| *state.settings.load().name == *listener.name);
             if let Some(state) = running {
-                state.settings.store(Arc::new(listener_settings(&listener, &web)));
+                state.settings.store(Arc::new(listener_settings(&config, &listener, &web)));
             }
         }
         self.mqtt.reload(all_mqtt_settings(&config, &self.redirect));
@@ -415,7 +418,7 @@ fn bind_mqtt(
         bound.push(Listener::bind(
             listener.address,
             transport,
-            listener_settings(&listener, &web),
+            listener_settings(config, &listener, &web),
             door.clone(),
         )?);
     }
@@ -424,7 +427,12 @@ fn bind_mqtt(
 
 fn all_mqtt_settings(config: &Config, redirect: &Arc<Redirect>) -> Vec<Settings> {
     let web = web_rules(config);
-    config.mqtt.all_listeners().iter().map(|listener| mqtt_settings(listener, redirect, &web)).collect()
+    config
+        .mqtt
+        .all_listeners()
+        .iter()
+        .map(|listener| mqtt_settings(config, listener, redirect, &web))
+        .collect()
 }
 
 fn bind_http(config: &Config) -> Result<Vec<TcpListener>, StartError> {
@@ -470,12 +478,4 @@ fn reached_at(address: SocketAddr) -> SocketAddr {
     };
     let ip = if address.ip().is_unspecified() { loopback(address) } else { address.ip() };
     SocketAddr::new(ip, address.port())
-}
-
-/// One worker per core this process may use, unless the operator says otherwise.
-fn worker_count(config: &Config) -> usize {
-    match config.node.workers {
-        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        count => usize::from(count),
-    }
 }

@@ -4,12 +4,14 @@
 //! operator, and users are needed.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, OpenOptions},
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
 use skein_access::{OPERATOR_TOKEN_BYTES, OperatorToken};
+
+use crate::private::create_private_directory;
 
 /// The name of the file in `data.dir`.
 pub const OPERATOR_FILE: &str = "operator.token";
@@ -55,14 +57,6 @@ impl Drop for OperatorFile {
             drop(fs::remove_file(&self.path));
         }
     }
-}
-
-fn create_private_directory(dir: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
 }
 
 #[cfg(all(test, unix))]

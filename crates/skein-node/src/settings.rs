@@ -16,18 +16,26 @@ use skein_mqtt::Settings;
 use skein_plane::{Durability, EXPIRY_NEVER_SECS, PlaneLimits, QueueLimits, SessionLimits};
 use skein_types::QoS;
 
-use crate::config::{self, ClientAuth, Config, MqttLimits, MqttListener, Span};
+use crate::{
+    config::{self, ClientAuth, Config, MqttLimits, MqttListener, Span},
+    machine::{self, OpenFiles},
+};
 
 /// Topic aliases used towards clients that allow so many: enough for the few topics a usual client listens to.
 const TOPIC_ALIAS_OUT_MAX: u16 = 32;
 
 /// What holds on one MQTT listener below MQTT.
-pub(crate) fn listener_settings(listener: &MqttListener, web: &Arc<WebRules>) -> ListenerSettings {
+pub(crate) fn listener_settings(
+    config: &Config,
+    listener: &MqttListener,
+    web: &Arc<WebRules>,
+) -> ListenerSettings {
     let limits = &listener.limits;
+    let allowed = OpenFiles::now(config, worker_count(config)).mqtt_connections_max;
     let or_any = |max: u32| none_if_zero(max).map_or(usize::MAX, |max| max as usize);
     ListenerSettings {
         name: Arc::from(listener.name.as_str()),
-        connections_max: or_any(limits.max_connections),
+        connections_max: allowed.min(or_any(limits.max_connections)),
         connect_rate_per_sec: limits.connect_rate_per_sec,
         connect_timeout: limits.connect_timeout,
         unauthenticated_max: or_any(limits.max_unauthenticated),
@@ -37,15 +45,28 @@ pub(crate) fn listener_settings(listener: &MqttListener, web: &Arc<WebRules>) ->
     }
 }
 
+/// Warns of listeners that were to hold more connections than the limit of open files leaves room for.
+pub(crate) fn warn_of_many_connections(config: &Config) {
+    let limit = OpenFiles::now(config, worker_count(config)).mqtt_connections_max;
+    for listener in config.mqtt.all_listeners() {
+        let (name, wanted) = (&*listener.name, listener.limits.max_connections as usize);
+        if wanted > limit {
+            let text = "mqtt: the limit of open files allows fewer connections than max_connections";
+            tracing::warn!(name, wanted, limit, "{text}");
+        }
+    }
+}
+
 /// The settings of one MQTT listener.
 pub(crate) fn mqtt_settings(
+    config: &Config,
     listener: &MqttListener,
     redirect: &Arc<Redirect>,
     web: &Arc<WebRules>,
 ) -> Settings {
     let limits = &listener.limits;
     Settings {
-        listener: listener_settings(listener, web),
+        listener: listener_settings(config, listener, web),
         packet_bytes_max: u32::try_from(limits.packet_bytes_max.0).unwrap_or(u32::MAX),
         publish_rate_messages_per_sec: limits.publish_rate_messages_per_sec,
         publish_rate_bytes_per_sec: u32::try_from(limits.publish_rate_bytes_per_sec.0).unwrap_or(u32::MAX),
@@ -132,7 +153,8 @@ pub(crate) fn http_door(
     };
     let states = listeners.to_vec();
     let figures = Arc::new(move || states.iter().map(|state| listener_figures(state)).collect());
-    let settings = HttpSettings { operator_token, ..HttpSettings::default() };
+    let connections_max = OpenFiles::now(config, worker_count(config)).http_connections_max;
+    let settings = HttpSettings { operator_token, connections_max, ..HttpSettings::default() };
     HttpDoor::new(shared.plane.clone(), node, figures, readiness.clone(), settings)
 }
 
@@ -165,10 +187,9 @@ pub(crate) fn plane_limits(config: &Config) -> PlaneLimits {
 /// The bounds of the queues of all sessions together.
 pub(crate) fn node_queue_limits(config: &Config) -> QueueLimits {
     let door = &config.mqtt.door;
-    let bytes = door.node_queue_bytes_max.0;
     QueueLimits {
         messages_max: none_if_zero(door.node_queue_messages_max).map_or(usize::MAX, |max| max as usize),
-        bytes_max: if bytes > 0 { size(bytes) } else { usize::MAX },
+        bytes_max: machine::memory_bytes(door.node_queue_bytes_max).map_or(usize::MAX, size),
     }
 }
 
@@ -183,6 +204,14 @@ pub(crate) fn session_limits(limits: &MqttLimits) -> SessionLimits {
         slow_consumer_timeout: limits.slow_consumer_timeout,
         subscriptions_max: limits.subscriptions_max as usize,
         subscriptions_bytes_max: usize::try_from(limits.subscriptions_bytes_max.0).unwrap_or(usize::MAX),
+    }
+}
+
+/// One worker per core this process may use, unless the operator says otherwise.
+pub(crate) fn worker_count(config: &Config) -> usize {
+    match config.node.workers {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        count => usize::from(count),
     }
 }
 

@@ -121,6 +121,17 @@ pub enum ClusterSetUpError {
         /// Why.
         source: io::Error,
     },
+    /// The file with the registry's address cannot be used.
+    #[error(
+        "cluster: cannot use the registry's address in {path}: {reason}. Check cluster.registry_file and the file's \
+         permissions."
+    )]
+    RegistryFile {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
     /// What the file holds is no secret.
     #[error("cluster: the secret in {path} {reason}")]
     Secret {

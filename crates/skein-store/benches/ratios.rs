@@ -167,7 +167,7 @@ fn clients(store: &Store, count: u64) -> f64 {
 fn beside_a_bare_sync() {
     let home = directory("log");
     let store = Store::open(schema(), Options::durable(home.join("data"))).expect("the directory is free");
-    let file = RealDisk.create(&home.join("bare")).expect("the name is free");
+    let file = RealDisk::default().create(&home.join("bare")).expect("the name is free");
     // What one commit of this bench takes in the log, with the frame around it.
     let frame = vec![7_u8; 96];
     file.write_at(&vec![0; 8 << 20], 0).expect("there is room");

@@ -72,12 +72,12 @@ pub fn read(dir: &Path) -> Result<Snapshot, ReadError> {
 }
 
 fn unchanging_disk() -> Arc<dyn Disk> {
-    Arc::new(Unchanging(RealDisk))
+    Arc::new(Unchanging(RealDisk::default()))
 }
 
 /// Taking a directory leaves a lock file in it, which is not to be done to one that has no store.
 fn must_exist(dir: &Path) -> Result<(), ReadError> {
-    let names = RealDisk.list(dir).unwrap_or_default();
+    let names = RealDisk::default().list(dir).unwrap_or_default();
     let is_store = names.iter().any(|name| name.starts_with("log-") || name.starts_with("snapshot-"));
     if is_store { Ok(()) } else { Err(ReadError::NoStore(dir.to_owned())) }
 }

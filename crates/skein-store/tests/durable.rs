@@ -413,3 +413,45 @@ fn the_memory_limit_counts_what_still_waits_for_the_log() {
     assert_eq!(store.stats().bytes, 0);
     put(&store, 0..100).unwrap();
 }
+
+/// A lack of descriptors or memory while the next segment is made is no damage: nothing was written to it yet.
+#[test]
+fn running_out_of_descriptors_is_like_a_full_disk_and_passes() {
+    for lack in [Failure::Descriptors, Failure::Memory] {
+        for operation in [Operation::Create, Operation::Allocate, Operation::Rename] {
+            let disk = FaultyDisk::new();
+            let fatal = Arc::new(AtomicU64::new(0));
+            let mut options = options(&disk);
+            let told = Arc::clone(&fatal);
+            options.on_fatal = Some(Arc::new(move |_| drop(told.fetch_add(1, Ordering::Relaxed))));
+            let store = Store::open(bank::schema(), options).unwrap();
+            put(&store, 0..10).unwrap();
+            disk.fail_always(operation, lack);
+            let answered = Arc::new(Mutex::new(Vec::new()));
+            let mut submitted = 0;
+            until("the store to be read-only", || {
+                let (round, answered) = (submitted, Arc::clone(&answered));
+                let mut batch = store.batch();
+                (0..100).for_each(|id| batch.put(LEDGER, ledger_row(&store, round * 100 + id, id)).unwrap());
+                store.submit(batch, move |result| answered.lock().push((round, result.is_ok())));
+                submitted += 1;
+                !store.writable()
+            });
+            let mut refused = store.begin(Mode::ReadWrite, Isolation::RepeatableRead);
+            refused.insert_row(ACCOUNT, row(&store, 7, "eve", 0)).unwrap();
+            let refused = refused.commit();
+            assert!(matches!(refused, Err(CommitError::ReadOnly { .. })), "{operation:?}: {refused:?}");
+            assert!(store.get(LEDGER, &key(1)).is_some(), "reading goes on");
+            disk.heal();
+            until("all to be answered", || answered.lock().len() as u64 == submitted);
+            assert!(answered.lock().iter().all(|(_, ok)| *ok), "{operation:?}: {answered:?}");
+            until("the store to take writes", || store.writable());
+            account(&store, 1, "ann", 10);
+            assert_eq!((fatal.load(Ordering::Relaxed), store.stats().alarms.len()), (0, 0));
+            let before = content(store.snapshot().root());
+            drop(store);
+            disk.crash(|_| false);
+            assert_eq!(content(open(&disk).snapshot().root()), before);
+        }
+    }
+}

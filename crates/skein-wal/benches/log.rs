@@ -37,7 +37,8 @@ fn main() {
 }
 
 fn open(place: &Path, name: &str, options: LogOptions) -> Log {
-    let home = Directory::open(Arc::new(RealDisk), &place.join(name), StoreId([1; 16])).expect("a directory");
+    let home = Directory::open(Arc::new(RealDisk::default()), &place.join(name), StoreId([1; 16]))
+        .expect("a directory");
     Log::open::<Infallible>(&home, options, 1, &mut |_, _| Ok(())).expect("a log").0
 }
 
@@ -113,8 +114,8 @@ fn read_back(place: &Path) {
     }
     log.sync().expect("a good disk");
     drop(log);
-    let home =
-        Directory::open(Arc::new(RealDisk), &place.join("read"), StoreId([1; 16])).expect("a directory");
+    let home = Directory::open(Arc::new(RealDisk::default()), &place.join("read"), StoreId([1; 16]))
+        .expect("a directory");
     let begin = Instant::now();
     let mut bytes = 0;
     let opened = Log::open::<Infallible>(&home, LogOptions::default(), 1, &mut |_, entry| {

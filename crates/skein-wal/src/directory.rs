@@ -44,7 +44,7 @@ struct Shared {
     path: PathBuf,
     store: StoreId,
     formats: &'static Formats,
-    _lock: Box<dyn DirectoryLock>,
+    lock: Box<dyn DirectoryLock>,
 }
 
 impl Directory {
@@ -72,7 +72,7 @@ impl Directory {
             std::io::ErrorKind::WouldBlock => Fault::Locked { path: path.to_owned() },
             _ => Fault::io("lock the directory", path, error),
         })?;
-        let shared = Shared { disk, path: path.to_owned(), store: fresh, formats, _lock: lock };
+        let shared = Shared { disk, path: path.to_owned(), store: fresh, formats, lock };
         let store = shared.identity()?.unwrap_or(fresh);
         Ok(Directory { shared: Arc::new(Shared { store, ..shared }) })
     }
@@ -126,8 +126,7 @@ impl Directory {
     }
 
     pub(crate) fn sync(&self) -> Result<(), Fault> {
-        let synced = self.disk().sync_dir(self.path());
-        synced.map_err(|error| Fault::io("sync the directory", self.path(), error))
+        self.shared.lock.sync().map_err(|error| Fault::io("sync the directory", self.path(), error))
     }
 
     /// Opens a segment or snapshot and checks that its header is what its name and this store say.

@@ -11,11 +11,12 @@ use std::{fmt::Debug, io, path::Path};
 
 pub use faulty::{Failure, FaultyDisk, Operation, SyncHold, Unsynced};
 pub use real::RealDisk;
+use rustix::io::Errno;
 
 /// Directories and the names in them.
 ///
 /// A name that was created, renamed or removed is certain to be so after a loss of power only when
-/// [`sync_dir`](Disk::sync_dir) has returned.
+/// [`DirectoryLock::sync`] has returned. What a disk makes is for its owner alone.
 pub trait Disk: Send + Sync + Debug {
     /// Makes a directory and those above it; one that exists is left alone.
     ///
@@ -53,12 +54,6 @@ pub trait Disk: Send + Sync + Debug {
     /// What the file system says.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Makes the names in a directory certain.
-    ///
-    /// # Errors
-    /// What the file system says; which names are certain is then unknown.
-    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
-
     /// How many bytes may still be written below a directory.
     ///
     /// # Errors
@@ -72,8 +67,14 @@ pub trait Disk: Send + Sync + Debug {
     fn lock(&self, dir: &Path) -> io::Result<Box<dyn DirectoryLock>>;
 }
 
-/// Keeps a directory taken as long as it lives.
-pub trait DirectoryLock: Send + Sync + Debug {}
+/// Keeps a directory taken, and open, as long as it lives.
+pub trait DirectoryLock: Send + Sync + Debug {
+    /// Makes the names in the directory certain.
+    ///
+    /// # Errors
+    /// What the file system says; which names are certain is then unknown.
+    fn sync(&self) -> io::Result<()>;
+}
 
 /// One open file. Writes go where they are told to; there is no position.
 pub trait File: Send + Debug {
@@ -131,4 +132,9 @@ pub trait File: Send + Debug {
 /// Whether an error says that there is no room, which may pass, and not that the disk is broken.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Whether an error says that the process or the machine has no file descriptor or memory left, which may pass too.
+pub(crate) fn is_exhausted(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
 }

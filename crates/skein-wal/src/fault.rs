@@ -4,10 +4,10 @@
 
 use std::{io, path::PathBuf};
 
-use crate::disk::is_full;
+use crate::disk::{is_exhausted, is_full};
 
-/// Why files cannot be read or written. The store must not go on with what it has; only [`Fault::Full`] passes by
-/// itself.
+/// Why files cannot be read or written. The store must not go on with what it has; only [`Fault::Full`] and
+/// [`Fault::Exhausted`] pass by themselves.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The file system refused.
@@ -35,6 +35,20 @@ pub enum Fault {
         needed: u64,
         /// Bytes that are free.
         free: u64,
+    },
+    /// The process or the machine has no file descriptor or memory left.
+    #[error(
+        "cannot {action} {}: {source}. Raise the limit of open files or of memory, or close what takes them; nothing \
+         was lost and it may be tried again.",
+        path.display()
+    )]
+    Exhausted {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the operating system said; part of the text, which alone tells what there is too little of.
+        source: io::Error,
     },
     /// Bytes are not what was written.
     #[error(
@@ -103,12 +117,22 @@ pub enum Fault {
     },
 }
 
+impl AppendFault {
+    /// Whether the same may succeed later.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, AppendFault::Full { .. } | AppendFault::Exhausted(_))
+    }
+}
+
 impl Fault {
-    /// An IO error with what was tried; no room is told apart.
+    /// An IO error with what was tried; what may pass is told apart.
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Fault {
         let path = path.into();
         if is_full(&source) {
             return Fault::Full { action, path, needed: 0, free: 0 };
+        }
+        if is_exhausted(&source) {
+            return Fault::Exhausted { action, path, source };
         }
         Fault::Io { action, path, source }
     }
@@ -148,6 +172,9 @@ pub enum AppendFault {
         /// Bytes that are free.
         free: u64,
     },
+    /// There is no file descriptor or no memory left. None of the entries is in the log, and they may be tried again.
+    #[error("the log has to wait: {0}")]
+    Exhausted(String),
     /// More bytes than one frame can hold. None of the entries is in the log.
     #[error(
         "{bytes} bytes of entries at once are more than the log takes, {bytes_max}. Append fewer at a time."

@@ -25,7 +25,7 @@ use self::{
 };
 use crate::{
     directory::Directory,
-    disk::{File, is_full},
+    disk::{File, is_exhausted, is_full},
     fault::{AppendFault, Fault, SyncFault},
     format::{self, CONTENT_OFFSET, Header, Kind},
     frame::{self, Entries, PAYLOAD_BYTES_MAX, Place, Salt},
@@ -250,6 +250,10 @@ impl Log {
             // A file system that never overwrites in place may be full even here. What was written of the frame is
             // not valid, and the next one goes to the same place.
             Err(error) if is_full(&error) => Err(self.full(bytes)),
+            Err(error) if is_exhausted(&error) => {
+                let path = self.directory.segment_path(self.active.sequence);
+                Err(AppendFault::Exhausted(Fault::io("write to", path, error).to_string()))
+            }
             Err(error) => Err(AppendFault::Broken(self.break_down("write to", &error))),
         }
     }
@@ -304,8 +308,10 @@ impl Log {
     }
 
     fn roll_fault(&mut self, fault: Fault, needed: u64) -> AppendFault {
-        if fault.is_full() {
-            return self.full(needed);
+        match fault {
+            Fault::Full { .. } => return self.full(needed),
+            Fault::Exhausted { .. } => return AppendFault::Exhausted(fault.to_string()),
+            _ => {}
         }
         let why = with_source(&fault);
         self.broken = Some(why.clone());
@@ -390,7 +396,7 @@ impl Prepared {
     }
 }
 
-/// Also "no room" is final when it comes from syncing.
+/// Whatever may pass elsewhere is final when it comes from syncing.
 fn not_certain(fault: Fault) -> std::io::Error {
     std::io::Error::other(with_source(&fault))
 }

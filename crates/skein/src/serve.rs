@@ -23,7 +23,7 @@ use signal_hook::{
 };
 use skein_node::{
     Ended, Node,
-    config::{Changed, Config, Effect},
+    config::{Changed, Config, Effect, secrets_in_flags},
 };
 
 use crate::{config_source::ConfigArgs, logging::Logging, open_files, output::in_full};
@@ -40,7 +40,16 @@ pub(crate) struct ServeArgs {
 impl ServeArgs {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.config.load()?;
-        serve(config, &|| self.config.load().map_err(anyhow::Error::new), &|_node| Ok(()))
+        let started = |_node: &Node| {
+            for (key, file) in secrets_in_flags(&self.config.flags) {
+                tracing::warn!(
+                    "config: everybody on this machine can read the secret in --{key}. Put it into a file and set {file}, \
+                     or into the environment or the configuration"
+                );
+            }
+            Ok(())
+        };
+        serve(config, &|| self.config.load().map_err(anyhow::Error::new), &started)
     }
 }
 

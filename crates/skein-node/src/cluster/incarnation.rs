@@ -12,6 +12,8 @@ use std::{
 
 use skein_types::Incarnation;
 
+use crate::private::{create_private_directory, create_private_file};
+
 const FILE: &str = "incarnation";
 
 /// Begins a new life: above the last one that is kept in `dir`, and kept there when this returns.
@@ -37,9 +39,9 @@ fn after(last: Option<u64>, now_millis: u64) -> Incarnation {
 
 /// Keeps the number of the present life; one that breaks off leaves the number before.
 pub(crate) fn keep(dir: &Path, incarnation: Incarnation) -> io::Result<()> {
-    fs::create_dir_all(dir)?;
+    create_private_directory(dir)?;
     let written = dir.join(format!("{FILE}.new"));
-    let mut file = File::create(&written)?;
+    let mut file = create_private_file(&written)?;
     file.write_all(format!("{incarnation}\n").as_bytes())?;
     file.sync_all()?;
     fs::rename(written, dir.join(FILE))?;

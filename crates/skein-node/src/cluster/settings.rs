@@ -12,7 +12,7 @@ use skein_door::ListenerState;
 use skein_types::{Incarnation, NodeId};
 
 use crate::{
-    config::{ClusterConfig, Config, HostPort, JoinAddress, PORT_DEFAULT, check_secret_text},
+    config::{ClusterConfig, Config, DatabaseUrl, HostPort, JoinAddress, PORT_DEFAULT, check_secret_text},
     start_error::ClusterSetUpError,
 };
 
@@ -37,12 +37,12 @@ pub(crate) fn cluster_settings(config: &Config) -> Result<Option<Settings>, Clus
 }
 
 /// Where other nodes are looked for.
-pub(crate) fn discovery_settings(cluster: &ClusterConfig) -> DiscoverySettings {
-    DiscoverySettings {
+pub(crate) fn discovery_settings(cluster: &ClusterConfig) -> Result<DiscoverySettings, ClusterSetUpError> {
+    Ok(DiscoverySettings {
         join: cluster.join.0.iter().map(JoinAddress::dialled).collect(),
-        registry: cluster.registry.0.clone(),
+        registry: registry(cluster)?,
         registry_interval: cluster.registry_interval,
-    }
+    })
 }
 
 fn secret(cluster: &ClusterConfig) -> Result<Option<Secret>, ClusterSetUpError> {
@@ -53,6 +53,14 @@ fn secret(cluster: &ClusterConfig) -> Result<Option<Secret>, ClusterSetUpError> 
     let secret = text.lines().next().unwrap_or_default().trim();
     check_secret_text(secret).map_err(|reason| ClusterSetUpError::Secret { path, reason })?;
     Ok(Some(Secret(secret.to_owned())))
+}
+
+fn registry(cluster: &ClusterConfig) -> Result<Option<String>, ClusterSetUpError> {
+    let Some(file) = &cluster.registry_file else { return Ok(cluster.registry.0.clone()) };
+    let refused = |reason| ClusterSetUpError::RegistryFile { path: file.display().to_string(), reason };
+    let text = fs::read_to_string(file).map_err(|error| refused(error.to_string()))?;
+    let url = DatabaseUrl::parse(text.lines().next().unwrap_or_default().trim()).map_err(refused)?;
+    url.0.map(Some).ok_or_else(|| refused("its first line is empty".to_owned()))
 }
 
 /// Whether there is anybody to wait for: a node that is named alone, as the first of a cluster, starts at once.
@@ -70,7 +78,7 @@ pub(crate) fn looks_for_others(config: &Config, me: &NodeInfo) -> bool {
             Err(_) => cluster.advertise.0.as_ref().is_none_or(|advertise| advertise.host != host.host),
         },
     };
-    cluster.registry.0.is_some() || cluster.join.0.iter().any(is_other)
+    cluster.has_registry() || cluster.join.0.iter().any(is_other)
 }
 
 /// This node as others know it.
@@ -214,5 +222,23 @@ mod tests {
         let text = "cluster.listen = '127.0.0.1:5777'\ncluster.secret_file = 'no/such'";
         assert!(cluster_settings(&config(text)).unwrap_err().to_string().contains("no/such"));
         assert!(cluster_settings(&config("")).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_address_of_the_registry_from_a_file() {
+        let directory = TestDirectory::create("registry");
+        let with = |content: &str| {
+            let file = directory.write("registry", content);
+            let config = config(&format!("cluster.registry_file = {:?}", file.display().to_string()));
+            assert!(config.cluster.listen.is_some(), "a registry means a cluster");
+            registry(&config.cluster).map_err(|error| error.to_string())
+        };
+        assert_eq!(with("mysql://skein:pass@db/x\n"), Ok(Some("mysql://skein:pass@db/x".to_owned())));
+        for (content, part) in [("sqlite://hidden\n", "is not the address"), ("", "is empty")] {
+            let error = with(content).unwrap_err();
+            assert!(error.contains(part) && !error.contains("hidden"), "{error}");
+        }
+        let missing = config("cluster.registry_file = 'no/such'");
+        assert!(registry(&missing.cluster).unwrap_err().to_string().contains("no/such"));
     }
 }

@@ -1,6 +1,6 @@
 //! The section about the cluster: where nodes find each other, what they share, how quickly silence is noticed.
 //!
-//! A node without `cluster.listen`, `cluster.join` and `cluster.registry` runs alone and opens no port for others.
+//! A node without `cluster.listen`, `cluster.join` and a registry runs alone and opens no port for others.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -28,7 +28,7 @@ const REFERENCE_BYTES_MAX: usize = 1024;
 section! {
     /// The cluster.
     ClusterConfig = "cluster" {
-        /// Where other nodes reach this one, by TCP and by UDP on the same port. `127.0.0.1:5777` as soon as cluster.join or cluster.registry is set; without any of the three the node runs alone.
+        /// Where other nodes reach this one, by TCP and by UDP on the same port. `127.0.0.1:5777` as soon as cluster.join, cluster.registry or cluster.registry_file is set; without any of them the node runs alone.
         listen: Option<SocketAddr> = None, Restart;
         /// The address and port that other nodes dial, where it is not that of cluster.listen.
         advertise: Advertise = Advertise(None), Restart;
@@ -36,12 +36,14 @@ section! {
         join: Join = Join(vec![]), Restart;
         /// What all nodes of the cluster know and nobody else, 16 letters or more: with it all that passes between nodes is sealed. Never shown. Without a secret nodes meet on loopback only.
         secret: Secret = Secret(None), Restart;
-        /// File whose first line is the secret.
+        /// File whose first line is the secret, in place of cluster.secret.
         secret_file: Option<PathBuf> = None, Restart;
         /// Which nodes get a message: `interest` those with subscribers, `broadcast` all, `script:` and a file what the script says, or the name of a strategy that the program brings.
         strategy: String = "interest".to_owned(), Reload;
         /// Database in whose table `cluster_nodes` nodes find each other: `postgres://…` or `mysql://…`. Its password is never shown.
         registry: DatabaseUrl = DatabaseUrl(None), Restart;
+        /// File whose first line is the registry's address, in place of cluster.registry, since that may have a password.
+        registry_file: Option<PathBuf> = None, Restart;
         /// Time between two looks at the registry.
         registry_interval: Duration = Duration::from_secs(5), Restart;
         /// Time between two probes of some other node.
@@ -69,13 +71,18 @@ impl ClusterConfig {
     /// Whether the node takes part in a cluster.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.listen.is_some() || !self.join.0.is_empty() || self.registry.0.is_some()
+        self.listen.is_some() || !self.join.0.is_empty() || self.has_registry()
     }
 
     /// The address of [`ClusterConfig::listen`], if others are looked for and it was not set.
     pub(super) fn listen_default(&self) -> Option<SocketAddr> {
         let looks = self.listen.is_none() && self.is_on();
         looks.then(|| SocketAddr::from(([127, 0, 0, 1], PORT_DEFAULT)))
+    }
+
+    /// Whether nodes find each other in a registry.
+    pub(crate) fn has_registry(&self) -> bool {
+        self.registry.0.is_some() || self.registry_file.is_some()
     }
 
     fn has_secret(&self) -> bool {
@@ -216,6 +223,9 @@ impl Section for ClusterConfig {
 
     fn validate(&self, _path: &str, check: &mut Check<'_>) {
         self.check_secret(check);
+        if self.registry.0.is_some() && self.registry_file.is_some() {
+            check.fault("cluster.registry_file", "is set and cluster.registry is too; remove one");
+        }
         self.check_addresses(check);
         self.check_times(check);
         if self.strategy.is_empty() || self.strategy == "script:" {

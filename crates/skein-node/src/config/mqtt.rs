@@ -10,7 +10,7 @@ use super::{
     listen::Listen,
     section::{Section, section, section_parts},
     setting::{Setting, choice},
-    units::{Bytes, Span},
+    units::{Bytes, Memory, Span},
 };
 
 /// Largest packet MQTT can express: a remaining length of 268 435 455 and a fixed header of 5 bytes (MQTT 5.0 section 1.5.5).
@@ -65,14 +65,14 @@ section! {
         /// Messages that wait in the queues of all sessions together; more are dropped and counted. 0 means no limit.
         node_queue_messages_max: u32 = 0, Reload;
         /// Bytes of messages that wait in the queues of all sessions together. 0 means no limit.
-        node_queue_bytes_max: Bytes = Bytes(0), Reload;
+        node_queue_bytes_max: Memory = Memory::Percent(25), Reload;
     }
 }
 
 section! {
     /// Limits of the connections of a listener.
     MqttLimits = "mqtt" {
-        /// Connections a listener holds at a time; 0 means no limit.
+        /// Connections a listener holds at a time; 0 means as many as the process may have files open, less what the node needs for itself. More than that is never held.
         max_connections: u32 = 0, NewConnections;
         /// Largest packet taken from a client, which clients of MQTT 5 are told.
         packet_bytes_max: Bytes = Bytes(1 << 20), NewConnections;

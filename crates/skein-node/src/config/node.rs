@@ -6,7 +6,7 @@ use super::{
     check::Check,
     section::{Section, section, section_parts},
     setting::choice,
-    units::Bytes,
+    units::{Bytes, Memory},
 };
 
 /// More threads than this help no machine and are a mistake in the number.
@@ -36,7 +36,7 @@ section! {
         /// When the log of what is kept is brought to the disk.
         sync: DataSync = DataSync::Always, Restart;
         /// Memory for what is kept; above it new messages, sessions and subscriptions are refused. 0 means no limit.
-        memory_bytes_max: Bytes = Bytes(0), Restart;
+        memory_bytes_max: Memory = Memory::Percent(40), Restart;
         /// Log after which a new snapshot is written; a node that starts reads the snapshot and the log after it.
         snapshot_log_bytes: Bytes = Bytes(256 << 20), Restart;
     }

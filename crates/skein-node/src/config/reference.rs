@@ -16,6 +16,8 @@ variable before the file, the file before the default. `SKEIN_CONFIG` names the 
 - A key that is not known is a fault, and so is a variable that starts with `SKEIN_` and is none. All faults of all sources
   are told at once, each with its file, line and column or the name of its variable or flag.
 - Sizes and times need a unit: `\"64KiB\"` (B, KB, MB, GB, KiB, MiB, GiB), `\"30s\"` (ms, s, m, h, d). Only 0 needs none.
+- A share of memory, such as `\"25%\"`, is of what the process may use: the machine's memory, or the limit of its control
+  group if that is less. 0 means no limit.
 - An address is an IP address and a port; `localhost` stands for 127.0.0.1. Several stand in a list, or between commas in a
   flag or variable; a flag may also be repeated. `\"off\"` or `\"\"` switches a listener off.
 - A listener that can be reached from other machines needs `access.file`, or `access.anonymous = true` for a server that is

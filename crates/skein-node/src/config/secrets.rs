@@ -7,6 +7,30 @@ use super::setting::{Given, Setting, quoted};
 /// What stands for a secret.
 const HIDDEN: &str = "(hidden)";
 
+const URL_ADVICE: &str =
+    "write \"postgres://user:password@host/database\" or \"mysql://user:password@host/database\"";
+
+/// The keys that these flags give a secret, with the keys that take it from a file. Everybody on a machine sees the
+/// arguments of its processes.
+#[must_use]
+pub fn secrets_in_flags(flags: &[(String, String)]) -> Vec<(&'static str, &'static str)> {
+    let has = |name: &str, is_secret: &dyn Fn(&str) -> bool| {
+        flags.iter().any(|(flag, value)| flag == name && is_secret(value))
+    };
+    let hides = |value: &str| {
+        let url = DatabaseUrl(Some(value.to_owned()));
+        url.shown().is_some_and(|shown| shown != value)
+    };
+    let mut found = Vec::new();
+    if has("cluster.secret", &|value| !value.is_empty()) {
+        found.push(("cluster.secret", "cluster.secret_file"));
+    }
+    if has("cluster.registry", &hides) {
+        found.push(("cluster.registry", "cluster.registry_file"));
+    }
+    found
+}
+
 /// The secret of the cluster.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(pub Option<String>);
@@ -16,6 +40,21 @@ pub struct Secret(pub Option<String>);
 pub struct DatabaseUrl(pub Option<String>);
 
 impl DatabaseUrl {
+    /// Reads an address; an empty text is none.
+    ///
+    /// # Errors
+    /// What it is not, without the text.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let known = ["postgres://", "postgresql://", "mysql://"];
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        if known.iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme)) {
+            return Ok(Self(Some(text.to_owned())));
+        }
+        Err(format!("is not the address of a database: {URL_ADVICE}"))
+    }
+
     /// The address without its password, for people.
     #[must_use]
     pub fn shown(&self) -> Option<String> {
@@ -61,18 +100,9 @@ impl Setting for DatabaseUrl {
     const IS_SECRET: bool = true;
 
     fn read(given: Given<'_>) -> Result<Self, String> {
-        let advice =
-            "write \"postgres://user:password@host/database\" or \"mysql://user:password@host/database\"";
         match given.text() {
-            Some("") => Ok(Self(None)),
-            Some(text) => {
-                let known = ["postgres://", "postgresql://", "mysql://"];
-                match known.iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme)) {
-                    true => Ok(Self(Some(text.to_owned()))),
-                    false => Err(format!("is not the address of a database: {advice}")),
-                }
-            }
-            None => Err(format!("is not the address of a database: {advice}")),
+            Some(text) => Self::parse(text),
+            None => Err(format!("is not the address of a database: {URL_ADVICE}")),
         }
     }
 
@@ -115,5 +145,19 @@ mod tests {
             assert!(!format!("{url:?}").contains("pass"), "{url:?}");
         }
         assert!(DatabaseUrl::read(Given::Text("sqlite://x")).is_err());
+    }
+
+    #[test]
+    fn every_secret_key_has_one_for_a_file_and_is_found_in_flags() {
+        let keys = super::super::Config::keys();
+        for key in keys.iter().filter(|key| key.is_secret) {
+            let file = format!("{}_file", key.name);
+            assert!(keys.iter().any(|key| key.name == file), "{file}");
+            let value = "mysql://skein:pass@db/x".to_owned();
+            let found = secrets_in_flags(&[(key.name.to_owned(), value)]);
+            assert_eq!(found, [(key.name, &*file)]);
+            assert_eq!(secrets_in_flags(&[(key.name.to_owned(), String::new())]), []);
+        }
+        assert_eq!(secrets_in_flags(&[("cluster.registry".to_owned(), "mysql://db/x".to_owned())]), []);
     }
 }

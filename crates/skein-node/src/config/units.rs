@@ -13,6 +13,15 @@ use super::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bytes(pub u64);
 
+/// An amount of memory; 0 is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Memory {
+    /// So many bytes.
+    Bytes(u64),
+    /// A share of the memory this process may use.
+    Percent(u8),
+}
+
 /// A time span that may be endless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Span {
@@ -48,6 +57,29 @@ impl Setting for Bytes {
         match BYTE_UNITS.iter().find(exact) {
             Some((unit, factor)) => quoted(&format!("{}{unit}", self.0 / factor)),
             None => "0".to_owned(),
+        }
+    }
+}
+
+impl Setting for Memory {
+    const KIND: &'static str = "size, or share of memory";
+
+    fn read(given: Given<'_>) -> Result<Self, String> {
+        let share = given.text().and_then(|text| text.trim().strip_suffix('%'));
+        if let Some(number) = share {
+            return match number.trim_end().parse() {
+                Ok(percent @ 1..=100) => Ok(Self::Percent(percent)),
+                Ok(_) | Err(_) => Err("is no share: write \"1%\" to \"100%\"".to_owned()),
+            };
+        }
+        let advice = "is neither a size such as \"64MiB\" nor a share of memory such as \"25%\"";
+        Bytes::read(given).map(|Bytes(bytes)| Self::Bytes(bytes)).map_err(|_not_a_size| advice.to_owned())
+    }
+
+    fn to_toml(&self) -> String {
+        match self {
+            Self::Bytes(bytes) => Bytes(*bytes).to_toml(),
+            Self::Percent(percent) => quoted(&format!("{percent}%")),
         }
     }
 }
@@ -129,6 +161,28 @@ mod tests {
             ("99999999999999999999B", None),
         ] {
             assert_eq!(Bytes::read(Given::Text(text)).ok(), expect.map(Bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn memory() {
+        for (text, expect) in [
+            ("64MiB", Some(Memory::Bytes(64 << 20))),
+            ("0", Some(Memory::Bytes(0))),
+            ("25%", Some(Memory::Percent(25))),
+            ("100 %", Some(Memory::Percent(100))),
+            ("0%", None),
+            ("101%", None),
+            ("-1%", None),
+            ("2.5%", None),
+            ("%", None),
+            ("25", None),
+        ] {
+            let read = Memory::read(Given::Text(text)).ok();
+            assert_eq!(read, expect, "{text}");
+            let again = read.map(|memory| memory.to_toml());
+            let again = again.map(|text| Memory::read(Given::Text(text.trim_matches('"'))).unwrap());
+            assert_eq!(again, expect, "{text}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The log thread: takes what waits, writes it as one frame, syncs once, carries it out, answers.
 //!
-//! It alone owns the log. It answers nothing that is not written as the durability mode promises. No room on the disk makes
-//! it wait with what it has and try again; a sync that fails, or a log that breaks, ends it, and every commit from then on is
+//! It alone owns the log. It answers nothing that is not written as the durability mode promises. No room on the disk,
+//! and no file descriptor or memory for the next segment, make it wait with what it has and try again; a sync that fails, or a log that breaks, ends it, and every commit from then on is
 //! refused, because nobody knows what is on the disk.
 
 use super::net::Net;
@@ -12,13 +12,13 @@ use crate::commit::{Commit, Write};
 use crate::engine::Verdict;
 use crate::error::SubmitError;
 use crate::store::{AbortOnPanic, Done, Durability, Inner};
-use skein_wal::{AppendFault, Entries, Log};
+use skein_wal::{Entries, Log};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How often a write is tried again while there is no room.
+/// How often a write is tried again while there is no room, descriptor or memory for it.
 const ROOM_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The thread's own things.
@@ -39,7 +39,7 @@ pub(crate) struct LogThread {
 enum End {
     /// Nobody knows what is on the disk: that is told, also when the store is being closed just then.
     Failed(String),
-    /// The store was closed while the disk was full.
+    /// The store was closed while the log could not go on.
     Closed(&'static str),
 }
 
@@ -190,7 +190,7 @@ impl LogThread {
         Ok(())
     }
 
-    /// Appends the frame, waiting for room as long as it takes.
+    /// Appends the frame, waiting for room, descriptors and memory as long as it takes.
     fn append(&mut self) -> Result<(), End> {
         let mut waited = false;
         loop {
@@ -200,15 +200,13 @@ impl LogThread {
                     Ok(()) => break,
                     Err(fault) => fault,
                 };
-            match fault {
-                AppendFault::Full { .. } => self.inner.health.full(&fault.to_string()),
-                AppendFault::TooLarge { .. } | AppendFault::OutOfOrder { .. } | AppendFault::Broken(_) => {
-                    return Err(End::Failed(fault.to_string()));
-                }
+            if !fault.may_pass() {
+                return Err(End::Failed(fault.to_string()));
             }
+            self.inner.health.full(&fault.to_string());
             waited = true;
             if self.inner.queue.pause(Instant::now() + ROOM_RETRY_INTERVAL) {
-                return Err(End::Closed("it was closed while the disk was full"));
+                return Err(End::Closed("it was closed while the log had no room, descriptor or memory"));
             }
         }
         if waited {

@@ -46,10 +46,6 @@ impl<D: Disk> Disk for Unchanging<D> {
         Ok(())
     }
 
-    fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
-        Ok(())
-    }
-
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
         self.0.free_bytes(dir)
     }

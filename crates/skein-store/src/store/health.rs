@@ -32,7 +32,7 @@ impl Health {
 
     pub(crate) fn full(&self, why: &str) {
         if self.faults.lock().full.replace(why.to_owned()).is_none() {
-            tracing::error!(why, "the store is read-only until there is room again");
+            tracing::error!(why, "the store is read-only until that passes");
         }
         self.read_only.store(true, Ordering::Release);
     }
@@ -40,7 +40,7 @@ impl Health {
     pub(crate) fn room_again(&self) {
         self.faults.lock().full = None;
         self.read_only.store(false, Ordering::Release);
-        tracing::info!("there is room again, the store takes writes");
+        tracing::info!("that has passed, the store takes writes");
     }
 
     pub(crate) fn snapshot_failed(&self, why: &str) {

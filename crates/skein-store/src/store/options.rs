@@ -55,7 +55,7 @@ impl Options {
         Options {
             durability: Durability::Memory,
             dir: PathBuf::new(),
-            disk: Arc::new(RealDisk),
+            disk: Arc::new(RealDisk::default()),
             memory_bytes_max: u64::MAX,
             snapshot_after_log_bytes: 64 << 20,
             segment_bytes: LogOptions::default().segment_bytes,

@@ -71,6 +71,10 @@ pub enum Failure {
     Io,
     /// There is no room.
     Full,
+    /// The process has no file descriptor left.
+    Descriptors,
+    /// The machine has no memory left.
+    Memory,
     /// So many bytes of a write are written, then there is no room.
     ShortFull(usize),
     /// So many bytes of a write are written, then the device reports an error.
@@ -84,12 +88,14 @@ impl Failure {
                 io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error())
             }
             Failure::Full | Failure::ShortFull(_) => full(),
+            Failure::Descriptors => io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error()),
+            Failure::Memory => io::Error::from_raw_os_error(rustix::io::Errno::NOMEM.raw_os_error()),
         }
     }
 
     fn written(self) -> usize {
         match self {
-            Failure::Io | Failure::Full => 0,
+            Failure::Io | Failure::Full | Failure::Descriptors | Failure::Memory => 0,
             Failure::ShortFull(bytes) | Failure::ShortIo(bytes) => bytes,
         }
     }
@@ -254,7 +260,14 @@ struct FaultyLock {
     boot: u64,
 }
 
-impl DirectoryLock for FaultyLock {}
+impl DirectoryLock for FaultyLock {
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.shared.state.lock();
+        state.begin(Operation::SyncDir)?;
+        state.sync_names(&self.dir);
+        Ok(())
+    }
+}
 
 impl Drop for FaultyLock {
     fn drop(&mut self) {
@@ -309,13 +322,6 @@ impl Disk for FaultyDisk {
         state.begin(Operation::Rename)?;
         let node = *state.names.get(from).ok_or_else(not_found)?;
         state.change_name(NameChange { from: Some(from.to_owned()), to: Some((to.to_owned(), node)) });
-        Ok(())
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        let mut state = self.shared.state.lock();
-        state.begin(Operation::SyncDir)?;
-        state.sync_names(dir);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::unix::fs::PermissionsExt,
     path::Path,
     sync::Arc,
     thread,
@@ -10,6 +11,7 @@ use std::{
 
 use skein_testkit::TestDirectory;
 use skein_wal::disk::{Disk, Failure, FaultyDisk, File, Operation, RealDisk, Unsynced};
+use skein_wal::{Directory, Log, LogOptions, Prepare, SnapshotWriter, StoreId};
 
 fn read(file: &dyn File) -> Vec<u8> {
     let mut bytes = vec![0; file.len().expect("a length") as usize];
@@ -39,8 +41,9 @@ fn exercise(disk: &dyn Disk, dir: &Path) {
     file.sync_data().expect("a good disk");
     file.sync_all().expect("a good disk");
     disk.rename(&one, &two).expect("a free name");
-    disk.sync_dir(dir).expect("a good disk");
-    assert_eq!(disk.list(dir).expect("names"), ["two"]);
+    disk.lock(dir).expect("free").sync().expect("a good disk");
+    let names = disk.list(dir).expect("names");
+    assert_eq!(names.iter().filter(|name| *name != "lock").collect::<Vec<_>>(), ["two"]);
     disk.create(&one).expect("free again");
     disk.rename(&two, &one).expect("renaming replaces");
     assert_eq!(read(&*disk.open(&one).expect("the file")), b"hello");
@@ -58,9 +61,28 @@ fn both_disks_do_the_same_when_nothing_fails() {
     exercise(&FaultyDisk::new(), Path::new("/d"));
     let place = TestDirectory::create("disk");
     let dir = place.path().join("a/b");
-    RealDisk.create_dir(&dir).expect("a new directory");
-    RealDisk.create_dir(&dir).expect("one that is there");
-    exercise(&RealDisk, &dir);
+    let real = RealDisk::default();
+    real.create_dir(&dir).expect("a new directory");
+    real.create_dir(&dir).expect("one that is there");
+    exercise(&real, &dir);
+}
+
+/// What a store keeps is no business of others on the machine, whatever the umask.
+#[test]
+fn what_the_real_disk_makes_is_for_its_owner_alone() {
+    let place = TestDirectory::create("modes");
+    let dir = place.path().join("data/store");
+    let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    let home = Directory::open(Arc::new(RealDisk::default()), &dir, StoreId([1; 16])).expect("a directory");
+    let options = LogOptions { segment_bytes: 4096, prepare: Prepare::Caller };
+    let (mut log, _) = Log::open::<()>(&home, options, 1, &mut |_, _| Ok(())).expect("a log");
+    log.prepare().expect("room");
+    SnapshotWriter::create(&home, 1).expect("room").finish().expect("a good disk");
+    assert_eq!((mode(&dir), mode(&place.path().join("data"))), (0o700, 0o700));
+    let names: Vec<_> =
+        std::fs::read_dir(&dir).expect("names").map(|entry| entry.expect("a name").path()).collect();
+    assert_eq!(names.len(), 4, "{names:?}");
+    names.iter().for_each(|path| assert_eq!(mode(path), 0o600, "{}", path.display()));
 }
 
 #[test]
@@ -73,7 +95,7 @@ fn a_crash_loses_what_is_not_synced_and_keeps_what_was_chosen() {
     let lost = disk.fork();
     lost.crash(|_| false);
     assert!(lost.paths().is_empty(), "the name was not synced");
-    disk.sync_dir(Path::new("/d")).expect("a good disk");
+    disk.lock(Path::new("/d")).expect("free").sync().expect("a good disk");
     file.write_at(&[2; 1024], 0).expect("room");
     assert_eq!(disk.unsynced(), 2);
     let torn = disk.fork();
@@ -102,7 +124,7 @@ fn a_failed_sync_forgets_and_the_next_one_does_not_know() {
     let disk = FaultyDisk::new();
     let path = Path::new("/d/f");
     let file = disk.create(path).expect("a new file");
-    disk.sync_dir(Path::new("/d")).expect("a good disk");
+    disk.lock(Path::new("/d")).expect("free").sync().expect("a good disk");
     file.write_at(b"abc", 0).expect("room");
     disk.fail(Operation::Sync, 0, Failure::Io);
     file.sync_data().expect_err("the sync fails");

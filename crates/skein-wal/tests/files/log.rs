@@ -162,19 +162,20 @@ fn the_real_disk_keeps_a_log_and_a_thread_prepares_its_segments() {
     let place = TestDirectory::create("wal");
     let path = place.path().join("data");
     let options = LogOptions { segment_bytes: 64 << 10, prepare: Prepare::Thread };
-    let home = Directory::open(Arc::new(RealDisk), &path, STORE).expect("the directory is made");
+    let home = Directory::open(Arc::new(RealDisk::default()), &path, STORE).expect("the directory is made");
     let (mut log, ..) = open(&home, options, 1).expect("a new log");
     for _ in 0..300 {
         append(&mut log, 20).expect("room");
         log.sync().expect("a good disk");
     }
     assert!(log.segments() >= 4);
-    let second = Directory::open(Arc::new(RealDisk), &path, STORE);
+    let second = Directory::open(Arc::new(RealDisk::default()), &path, STORE);
     assert!(matches!(second, Err(Fault::Locked { .. })));
     log.close().expect("a good disk");
     drop(home);
 
-    let home = Directory::open(Arc::new(RealDisk), &path, STORE).expect("the directory is free again");
+    let home =
+        Directory::open(Arc::new(RealDisk::default()), &path, STORE).expect("the directory is free again");
     let (mut log, recovery, entries) = open(&home, options, 1).expect("the log opens");
     assert_entries(&entries, 1, 6001);
     assert_eq!(recovery.cut, None);
@@ -189,7 +190,8 @@ fn the_real_disk_keeps_a_log_and_a_thread_prepares_its_segments() {
 fn large_frames_come_back_from_segments_that_were_only_reserved() {
     let place = TestDirectory::create("wal");
     let options = LogOptions { segment_bytes: 1 << 20, prepare: Prepare::Thread };
-    let home = Directory::open(Arc::new(RealDisk), place.path(), STORE).expect("the directory is made");
+    let home =
+        Directory::open(Arc::new(RealDisk::default()), place.path(), STORE).expect("the directory is made");
     let (mut log, ..) = open(&home, options, 1).expect("a new log");
     let entry = |index: u64| vec![u8::try_from(index % 251).expect("a byte"); 100_000];
     for index in 1..=60 {

@@ -110,6 +110,49 @@ fn renaming_without_room_is_tried_again() {
 }
 
 #[test]
+fn a_lack_of_descriptors_or_memory_is_tried_again() {
+    let lacks = [Failure::Descriptors, Failure::Memory];
+    let operations = [Operation::Create, Operation::Allocate, Operation::Write, Operation::Rename];
+    for (lack, operation) in lacks.into_iter().flat_map(|lack| operations.map(|operation| (lack, operation)))
+    {
+        let disk = FaultyDisk::new();
+        let home = directory(&disk);
+        let (mut log, ..) = open(&home, options(1024), 1).expect("a new log");
+        append(&mut log, 4).expect("room");
+        disk.fail_always(operation, lack);
+        for _ in 0..3 {
+            let refused = append(&mut log, 9);
+            assert!(
+                matches!(refused, Err(AppendFault::Exhausted(_))),
+                "{operation:?}, {lack:?}: {refused:?}"
+            );
+            assert_eq!(log.next_index(), 5);
+        }
+        disk.heal();
+        append(&mut log, 9).expect("it passed");
+        log.sync().expect("a good disk");
+        drop((log, home));
+        disk.crash(|_| false);
+        check(&disk, 1024, &Promise { synced_below: 14, given_below: 14, snapshot: None });
+    }
+}
+
+/// A failed sync leaves open what is on the disk, whatever its reason.
+#[test]
+fn a_lack_while_syncing_is_final() {
+    for operation in [Operation::Sync, Operation::SyncDir] {
+        let disk = FaultyDisk::new();
+        let home = directory(&disk);
+        let (mut log, ..) = open(&home, options(1024), 1).expect("a new log");
+        append(&mut log, 4).expect("room");
+        log.prepare().expect("room");
+        disk.fail(operation, 0, Failure::Descriptors);
+        assert!(matches!(append(&mut log, 9), Err(AppendFault::Broken(_))), "{operation:?}");
+        assert!(matches!(append(&mut log, 9), Err(AppendFault::Broken(_))), "{operation:?}");
+    }
+}
+
+#[test]
 fn the_thread_that_prepares_meets_a_full_disk_and_the_log_goes_on_later() {
     let disk = FaultyDisk::new();
     let home = directory(&disk);

@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use serde_json::{Map, Value as Json};
+use skein_node::create_private_directory;
 use skein_store::{Batch, Class, ClassId, Isolation, Options, Row, Schema, StatementError, Store};
 
 use super::{dump::DUMP_FORMAT, json::from_json};
@@ -30,7 +31,7 @@ pub(super) fn restore(file: &Path, data_directory: &Path, name: &str) -> anyhow:
     let mut text = Lines::open(file)?;
     let schema = read_header(&mut text)?;
     let unfinished = data_directory.join(format!("{name}.restoring"));
-    fs::create_dir_all(data_directory)
+    create_private_directory(data_directory)
         .with_context(|| format!("cannot make {}", data_directory.display()))?;
     clear(&unfinished)?;
     let restored = fill(&unfinished, schema, &mut text);

@@ -5,7 +5,9 @@
 
 mod bench;
 mod compat;
+mod modes;
 mod node;
+mod open_files;
 mod pub_sub;
 mod reload;
 mod serve;

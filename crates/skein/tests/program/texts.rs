@@ -117,7 +117,23 @@ fn the_service_file_starts_the_program_as_it_is() {
         .collect();
     assert!(arguments.contains(&"check-config"), "{start}");
     assert_eq!(succeeds(skein().args(arguments)).out, "ok\n");
-    for line in ["DynamicUser=yes", "LimitNOFILE=", "NoNewPrivileges=yes", "ProtectSystem=strict"] {
+    for line in [
+        "DynamicUser=yes",
+        "LimitNOFILE=",
+        "NoNewPrivileges=yes",
+        "ProtectSystem=strict",
+        "StateDirectory=skein",
+        "StateDirectoryMode=0700",
+        "UMask=0077",
+    ] {
         assert!(unit.lines().any(|found| found.starts_with(line)), "{line}");
     }
+    // `+` and `!` before a command give it root's rights; in a directory of the service it would follow the service's links.
+    let as_root = |line: &&str| {
+        let command = line.strip_prefix("Exec").and_then(|line| line.split_once('='));
+        command.is_some_and(|(_, command)| {
+            command.chars().take_while(|letter| "@-:+!".contains(*letter)).any(|letter| "+!".contains(letter))
+        })
+    };
+    assert_eq!(unit.lines().find(as_root), None);
 }

@@ -31,6 +31,10 @@ fn what_cannot_work_is_refused_with_what_to_do() {
             "cluster.secret_file is set and cluster.secret is too; remove one",
         ),
         (
+            "cluster.registry = 'mysql://db/x'\ncluster.registry_file = 'f'\ncluster.secret = 'correct horse battery'",
+            "cluster.registry_file is set and cluster.registry is too; remove one",
+        ),
+        (
             "cluster.secret = 'correct horse battery'\ncluster.listen = '0.0.0.0:5777'",
             "cluster.listen = 0.0.0.0:5777 is every address and none to dial; set cluster.advertise",
         ),
