@@ -172,15 +172,10 @@ fn listener_figures(state: &ListenerState) -> ListenerFigures {
 /// The bounds of the plane.
 pub(crate) fn plane_limits(config: &Config) -> PlaneLimits {
     let door = &config.mqtt.door;
-    let bytes = door.retained_bytes_max.0;
     PlaneLimits {
         retained_messages_max: none_if_zero(door.retained_messages_max)
             .map_or(usize::MAX, |max| max as usize),
-        retained_bytes_max: if bytes == 0 {
-            usize::MAX
-        } else {
-            usize::try_from(bytes).unwrap_or(usize::MAX)
-        },
+        retained_bytes_max: machine::memory_bytes(door.retained_bytes_max).map_or(usize::MAX, size),
     }
 }
 

@@ -423,7 +423,7 @@ fn running_out_of_descriptors_is_like_a_full_disk_and_passes() {
             let fatal = Arc::new(AtomicU64::new(0));
             let mut options = options(&disk);
             let told = Arc::clone(&fatal);
-            options.on_fatal = Some(Arc::new(move |_| drop(told.fetch_add(1, Ordering::Relaxed))));
+            options.on_fatal = Some(Arc::new(move |_| _ = told.fetch_add(1, Ordering::Relaxed)));
             let store = Store::open(bank::schema(), options).unwrap();
             put(&store, 0..10).unwrap();
             disk.fail_always(operation, lack);
