@@ -30,11 +30,14 @@ pub enum Value {
     Load(Load),
 }
 
-/// The claim of a client id. Of two by one user the higher one wins; one by another user than the session's is refused.
+/// The claim of a client id. Of two by one user the higher one wins; of two users the one who has had the id for longer keeps
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// When it was made.
     pub stamp: Stamp,
+    /// The claim by which the user got the id, from when on there was a session of it all the time.
+    pub since: Stamp,
     /// Whose client it is; nobody's is one user, too.
     pub user: Option<UserName>,
     /// The client began anew: its sessions elsewhere end.
@@ -45,7 +48,7 @@ impl Claim {
     /// A claim of nobody's client.
     #[must_use]
     pub fn of(stamp: Stamp) -> Self {
-        Self { stamp, user: None, clean: false }
+        Self { stamp, since: stamp, user: None, clean: false }
     }
 }
 

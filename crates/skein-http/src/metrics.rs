@@ -64,6 +64,7 @@ fn messages(shared: &Shared, out: &mut Exposition) {
         &names::DELIVERIES_DROPPED,
         reasons.map(|(reason, count)| ([reason.label()], Value::from(count))),
     );
+    out.one(&names::WILLS_FORBIDDEN, figures.wills_forbidden);
     out.one(&names::DELIVERIES_PENDING, figures.pending);
     let traffic = shared.plane.traffic();
     out.one(&names::TRAFFIC_RECEIVED_BYTES, traffic.received_bytes.load(Relaxed));

@@ -50,26 +50,25 @@ impl Plane {
         }
     }
 
-    /// Claims the id of a client that is let in; says under which stamp, and whether the client may not be greeted before the
-    /// batch's commit is done. Called under the locks of its session.
-    pub(crate) fn claim(
-        &self,
-        client: &ClientId,
-        user: Option<UserName>,
-        clean: bool,
-        batch: &mut Batch,
-    ) -> (Option<Stamp>, bool) {
-        let Some(clustered) = self.clustered() else { return (None, false) };
+    /// Claims the id of a client that is let in; true when it may not be greeted before the batch's commit is done. Called
+    /// under the locks of its session.
+    pub(crate) fn claim(&self, session: &Session, state: &mut State, clean: bool, batch: &mut Batch) -> bool {
+        let Some(clustered) = self.clustered() else { return false };
         let Clustered { cluster, wills, .. } = clustered;
-        let stamp = cluster.stamp();
-        wills.lock().cancel(client, user.as_ref());
-        cluster.own().set(Key::Client(client.clone()), Some(Value::Claim(Claim { stamp, user, clean })));
+        let (client, user, stamp) = (session.client_id().clone(), session.owner().cloned(), cluster.stamp());
+        wills.lock().cancel(&client, user.as_ref());
+        state.claimed = stamp;
+        if state.owned_since == Stamp::default() {
+            state.owned_since = stamp;
+        }
+        let claim = Claim { stamp, since: state.owned_since, user, clean };
+        cluster.own().set(Key::Client(client), Some(Value::Claim(claim)));
         batch.said = true;
         if cluster.peers().is_empty() {
-            return (Some(stamp), false);
+            return false;
         }
         cluster.wait_for_all(&mut batch.waits);
-        (Some(stamp), !batch.waits.is_empty())
+        !batch.waits.is_empty()
     }
 
     /// Takes the claim of a client back whose connection ends. Called under the lock of its session, so that it is that

@@ -8,7 +8,7 @@ mod teardown;
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use skein_access::{BoundAccess, Verdict};
-use skein_types::{ClientId, Code, Moment, SessionKey};
+use skein_types::{ClientId, Code, Moment, SessionKey, Stamp, UserName};
 
 use self::teardown::Aftermath;
 use crate::{
@@ -89,28 +89,21 @@ impl Plane {
         let sessions = self.sessions();
         let mut aftermath = Aftermath::default();
         let owner = open.access.as_ref().and_then(|access| access.identity().user.clone());
-        if open.access.as_ref().is_some_and(|access| access.check_connect() == Verdict::Deny)
-            || self.is_claimed_by_another(&open.client_id, owner.as_ref())
-        {
-            return Err(Code::NotAuthorized);
-        }
         let opened = {
             let mut shard = sessions.shard(&open.client_id);
+            let present = shard.get(&open.client_id).cloned();
+            // Under the lock of the shard: whoever puts other rules in force meets either this check or the session.
+            let owned_since = self.check_owner(&open, owner.as_ref(), present.as_deref(), now)?;
             let (mut resumed, mut hold) = (None, false);
-            if let Some(present) = shard.get(&open.client_id).cloned() {
+            if let Some(present) = present {
                 let mut state = present.lock();
-                let expired = state.ended || state.expires_at.is_some_and(|deadline| deadline <= now);
-                if !expired && present.owner() != owner.as_ref() {
-                    return Err(Code::NotAuthorized);
-                }
                 // What is gone from the disk must not come back either once the client was told; nor what the connection
                 // before was not told of yet.
                 hold = state.kept || state.connection.as_ref().is_some_and(|connection| connection.held);
                 self.unschedule(&present, &state);
                 state.leave(self, open.clean_start, now, &mut aftermath, &mut batch.effects);
                 // Without a session that outlives it, the connection before took its own along.
-                let expired = expired || state.expires_at.is_some_and(|deadline| deadline <= now);
-                if open.clean_start || expired {
+                if open.clean_start || state.is_over(now) {
                     state.end(&mut aftermath);
                     aftermath.ended.push(present.clone());
                 } else {
@@ -120,7 +113,7 @@ impl Plane {
             let present = resumed.is_some();
             let session = resumed.unwrap_or_else(|| {
                 let key = SessionKey(sessions.last_key.fetch_add(1, Relaxed) + 1);
-                let session = Session::new(key, open.client_id.clone(), owner.clone(), open.limits.clone());
+                let session = Session::new(key, open.client_id.clone(), owner, open.limits.clone());
                 shard.insert(open.client_id.clone(), session.clone());
                 self.session_began(&open.client_id);
                 session
@@ -129,7 +122,7 @@ impl Plane {
             let asked = open.durability == Durability::Disk && open.expiry_secs > 0;
             session.bind(open.access);
             let mut state = session.lock();
-            state.is_new = !present;
+            state.owned_since = owned_since.unwrap_or_default();
             if present {
                 aftermath.forbidden = self.recheck(&session, &mut state, batch);
             }
@@ -149,9 +142,7 @@ impl Plane {
             }
             self.say_will(&session, &state, batch);
             hold &= self.durable().is_some();
-            let (stamp, waits) = self.claim(&open.client_id, owner, open.clean_start, batch);
-            state.claimed = stamp;
-            if waits {
+            if self.claim(&session, &mut state, open.clean_start, batch) {
                 batch.held = Some((session.clone(), epoch));
                 hold = true;
             }
@@ -171,6 +162,34 @@ impl Plane {
         sessions.counted_in();
         self.finish_parting(aftermath, batch, now);
         Ok(opened)
+    }
+
+    /// Whether the user may have the client id now, and since when it has it if there is a session.
+    fn check_owner(
+        &self,
+        open: &Open,
+        owner: Option<&UserName>,
+        present: Option<&Session>,
+        now: Moment,
+    ) -> Result<Option<Stamp>, Code> {
+        if open.access.as_ref().is_some_and(|access| access.check_connect() == Verdict::Deny) {
+            return Err(Code::NotAuthorized);
+        }
+        if let Some(present) = present {
+            let state = present.lock();
+            if !state.is_over(now) {
+                // Whatever others claim meanwhile: this node refuses them, or learns that they had the id before.
+                return if present.owner() == owner {
+                    Ok(Some(state.owned_since))
+                } else {
+                    Err(Code::NotAuthorized)
+                };
+            }
+        }
+        if self.is_claimed_by_another(&open.client_id, owner) {
+            return Err(Code::NotAuthorized);
+        }
+        Ok(None)
     }
 
     /// Ends the connection of `epoch`. The session stays as long as it was asked to; `expiry_secs` replaces what the

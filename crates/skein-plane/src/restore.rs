@@ -11,7 +11,7 @@ use std::{
 use foldhash::fast::RandomState;
 use skein_access::Subscribe as Verdict;
 use skein_store::{Row, Snapshot};
-use skein_types::{Message, Moment, QoS, SessionKey, SubscriptionFilter};
+use skein_types::{Message, Moment, QoS, SessionKey, Stamp, SubscriptionFilter};
 
 use crate::{
     batch::Batch,
@@ -133,7 +133,7 @@ impl Plane {
         batch: &mut Batch,
         now: Moment,
     ) -> Arc<Session> {
-        let SessionRow { key, identity, expiry_secs, expires_at, will, will_at } = row;
+        let SessionRow { key, identity, expiry_secs, expires_at, will, will_at, claimed, owned_since } = row;
         let client_id = identity.client_id.clone();
         let session = Session::new(key, client_id.clone(), identity.user.clone(), limits.clone());
         session.bind(Some(Arc::new(self.access().bind(identity))));
@@ -142,7 +142,7 @@ impl Plane {
         {
             let mut state = session.lock();
             session.set_kept(&mut state, true);
-            state.is_new = false;
+            (state.claimed, state.owned_since) = (claimed, owned_since);
             state.expiry_secs = expiry_secs;
             let will_delay = will.as_ref().map_or(0, |will| will.delay_secs.min(expiry_secs));
             if expires_at.is_none() {
@@ -154,7 +154,12 @@ impl Plane {
                 None => now.after_secs(expiry_secs),
             });
             state.will_at = will.as_ref().map(|_| will_at.map_or(now.after_secs(will_delay), moment));
-            if self.cluster().is_some() {
+            if let Some(cluster) = self.cluster() {
+                cluster.heard(claimed);
+                if owned_since == Stamp::default() {
+                    // From before there were claims: of two such sessions one has to be the first.
+                    state.owned_since.node = cluster.id();
+                }
                 // Other nodes may have published it meanwhile, and say so when they are met.
                 state.will_at = state.will_at.map(|at| at.max(now.after_secs(RESTORED_WILL_SECS)));
             }

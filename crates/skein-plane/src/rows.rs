@@ -56,6 +56,10 @@ pub(crate) struct SessionRow {
     pub(crate) expires_at: Option<Time>,
     pub(crate) will: Option<Will>,
     pub(crate) will_at: Option<Time>,
+    /// The claim of its last connection.
+    pub(crate) claimed: Stamp,
+    /// The claim by which its user got the client id.
+    pub(crate) owned_since: Stamp,
 }
 
 /// An entry of a session's queue as it is kept.
@@ -139,8 +143,7 @@ pub(crate) fn retained_row(Stored { message, version }: &Stored, clock: WallCloc
     Row::encode(|row| {
         row.str(message.topic.as_str());
         row.bytes(&body);
-        row.unsigned(version.counter);
-        row.unsigned(u64::from(version.node.0));
+        write_stamp(row, *version);
     })
 }
 
@@ -185,6 +188,8 @@ pub(crate) fn session_row(session: &SessionRow, clock: WallClock) -> Row {
         optional(row, expiry, |row, secs| row.unsigned(u64::from(secs)));
         row.unsigned(session.will.as_ref().map_or(0, |will| u64::from(will.delay_secs)));
         optional(row, session.will_at, |row, at| row.time(at));
+        write_stamp(row, session.claimed);
+        write_stamp(row, session.owned_since);
     })
 }
 
@@ -271,7 +276,21 @@ pub(crate) fn read_session(row: &Row, clock: WallClock) -> Result<SessionRow, Ro
     let delay_secs = row.unsigned()?;
     let will_at = read_optional(&mut row, |row| Ok(row.time()?))?;
     let will = will.map(|(_, message)| Will { message, expiry_secs: will_expiry_secs, delay_secs });
-    Ok(SessionRow { key, identity, expiry_secs, expires_at, will, will_at })
+    let (claimed, owned_since) = (read_stamp(&mut row)?, read_stamp(&mut row)?);
+    Ok(SessionRow { key, identity, expiry_secs, expires_at, will, will_at, claimed, owned_since })
+}
+
+fn write_stamp(row: &mut RowWriter<'_>, Stamp { counter, node }: Stamp) {
+    row.unsigned(counter);
+    row.unsigned(u64::from(node.0));
+}
+
+/// The stamp that comes next. Rows of before end here; what they are about was before all that has one.
+fn read_stamp(row: &mut RowReader<'_>) -> Result<Stamp, RowError> {
+    match row.is_at_end() {
+        true => Ok(Stamp::default()),
+        false => Ok(Stamp { counter: row.unsigned()?, node: NodeId(row.unsigned()?) }),
+    }
 }
 
 fn read_identity(row: &mut RowReader<'_>) -> Result<Identity, RowError> {
@@ -331,12 +350,7 @@ pub(crate) fn read_retained(row: &Row, clock: WallClock) -> Result<(Message, Sta
     let mut row = RowReader::new(row)?;
     row.str()?;
     let (_, message) = read_message(&Row::from_bytes(row.bytes()?), clock)?;
-    // Rows from before there were versions end here.
-    let version = match row.is_at_end() {
-        true => Stamp::default(),
-        false => Stamp { counter: row.unsigned()?, node: NodeId(row.unsigned()?) },
-    };
-    Ok((message, version))
+    Ok((message, read_stamp(&mut row)?))
 }
 
 /// The id and the message of a row. Payload and texts share the row's bytes.

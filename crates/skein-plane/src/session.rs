@@ -109,10 +109,10 @@ pub(crate) struct State {
     pub(crate) expires_at: Option<Moment>,
     pub(crate) will_at: Option<Moment>,
     pub(crate) ended: bool,
-    /// It was made for the present connection.
-    pub(crate) is_new: bool,
-    /// When its last connection claimed the client id, in this run of the node.
-    pub(crate) claimed: Option<Stamp>,
+    /// The claim of its last connection.
+    pub(crate) claimed: Stamp,
+    /// The claim by which its owner got the client id; none yet is before all others.
+    pub(crate) owned_since: Stamp,
     /// What the session has to remember is on disk (docs/adr/0009).
     pub(crate) kept: bool,
     /// The last batch of one of its connections that recorded something of it.
@@ -193,8 +193,8 @@ impl Session {
             expires_at: None,
             will_at: None,
             ended: false,
-            is_new: true,
-            claimed: None,
+            claimed: Stamp::default(),
+            owned_since: Stamp::default(),
             kept: false,
             last_batch: None,
         };

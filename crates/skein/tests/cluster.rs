@@ -7,6 +7,8 @@ mod drain;
 mod finding;
 #[path = "cluster/notifications.rs"]
 mod notifications;
+#[path = "cluster/owners.rs"]
+mod owners;
 
 use skein_testkit::{Cluster, ClusterOptions};
 

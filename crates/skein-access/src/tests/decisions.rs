@@ -76,6 +76,50 @@ fn subscriptions() {
     assert_eq!(bound.check_publish(&topic("$SYS/x")), Verdict::Deny, "no rule opens system topics");
 }
 
+/// A client that no rule about connecting concerns may have its id; `%u` in one is its user's name, as it is.
+#[test]
+fn client_ids_are_tied_to_users() {
+    let text = "[[rules]]\nallow = true\nfilters = ['#']\n\
+                [[rules]]\nallow = true\nactions = ['connect']\nclient_ids = ['%u', '%u-*']\n\
+                [[rules]]\nallow = true\nactions = ['connect']\nclient_ids = ['guest-*']\nusers = ['guest*']\n\
+                [[rules]]\nallow = false\nactions = ['connect']\ndoors = ['mqtt']\n";
+    let access = access(text);
+    for (user, client_id, expect) in [
+        ("ann", "ann", Verdict::Allow),
+        ("ann", "ann-1", Verdict::Allow),
+        ("ann", "anna", Verdict::Deny),
+        ("ann", "bob", Verdict::Deny),
+        ("ann", "%u", Verdict::Deny),
+        ("ann", "", Verdict::Deny),
+        ("", "ann", Verdict::Deny),
+        ("", "", Verdict::Deny),
+        ("", "%u", Verdict::Deny),
+        ("*", "ann", Verdict::Deny),
+        ("*", "*", Verdict::Allow),
+        ("%u", "%u", Verdict::Allow),
+        ("guest7", "guest-x", Verdict::Allow),
+        ("ann", "guest-x", Verdict::Deny),
+    ] {
+        let bound = access.bind(client(user, client_id));
+        assert_eq!(bound.check_connect(), expect, "{user:?} as {client_id:?}");
+        assert_eq!(bound.check_publish(&topic("a")), Verdict::Allow, "other rules hold as before");
+    }
+    let elsewhere = Identity { door: Door::Http, ..client("ann", "bob") };
+    assert_eq!(access.bind(elsewhere).check_connect(), Verdict::Allow, "the rule names another door");
+}
+
+/// Rules about topics never keep a client out; a user who is removed does not come in.
+#[test]
+fn without_a_rule_about_connecting_everybody_has_an_id() {
+    let access = access("[[users]]\nname = 'ann'\n[[rules]]\nallow = false\nfilters = ['#']\n");
+    let proof = Authenticated { user: UserName::new("ann"), roles: Arc::from([]) };
+    let bound = access.bind(client("", "c").authenticated(proof));
+    assert_eq!(bound.check_connect(), Verdict::Allow);
+    assert_eq!(access.bind(client("", "c")).check_connect(), Verdict::Allow);
+    access.reload("").unwrap();
+    assert_eq!(bound.check_connect(), Verdict::Deny);
+}
+
 #[test]
 fn rules_concern_whom_they_name() {
     let rules = "[[users]]\nname = 'ann'\nroles = ['ops']\n\

@@ -82,6 +82,15 @@ fn a_fault_in_a_rule_says_where_what_and_what_to_do() {
             "4:12: \"read\" is not an action; write \"publish\", \"subscribe\" or \"connect\"",
         ),
         (
+            format!("{rule}actions = ['connect']\n"),
+            "3:11: a rule that is only about connecting has no filters; remove them",
+        ),
+        (
+            "[[rules]]\nallow = true\nactions = ['connect', 'publish']\n".to_owned(),
+            "1:1: this rule names no topics; add filters = [\"#\"] for all of them",
+        ),
+        ("[[rules]]\nallow = true\nactions = ['connect']\nfilters = []\n".to_owned(), ""),
+        (
             format!("{rule}addresses = ['10.0.0.0/40']\n"),
             "4:14: \"10.0.0.0/40\" is not an address or network such as 10.0.0.0/8 or fd00::/8",
         ),

@@ -17,7 +17,8 @@ fn change() -> impl Strategy<Value = (Key, Option<Value>)> {
     });
     let claim = (0..9_u64, 0..5_u64, any::<bool>()).prop_map(|(client, counter, clean)| {
         let user = (counter > 2).then(|| UserName::new("ann"));
-        let claim = Claim { stamp: Stamp { counter, node: NodeId(1) }, user, clean };
+        let since = Stamp { counter: counter / 2, node: NodeId(2) };
+        let claim = Claim { stamp: Stamp { counter, node: NodeId(1) }, since, user, clean };
         (Key::Client(ClientId::new(&format!("c{client}"))), Some(Value::Claim(claim)).filter(|_| counter > 0))
     });
     let load =

@@ -124,10 +124,10 @@ fn put_value(out: &mut BytesMut, value: &Value) {
             out.put_u8(MEMBERS);
             out.put_u32_le(*count);
         }
-        Value::Claim(Claim { stamp: Stamp { counter, node }, user, clean }) => {
+        Value::Claim(Claim { stamp, since, user, clean }) => {
             out.put_u8(CLAIM);
-            out.put_u64_le(*counter);
-            out.put_u16_le(node.0);
+            put_stamp(out, *stamp);
+            put_stamp(out, *since);
             out.put_u8(bit(*clean, CLEAN) | bit(user.is_some(), OF_USER));
             if let Some(user) = user {
                 fields::put_text(out, user);
@@ -162,10 +162,19 @@ fn get_value(reader: &mut Reader) -> Result<Option<Value>, RunError> {
 }
 
 fn get_claim(reader: &mut Reader) -> Result<Claim, RunError> {
-    let stamp = Stamp { counter: reader.u64()?, node: NodeId(reader.u16()?) };
+    let (stamp, since) = (get_stamp(reader)?, get_stamp(reader)?);
     let flags = reader.u8()?;
     let user = if flags & OF_USER == 0 { None } else { Some(UserName::new(&reader.text()?)) };
-    Ok(Claim { stamp, user, clean: flags & CLEAN != 0 })
+    Ok(Claim { stamp, since, user, clean: flags & CLEAN != 0 })
+}
+
+fn put_stamp(out: &mut BytesMut, Stamp { counter, node }: Stamp) {
+    out.put_u64_le(counter);
+    out.put_u16_le(node.0);
+}
+
+fn get_stamp(reader: &mut Reader) -> Result<Stamp, RunError> {
+    Ok(Stamp { counter: reader.u64()?, node: NodeId(reader.u16()?) })
 }
 
 fn bit(set: bool, bit: u8) -> u8 {

@@ -49,6 +49,8 @@ metrics! {
     DELIVERIES_EXPIRED = Counter "skein_deliveries_expired_total" [], "Deliveries whose message expired first.";
     DELIVERIES_DROPPED = Counter "skein_deliveries_dropped_total" ["reason"],
         "Deliveries that ended without reaching their client, by the reason.";
+    WILLS_FORBIDDEN = Counter "skein_wills_forbidden_total" [],
+        "Wills that were not published because their user may not publish there any more, or is gone.";
     DELIVERIES_PENDING = Gauge "skein_deliveries_pending" [],
         "Deliveries in queues, outboxes, or waiting for an acknowledgement.";
     TRAFFIC_RECEIVED_BYTES = Counter "skein_traffic_received_bytes_total" [], "Bytes read from clients.";

@@ -115,6 +115,21 @@ fn users_and_their_roles() {
 }
 
 #[test]
+fn sessions_are_ended_by_administrators() {
+    let node = with_users(Anonymous::Never);
+    let end =
+        |headers: &[(&str, &str)]| request(node.address, "DELETE", "/api/v1/sessions/ann", headers).status;
+    for (authorization, expect) in [(WATCH, 403), (PLAIN, 403), (ROOT_WRONG, 401), (GHOST, 401)] {
+        assert_eq!(end(&[("authorization", authorization)]), expect);
+    }
+    assert_eq!(end(&[]), 401);
+    assert_eq!(end(&[("authorization", ROOT), ("sec-fetch-site", "cross-site")]), 403);
+    assert_eq!(node.plane.sessions().len(), 1);
+    assert_eq!(end(&[("authorization", ROOT)]), 200);
+    assert!(node.plane.sessions().is_empty());
+}
+
+#[test]
 fn refusals_ask_for_basic_and_tell_nothing_of_the_user() {
     let node = with_users(Anonymous::Never);
     let answers = [ROOT_WRONG, GHOST]

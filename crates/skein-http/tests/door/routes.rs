@@ -330,6 +330,27 @@ fn disconnecting_a_client() {
 }
 
 #[test]
+fn ending_a_session() {
+    let node = Fixture::open();
+    let end = |id: &str| request(node.address, "DELETE", &format!("/api/v1/sessions/{id}"), &[]);
+    let ann = node.connect("a/b", Some("ann"), 60);
+    assert_eq!(end("a%2Fb").json(), json!({"id": "a/b", "username": "ann", "ended": true}));
+    assert_eq!(ann.handle.take_parting().unwrap().code, Code::AdministrativeAction);
+    assert!(node.plane.sessions().is_empty());
+    // One whose client is away, and which is nobody's.
+    let away = node.connect("away", None, 60);
+    node.leave(&away);
+    assert_eq!(node.plane.sessions().len(), 1);
+    assert_eq!(end("away").json(), json!({"id": "away", "username": null, "ended": true}));
+    assert!(node.plane.sessions().is_empty());
+    let answer = end("away");
+    assert_eq!((answer.status, &*answer.problem()), (404, "client_not_found"));
+    // Whoever comes next has the id.
+    node.connect("away", Some("bob"), 60);
+    assert_eq!(get(node.address, "/api/v1/mqtt/clients/away").json()["username"], "bob");
+}
+
+#[test]
 fn unknown_paths_and_methods() {
     let node = Fixture::open();
     for path in

@@ -2,8 +2,10 @@
 //!
 //! Who lets a client in claims its id under a stamp above all it has heard of, and greets the client when every node has
 //! confirmed the claim, which they do after closing an older connection. When two claims of one user meet, the higher one
-//! wins on both nodes. A claim carries the user: a node that has a session of another user refuses it, before it confirms,
-//! and the client is told instead of greeted. Of two users who want one new client id at the same time the earlier wins.
+//! wins on both nodes. A claim carries the user, and since when it has the id: a node that has a session of another user who
+//! has had it for longer refuses the claim, before it confirms it, and the client is told instead of greeted; one that has
+//! had it for less gives way. So of two users who want one new client id at the same time the earlier gets it, and of two who
+//! got it in a partition the first keeps it.
 
 use std::sync::Arc;
 
@@ -22,7 +24,7 @@ use crate::{
 
 impl Plane {
     /// Another node claims a client: an older connection here ends now, and its will is not due later; with a clean start
-    /// the session ends, too. A claim of another user's is refused.
+    /// the session ends, too.
     pub(super) fn claimed_elsewhere(
         &self,
         from: &Arc<Peer>,
@@ -33,7 +35,7 @@ impl Plane {
     ) {
         let Some(session) = self.sessions().get(client) else { return };
         if session.owner() != claim.user.as_ref() {
-            self.refuse_claim(from, &session, claim, batch);
+            self.contest(from, &session, claim, batch, now);
             return;
         }
         let (epoch, ends) = {
@@ -41,8 +43,8 @@ impl Plane {
             if self.has_newer_claim(client, claim.stamp) {
                 return;
             }
-            // Only what is known to be older: a claim is heard again after a link was cut.
-            let ends = claim.clean && state.claimed.is_some_and(|own| own < claim.stamp);
+            // Only what is older: a claim is heard again when a node comes back.
+            let ends = claim.clean && state.claimed < claim.stamp;
             if ends {
                 state.expiry_secs = 0;
             } else {
@@ -61,46 +63,57 @@ impl Plane {
         }
     }
 
-    /// Tells a node that the client id it claims is another user's here; unless both are new and that one was earlier, in
-    /// which case the other node says the same of the claim of this one.
-    fn refuse_claim(&self, from: &Arc<Peer>, session: &Session, claim: &Claim, batch: &mut Batch) {
-        let is_later = {
-            let state = session.lock();
-            let is_held = state.connection.as_ref().is_some_and(|connection| connection.held);
-            is_held && state.is_new && self.has_newer_claim(session.client_id(), claim.stamp)
-        };
-        if !is_later {
-            let body = Writer::default().text(session.client_id()).stamp(claim.stamp).finish();
-            from.tell(Lane::Control, CLAIM_REFUSED, body);
-            batch.touch_peer(from);
+    /// Another node claims the client id of another user's session: who has had it for longer keeps it.
+    fn contest(
+        &self,
+        from: &Arc<Peer>,
+        session: &Arc<Session>,
+        claim: &Claim,
+        batch: &mut Batch,
+        now: Moment,
+    ) {
+        let owned_since = session.lock().owned_since;
+        if claim.since < owned_since {
+            self.give_way(session, batch, now);
+            return;
         }
+        let body = Writer::default().text(session.client_id()).stamp(claim.stamp).finish();
+        from.tell(Lane::Control, CLAIM_REFUSED, body);
+        batch.touch_peer(from);
     }
 
-    /// Another node refuses a claim of this one: the client is told, and a session that was made for it ends as if it had
-    /// never been.
+    /// Another node refuses a claim of this one.
     pub(super) fn claim_refused(&self, mut body: Reader, batch: &mut Batch, now: Moment) {
         let (Some(client), Some(stamp)) = (body.client(), body.stamp()) else { return };
         let Some(session) = self.sessions().get(&client) else { return };
-        let (epoch, held, is_new) = {
+        let is_meant = session.lock().claimed == stamp;
+        if is_meant {
+            self.give_way(&session, batch, now);
+        }
+    }
+
+    /// Ends a session, because another user has had its client id for longer. If it stayed, the two would keep each other out.
+    /// A client that was not greeted yet is told in the place of the greeting, and has never been there: it leaves no will.
+    fn give_way(&self, session: &Arc<Session>, batch: &mut Batch, now: Moment) {
+        let connected = {
             let mut state = session.lock();
-            let (epoch, is_new) = (state.epoch, state.is_new);
-            let is_meant = state.claimed == Some(stamp);
-            let Some(connection) = state.connection.as_mut().filter(|_| is_meant) else { return };
-            let held = connection.held;
-            match held {
-                true => connection.refuse(Code::NotAuthorized, batch),
-                false => connection.say_farewell(Code::NotAuthorized, &mut batch.effects),
-            }
-            (epoch, held, is_new)
+            state.expiry_secs = 0;
+            let epoch = state.epoch;
+            state.connection.as_mut().map(|connection| {
+                let held = connection.held;
+                match held {
+                    true => connection.refuse(Code::NotAuthorized, batch),
+                    false => connection.say_farewell(Code::NotAuthorized, &mut batch.effects),
+                }
+                (epoch, if held { Ending::Graceful } else { Ending::WithWill(Code::NotAuthorized) })
+            })
         };
-        tracing::info!(
-            client = client.as_str(),
-            "a client was refused: its id is another user's on another node"
-        );
-        // Who was never let in leaves no will.
-        let ending = if held { Ending::Graceful } else { Ending::WithWill(Code::NotAuthorized) };
-        let expiry_secs = (held && is_new).then_some(0);
-        self.close(&session, epoch, ending, expiry_secs, batch, now);
+        let client = session.client_id().as_str();
+        tracing::debug!(client, "a session ends: its client id is another user's on another node");
+        match connected {
+            Some((epoch, ending)) => _ = self.close(session, epoch, ending, None, batch, now),
+            None => self.expire_session(session, Moment::NEVER, batch, now),
+        }
     }
 
     fn take_over_from(&self, session: &Arc<Session>, epoch: Epoch, batch: &mut Batch, now: Moment) {

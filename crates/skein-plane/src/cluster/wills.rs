@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use skein_access::{Door, Identity, UserSource};
-use skein_cluster::{Gone, Key, Lane, Peer, RemoteWill, WillOwner};
+use skein_cluster::{Gone, Key, Lane, Peer, RemoteWill, Value, WillOwner};
 use skein_types::{ClientId, Message, Moment};
 
 use crate::{
@@ -55,7 +55,10 @@ impl Plane {
             let due = now.after_secs(will.delay_secs);
             (client, Orphan { will, due })
         };
-        let orphans = of_node.into_iter().map(orphan).filter(|(client, _)| !self.is_claimed(client));
+        let orphans = of_node
+            .into_iter()
+            .map(orphan)
+            .filter(|(client, orphan)| !self.is_back(client, &orphan.will.owner));
         let life = (peer.id(), peer.info().incarnation);
         wills.orphans.entry(life).or_default().extend(orphans);
     }
@@ -80,16 +83,19 @@ impl Plane {
         for (life, client, will) in due {
             let body = done.entry(life).or_insert_with(|| Writer::default().node(life));
             *body = std::mem::take(body).text(&client);
-            if !self.is_claimed(&client) {
+            if !self.is_back(&client, &will.owner) {
                 let expires_at = will.expiry_secs.map(|secs| now.after_secs(secs));
                 let message = Message { expires_at, ..will.message };
                 let access = identity_of(&client, will.owner).map(|identity| self.access().bind(identity));
                 match access {
                     Some(access) => self.publish_will(Some(Arc::new(access)), message, batch, now),
-                    None => tracing::warn!(
-                        client = client.as_str(),
-                        "a will is not published: its client came in by a door this node does not know"
-                    ),
+                    None => {
+                        batch.effects.tally.wills_forbidden += 1;
+                        tracing::warn!(
+                            client = client.as_str(),
+                            "a will is not published: its client came in by a door this node does not know"
+                        );
+                    }
                 }
             }
         }
@@ -129,11 +135,15 @@ impl Plane {
         }
     }
 
-    /// Whether the client has a connection anywhere.
-    fn is_claimed(&self, client: &ClientId) -> bool {
+    /// Whether the client has a connection anywhere; one of another user with its id is another client.
+    fn is_back(&self, client: &ClientId, owner: &WillOwner) -> bool {
         self.clustered().is_some_and(|Clustered { cluster, nodes, .. }| {
-            cluster.own().get(&Key::Client(client.clone())).is_some()
-                || nodes.lock().values().any(|node| node.claims.contains_key(client))
+            let own = cluster.own().get(&Key::Client(client.clone()));
+            matches!(own, Some(Value::Claim(claim)) if claim.user == owner.user)
+                || nodes
+                    .lock()
+                    .values()
+                    .any(|node| node.claims.get(client).is_some_and(|claim| claim.user == owner.user))
         })
     }
 }

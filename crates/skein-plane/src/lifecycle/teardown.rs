@@ -149,6 +149,11 @@ impl State {
         due.filter(|due| *due != Moment::NEVER)
     }
 
+    /// Whether nothing of the session is left for its client.
+    pub(super) fn is_over(&self, now: Moment) -> bool {
+        self.ended || self.expires_at.is_some_and(|deadline| deadline <= now)
+    }
+
     pub(super) fn ends_with_connection(&self) -> bool {
         self.expiry_secs == 0
     }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use skein_access::{Access, AccessList, Anonymous, Door, Identity, UserSource};
 use skein_store::{Options, Store, Time};
-use skein_types::{ClientId, Moment, QoS, SessionKey};
+use skein_types::{ClientId, Moment, QoS, SessionKey, Stamp};
 
 use super::*;
 use crate::{
@@ -42,6 +42,8 @@ fn store_without_message(qos: QoS) -> Store {
         expires_at: None,
         will: None,
         will_at: None,
+        claimed: Stamp::default(),
+        owned_since: Stamp::default(),
     };
     let options = DeliveryOptions { qos, retain: false, ids: SubscriptionIds::None };
     let entry = QueueEntry { session: SESSION_KEY, seq: 4, options: &options, sent: true, group: None };

@@ -44,6 +44,10 @@ fn session() -> ClassBuilder {
         .field("will_expiry_secs", optional(Type::U32))
         .field("will_delay_secs", Type::U32)
         .field("will_at", optional(Type::Time))
+        .field_with_default("claimed_counter", Type::U64, Value::U64(0))
+        .field_with_default("claimed_node", Type::U16, Value::U16(0))
+        .field_with_default("owned_since_counter", Type::U64, Value::U64(0))
+        .field_with_default("owned_since_node", Type::U16, Value::U16(0))
         .primary(&["number"])
 }
 

@@ -396,6 +396,8 @@ impl SessionRow {
             expires_at: state.expires_at.map(time),
             will: state.will.as_deref().cloned(),
             will_at: state.will_at.map(time),
+            claimed: state.claimed,
+            owned_since: state.owned_since,
         })
     }
 }

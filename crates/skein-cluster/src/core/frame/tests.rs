@@ -32,8 +32,10 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
         |(client, text, value)| {
             let user = client.then(|| UserName::new(&text));
             let stamp = Stamp { counter: 0, node: NodeId(3) };
-            let stamp =
-                |counter| Value::Claim(Claim { stamp: Stamp { counter, ..stamp }, user, clean: client });
+            let stamp = |counter| {
+                let (stamp, since) = (Stamp { counter, ..stamp }, stamp);
+                Value::Claim(Claim { stamp, since, user, clean: client })
+            };
             let key = match client {
                 true => Key::Client(ClientId::new(&text)),
                 false => Key::Route(SubscriptionFilter::new(&format!("$share/{text}/a/+")).unwrap()),

@@ -107,3 +107,80 @@ fn the_will_of_a_client_on_a_lost_node_is_asked_of_the_rules_of_then() {
         assert_eq!(net.nodes[0].plane.ledger().figures().wills_forbidden, 1 - due as u64);
     }
 }
+
+/// Bob's claim of ann's id is on its way and will be refused; it must not keep her from her own session.
+#[test]
+fn a_claim_that_is_going_to_be_refused_does_not_keep_the_owner_out() {
+    let mut net = Net::of(2);
+    with_session_of_ann(&mut net);
+    net.connect(1, 7, of("bob"));
+    net.move_soft(1, 0, usize::MAX);
+    assert_eq!(net.try_connect(0, 7, of("ann")), Ok(()));
+    net.settle();
+    assert!(net.clients[&7].live.session.is_connected());
+}
+
+/// While two nodes do not see each other, two users can get one id. When they meet, the user who had it first keeps it, and
+/// nobody is left with a session that keeps the other one out.
+#[test]
+fn of_two_owners_who_got_an_id_in_a_partition_the_first_keeps_it() {
+    for first_reconnects in [false, true] {
+        for second_is_connected in [false, true] {
+            let mut net = Net::of(2);
+            with_session_of_ann(&mut net);
+            net.part(0, 1);
+            net.connect(1, 7, of("bob"));
+            net.settle();
+            let bob = net.clients.remove(&7).unwrap();
+            if !second_is_connected {
+                let (now, node) = (net.now, &mut net.nodes[1]);
+                node.plane.close(
+                    &bob.live.session,
+                    bob.live.epoch,
+                    Ending::Graceful,
+                    None,
+                    &mut node.batch,
+                    now,
+                );
+                net.finish(1);
+            }
+            if first_reconnects {
+                net.connect(0, 7, of("ann"));
+                net.settle();
+            }
+            net.join(0, 1);
+            net.settle();
+            if !first_reconnects {
+                net.connect(0, 7, of("ann"));
+                net.settle();
+            }
+            let case = format!("{first_reconnects} {second_is_connected}");
+            assert!(net.clients[&7].live.session.is_connected(), "ann: {case}");
+            assert!(net.parted(7).is_none(), "ann: {case}");
+            assert!(net.nodes[1].plane.sessions().get(&client_id(7)).is_none(), "bob: {case}");
+            if second_is_connected {
+                let parting = bob.handle.take_parting().map(|parting| parting.code);
+                assert_eq!(parting, Some(Code::NotAuthorized), "bob: {case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn another_user_does_not_keep_back_the_will_of_a_client_on_a_lost_node() {
+    for delay_secs in [0, 5] {
+        let mut net = Net::of(3);
+        net.connect(2, 1, Ask::default());
+        net.subscribe(1, "will/#", QoS::AtLeastOnce);
+        let message = message("will/7", 77, QoS::AtLeastOnce);
+        let will = Some(Will { message, expiry_secs: None, delay_secs });
+        net.connect(1, 7, Ask { will, ..of("ann") });
+        net.settle();
+        net.crash(1);
+        net.connect(2, 7, of("bob"));
+        net.settle();
+        net.pass(5000);
+        net.drain();
+        assert_eq!(net.serials(1), [77], "delay {delay_secs}");
+    }
+}

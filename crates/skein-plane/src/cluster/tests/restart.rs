@@ -1,10 +1,10 @@
 //! A node that keeps things, ends, and comes back: what it remembers, and what the others did meanwhile.
 
 use skein_store::{Options, Store};
-use skein_types::QoS;
+use skein_types::{Code, QoS};
 
 use super::net::{Ask, Net, message, removal, retained, topic};
-use crate::{Will, schema};
+use crate::{Will, plane::tests::client::client_id, schema};
 
 fn store() -> Store {
     Store::open(schema(), Options::memory()).unwrap()
@@ -123,4 +123,104 @@ fn messages_for_sessions_on_disk_are_kept_before_they_are_acknowledged() {
     assert_eq!(net.serials(1), [1, 2]);
     let message = net.nodes[1].plane.sessions().get(&crate::plane::tests::client::client_id(1));
     assert!(message.is_some());
+}
+
+/// The first client of its id on node 1, subscribed.
+fn net_with_session(store: &Store, user: Option<&'static str>) -> Net {
+    let mut net = net_with(store);
+    net.connect(1, 7, Ask { on_disk: true, expiry_secs: 1000, user, ..Ask::default() });
+    net.subscribe(7, "d/7", QoS::AtLeastOnce);
+    net.settle();
+    net
+}
+
+fn has_session(net: &Net, number: usize) -> bool {
+    net.nodes[number].plane.sessions().get(&client_id(7)).is_some()
+}
+
+/// A clean start ends the client's sessions on all nodes, those of an earlier run too (MQTT-3.1.2-4).
+#[test]
+fn a_clean_start_elsewhere_ends_a_session_that_was_restored() {
+    for while_it_is_down in [false, true] {
+        let store = store();
+        let mut net = net_with_session(&store, None);
+        net.crash(1);
+        let clean = Ask { clean: true, ..Ask::default() };
+        if while_it_is_down {
+            net.connect(0, 7, clean);
+            net.settle();
+            net.start(1, Some(store));
+        } else {
+            net.start(1, Some(store));
+            assert!(has_session(&net, 1));
+            net.connect(0, 7, clean);
+        }
+        net.settle();
+        assert!(!has_session(&net, 1), "while down: {while_it_is_down}");
+        assert!(net.clients[&7].live.session.is_connected());
+    }
+}
+
+/// A claim with a clean start that is older than the session, heard again when the node is back.
+#[test]
+fn a_clean_start_of_before_does_not_end_a_session_that_was_restored() {
+    let store = store();
+    let mut net = net_with(&store);
+    net.connect(0, 7, Ask { clean: true, ..Ask::default() });
+    net.settle();
+    net.part(0, 1);
+    net.connect(1, 7, Ask { on_disk: true, expiry_secs: 1000, ..Ask::default() });
+    net.settle();
+    net.crash(1);
+    net.start(1, Some(store));
+    net.settle();
+    assert!(has_session(&net, 1));
+}
+
+#[test]
+fn a_session_belongs_to_its_user_after_a_restart() {
+    for clean in [false, true] {
+        let store = store();
+        let mut net = net_with_session(&store, Some("ann"));
+        net.crash(1);
+        net.start(1, Some(store.clone()));
+        net.publish(0, message("d/7", 5, QoS::AtLeastOnce));
+        net.finish(0);
+        net.settle();
+        let ask = |user| Ask { clean, expiry_secs: 1000, on_disk: true, user, ..Ask::default() };
+        for other in [Some("bob"), None] {
+            assert_eq!(net.try_connect(1, 7, ask(other)), Err(Code::NotAuthorized));
+            net.connect(0, 7, ask(other));
+            net.settle();
+            assert_eq!(net.parted(7), Some(Code::NotAuthorized), "{other:?} on the other node");
+        }
+        let session = net.nodes[1].plane.sessions().get(&client_id(7)).unwrap();
+        assert_eq!(session.owner().map(ToString::to_string).as_deref(), Some("ann"));
+        net.connect(1, 7, Ask { clean: false, ..ask(Some("ann")) });
+        net.drain();
+        assert_eq!(net.serials(7), [5]);
+    }
+}
+
+/// Who had the id first is known after a restart of both nodes.
+#[test]
+fn the_first_of_two_owners_is_known_after_restarts() {
+    let (first, second) = (store(), store());
+    let mut net = Net::of(0);
+    net.start(0, Some(first.clone()));
+    net.start(1, Some(second.clone()));
+    let ask = |user| Ask { expiry_secs: 1000, on_disk: true, user: Some(user), ..Ask::default() };
+    net.connect(1, 7, ask("ann"));
+    net.settle();
+    net.part(0, 1);
+    net.connect(0, 7, ask("bob"));
+    net.settle();
+    net.crash(0);
+    net.crash(1);
+    net.start(0, Some(first));
+    net.start(1, Some(second));
+    net.connect(1, 7, ask("ann"));
+    net.settle();
+    assert!(net.parted(7).is_none() && net.clients[&7].live.session.is_connected());
+    assert!(!has_session(&net, 0));
 }
