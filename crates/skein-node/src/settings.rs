@@ -2,14 +2,14 @@
 
 use std::{
     num::NonZeroU16,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use skein_access::OperatorToken;
 use skein_door::{
     ClientCertificates, Demand, ListenerSettings, ListenerState, Redirect, Shared, TlsFiles, TlsSource,
-    Transport, WebRules,
+    Transport, UpgradeRoute, WebRules,
 };
 use skein_http::{ClusterView, HttpDoor, HttpSettings, ListenerFigures, NodeInfo, ReadinessSwitch};
 use skein_mqtt::Settings;
@@ -20,6 +20,8 @@ use crate::config::{self, ClientAuth, Config, MqttLimits, MqttListener, Span};
 
 /// Topic aliases used towards clients that allow so many: enough for the few topics a usual client listens to.
 const TOPIC_ALIAS_OUT_MAX: u16 = 32;
+/// Connections of an HTTP listener; more are answered with 503 and closed.
+const HTTP_CONNECTIONS_MAX: usize = 256;
 
 /// What holds on one MQTT listener below MQTT.
 pub(crate) fn listener_settings(listener: &MqttListener, web: &Arc<WebRules>) -> ListenerSettings {
@@ -34,6 +36,17 @@ pub(crate) fn listener_settings(listener: &MqttListener, web: &Arc<WebRules>) ->
         unauthenticated_per_address_max: or_any(limits.max_unauthenticated_per_address),
         proxy_protocol: limits.proxy_protocol,
         web: web.clone(),
+    }
+}
+
+/// What holds on the listeners of the HTTP door.
+pub(crate) fn http_listener_settings(config: &Config, web: &Arc<WebRules>) -> ListenerSettings {
+    ListenerSettings {
+        name: Arc::from("http"),
+        connections_max: HTTP_CONNECTIONS_MAX,
+        proxy_protocol: config.http.proxy_protocol,
+        web: web.clone(),
+        ..ListenerSettings::default()
     }
 }
 
@@ -120,7 +133,8 @@ pub(crate) fn http_door(
     readiness: &Arc<ReadinessSwitch>,
     cluster: Arc<dyn ClusterView>,
     operator_token: Option<OperatorToken>,
-) -> HttpDoor {
+    upgrades: &[UpgradeRoute],
+) -> Arc<HttpDoor> {
     let clock = shared.clock;
     let node = NodeInfo {
         name: config.node.name.clone(),
@@ -131,20 +145,9 @@ pub(crate) fn http_door(
         cluster,
     };
     let states = listeners.to_vec();
-    let figures = Arc::new(move || states.iter().map(|state| listener_figures(state)).collect());
+    let figures = Arc::new(move || states.iter().map(|state| ListenerFigures::of(state)).collect());
     let settings = HttpSettings { operator_token, ..HttpSettings::default() };
-    HttpDoor::new(shared.plane.clone(), node, figures, readiness.clone(), settings)
-}
-
-fn listener_figures(state: &ListenerState) -> ListenerFigures {
-    ListenerFigures {
-        name: state.settings.load().name.to_string(),
-        transport: state.transport.to_owned(),
-        address: state.address,
-        open: state.open.load(Relaxed) as u64,
-        accepted: state.accepted.load(Relaxed),
-        refused: state.refused.load(Relaxed),
-    }
+    HttpDoor::new(shared.plane.clone(), node, figures, readiness.clone(), settings, upgrades)
 }
 
 /// The bounds of the plane.
