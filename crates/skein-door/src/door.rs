@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     shared::Shared,
     state::{ListenerState, Place},
-    stream::Io,
+    stream::Carrier,
 };
 
 /// A protocol of the node.
@@ -29,6 +29,14 @@ pub trait Door: Send + Sync + fmt::Debug {
     fn full(&self) -> &'static [u8] {
         &[]
     }
+
+    /// Whether it takes connections before the node has found its cluster.
+    fn is_open_early(&self) -> bool {
+        false
+    }
+
+    /// Called several times a second on the control thread; must not block.
+    fn tick(&self) {}
 
     /// Takes over a connection on which everything below the protocol is done. It starts a task among `tasks`, which
     /// run on the thread of the connection, and returns: that task is all an open connection costs.
@@ -66,7 +74,7 @@ pub struct Incoming {
     /// The client's address; what a PROXY header says, where one is asked for.
     pub peer: SocketAddr,
     /// Its bytes.
-    pub io: Io,
+    pub carrier: Carrier,
     /// Who the client's certificate says it is, where that is wanted.
     pub user: Option<UserName>,
 }

@@ -19,7 +19,7 @@ use crate::{
     proxy::{self, Header, Progress},
     shared::Shared,
     state::{ListenerSettings, Place},
-    stream::{Io, Stream},
+    stream::{Carrier, Stream},
     websocket::{self, Web},
 };
 
@@ -72,7 +72,7 @@ pub(crate) async fn open(
         }
     };
     match made {
-        Ok(Ok((peer, io, user))) => Some(Incoming { shared, place, peer, io, user }),
+        Ok(Ok((peer, carrier, user))) => Some(Incoming { shared, place, peer, carrier, user }),
         Ok(Err(HandshakeFailure { code, detail, stream })) => {
             log_end(name, peer, None, code, &detail);
             if let Some(stream) = stream {
@@ -89,7 +89,7 @@ pub(crate) async fn open(
     }
 }
 
-type Established = (SocketAddr, Io, Option<UserName>);
+type Established = (SocketAddr, Carrier, Option<UserName>);
 
 async fn establish(
     mut stream: TcpStream,
@@ -108,7 +108,7 @@ async fn establish(
     }
     let web = Web { rules: &settings.web, is_loopback: place.listener().is_loopback() };
     let (stream, user): (Box<dyn Stream>, _) = match transport {
-        Transport::Tcp => return Ok((peer, Io::direct(stream), None)),
+        Transport::Tcp => return Ok((peer, Carrier::Plain(stream), None)),
         Transport::Tls(source) => {
             let (stream, user) = source.accept(stream, door.alpn()).await?;
             (Box::new(stream), user)
@@ -119,7 +119,7 @@ async fn establish(
             (Box::new(websocket::accept(stream, door, &settings.name, web).await?), user)
         }
     };
-    Ok((peer, Io::owned(stream), user))
+    Ok((peer, Carrier::Layered(stream), user))
 }
 
 /// Reads the PROXY header and not a byte more; returns where the client is.

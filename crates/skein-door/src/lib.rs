@@ -34,7 +34,7 @@ pub use pending::Pending;
 pub use redirect::Redirect;
 pub use shared::Shared;
 pub use state::{ListenerSettings, ListenerState, Place};
-pub use stream::{DirectSocket, Io, Owned, Stream, StreamFault};
+pub use stream::{Carrier, DirectSocket, Io, Owned, Stream, StreamFault};
 pub use tls::{ClientCertificates, Demand, TlsError, TlsFiles, TlsSource};
 pub use websocket::{UpgradeRefusal, WebSocketIo, answer_upgrade};
 pub use workers::Workers;

@@ -51,26 +51,25 @@ pub struct ListenError {
 pub struct Listener {
     listener: TcpListener,
     transport: Transport,
-    door: Arc<dyn Door>,
     state: Arc<ListenerState>,
 }
 
 impl Listener {
-    /// Binds `address` for connections of `door`.
+    /// Binds `address` for connections of the door with the name `door`.
     ///
     /// # Errors
     /// When the address is in use or not ours.
     pub fn bind(
+        door: &'static str,
         address: SocketAddr,
         transport: Transport,
         settings: ListenerSettings,
-        door: Arc<dyn Door>,
     ) -> Result<Self, ListenError> {
-        let refused = |why| ListenError { door: door.name(), address, name: settings.name.clone(), why };
+        let refused = |why| ListenError { door, address, name: settings.name.clone(), why };
         let listener = bind(address).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let state = ListenerState::new(door.name(), address, transport.name(), settings);
-        Ok(Self { listener, transport, door, state })
+        let state = ListenerState::new(door, address, transport.name(), settings);
+        Ok(Self { listener, transport, state })
     }
 
     /// Its state, for listings and reload.
@@ -79,9 +78,9 @@ impl Listener {
         &self.state
     }
 
-    /// Accepts until the server stops.
-    pub async fn run(self, shared: Arc<Shared>, workers: Arc<Workers>) {
-        let Self { listener, transport, door, state } = self;
+    /// Accepts connections for `door` until the server stops.
+    pub async fn run(self, door: Arc<dyn Door>, shared: Arc<Shared>, workers: Arc<Workers>) {
+        let Self { listener, transport, state } = self;
         let mut pace = Pace::default();
         let mut exhausted = Exhausted::default();
         loop {

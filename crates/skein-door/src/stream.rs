@@ -48,6 +48,43 @@ impl StreamFault {
     }
 }
 
+/// What carries the bytes of a connection that a door is given.
+pub enum Carrier {
+    /// A plain socket.
+    Plain(TcpStream),
+    /// TLS, WebSocket, or whatever else stands between.
+    Layered(Box<dyn Stream>),
+}
+
+impl Carrier {
+    /// As one that only its own task reads and writes.
+    #[must_use]
+    pub fn into_stream(self) -> Box<dyn Stream> {
+        match self {
+            Self::Plain(stream) => Box::new(stream),
+            Self::Layered(stream) => stream,
+        }
+    }
+
+    /// As one that others write to as well, where it can be.
+    #[must_use]
+    pub fn into_io(self) -> Io {
+        match self {
+            Self::Plain(stream) => Io::direct(stream),
+            Self::Layered(stream) => Io::owned(stream),
+        }
+    }
+}
+
+impl std::fmt::Debug for Carrier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Plain(_) => "Carrier::Plain",
+            Self::Layered(_) => "Carrier::Layered",
+        })
+    }
+}
+
 /// The stream of one connection.
 pub enum Io {
     /// Written by whoever has something for the client.

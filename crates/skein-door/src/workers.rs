@@ -21,7 +21,7 @@ use crate::{
     listener::Transport,
     shared::Shared,
     state::Place,
-    stream::Io,
+    stream::Carrier,
 };
 
 /// Accepted connections that wait for their worker; the listener waits when there are more.
@@ -128,7 +128,7 @@ fn welcome(accepted: Accepted, shared: &Arc<Shared>, tasks: &TaskTracker) {
     };
     let shared = shared.clone();
     if matches!(transport, Transport::Tcp) && !place.listener().settings.load().proxy_protocol {
-        door.serve(Incoming { shared, place, peer, io: Io::direct(stream), user: None }, tasks);
+        door.serve(Incoming { shared, place, peer, carrier: Carrier::Plain(stream), user: None }, tasks);
         return;
     }
     let connections = tasks.clone();

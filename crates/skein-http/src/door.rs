@@ -1,23 +1,25 @@
 //! What the HTTP door is made of, and what the node tells it about itself.
 //!
-//! The node makes one door and runs it once per listener. Nothing here does IO; `serve.rs` does.
+//! The node makes one door for all of its listeners. Nothing here does IO; `serve.rs` does.
 
 use std::{
     fmt,
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU8, Ordering::Relaxed},
     },
     time::{Duration, SystemTime},
 };
 
+use axum::Router;
 use parking_lot::Mutex;
 use skein_access::{OperatorToken, PasswordGate};
+use skein_door::{Door, Incoming, ListenerState, UpgradeRoute, WebSocketProtocol};
 use skein_plane::Plane;
 use skein_types::{LogLimit, Moment};
-use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use crate::{cluster::ClusterView, router, serve, timestamp::rfc3339};
 
@@ -34,7 +36,7 @@ const ACCESS_CHANGES_MAX: usize = 1;
 /// Tells the node's time; the same clock that the other doors drive the plane with.
 pub type Clock = Arc<dyn Fn() -> Moment + Send + Sync>;
 
-/// Tells how the listeners of all other doors stand.
+/// Tells how the listeners of all doors stand.
 pub type Listeners = Arc<dyn Fn() -> Vec<ListenerFigures> + Send + Sync>;
 
 /// What the node says of itself.
@@ -59,7 +61,7 @@ pub struct NodeInfo {
 pub struct ListenerFigures {
     /// Its name.
     pub name: String,
-    /// What its connections speak below their protocol: `tcp`, `tls`, `ws`, `http`.
+    /// What its connections speak below their protocol: `tcp`, `tls`, `ws`, `http`, `https`.
     pub transport: String,
     /// Where it listens.
     pub address: SocketAddr,
@@ -92,8 +94,6 @@ pub struct ReadinessSwitch(AtomicU8);
 /// Bounds of the door.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
-    /// Connections over all listeners; more are answered with 503 and closed.
-    pub connections_max: usize,
     /// Bytes of a request's first line and headers; at least 8 KiB, which hyper asks for.
     pub header_bytes_max: usize,
     /// How long a request's head may take, the wait for it on an idle connection included.
@@ -106,16 +106,15 @@ pub struct HttpSettings {
     pub connection_lifetime: Duration,
     /// How long a connection that is to close may take over the request under way.
     pub close_timeout: Duration,
-    /// Host names by which browsers may reach the door without a user, beside `localhost` and IP addresses.
-    pub host_names: Vec<String>,
     /// What an operator on this machine shows instead of a user's password.
     pub operator_token: Option<OperatorToken>,
 }
 
-/// The HTTP door. Copies are the same door.
-#[derive(Clone, Debug)]
+/// The HTTP door.
+#[derive(Debug)]
 pub struct HttpDoor {
     shared: Arc<Shared>,
+    router: Router,
 }
 
 /// What every request of the door sees.
@@ -129,23 +128,15 @@ pub(crate) struct Shared {
     pub(crate) refusals: Mutex<LogLimit>,
     pub(crate) walks: Arc<Semaphore>,
     pub(crate) access_changes: Arc<Semaphore>,
-    /// One slot per connection that may still be opened.
-    pub(crate) slots: Arc<Semaphore>,
-    others: Listeners,
-    own: Mutex<Vec<Arc<OwnListener>>>,
-}
-
-/// Counts of one of the door's own listeners.
-#[derive(Debug)]
-pub(crate) struct OwnListener {
-    address: SocketAddr,
-    pub(crate) open: AtomicUsize,
-    pub(crate) accepted: AtomicU64,
-    pub(crate) refused: AtomicU64,
+    listeners: Listeners,
 }
 
 impl HttpDoor {
-    /// The door of the node that `node` describes; `listeners` tells about the other doors.
+    /// The door's word in logs, listings and the configuration.
+    pub const NAME: &str = "http";
+
+    /// The door of the node that `node` describes; `listeners` tells about the listeners of all doors, and `upgrades` are
+    /// the paths at which others take WebSockets.
     #[must_use]
     pub fn new(
         plane: Arc<Plane>,
@@ -153,9 +144,9 @@ impl HttpDoor {
         listeners: Listeners,
         readiness: Arc<ReadinessSwitch>,
         settings: HttpSettings,
-    ) -> Self {
-        let slots = Arc::new(Semaphore::new(settings.connections_max.min(Semaphore::MAX_PERMITS)));
-        let shared = Shared {
+        upgrades: &[UpgradeRoute],
+    ) -> Arc<Self> {
+        let shared = Arc::new(Shared {
             passwords: PasswordGate::new(plane.access().clone(), PASSWORD_CHECKS_MAX),
             plane,
             node,
@@ -164,22 +155,44 @@ impl HttpDoor {
             refusals: Mutex::new(LogLimit::new(REFUSALS_MAX)),
             walks: Arc::new(Semaphore::new(WALKS_MAX)),
             access_changes: Arc::new(Semaphore::new(ACCESS_CHANGES_MAX)),
-            slots,
-            others: listeners,
-            own: Mutex::default(),
-        };
-        Self { shared: Arc::new(shared) }
+            listeners,
+        });
+        let router = router::router(&shared, upgrades);
+        Arc::new(Self { shared, router })
+    }
+}
+
+impl Door for HttpDoor {
+    fn name(&self) -> &'static str {
+        Self::NAME
     }
 
-    /// Writes how many refused requests are not in the log, once their time is over. Call it now and then.
-    pub fn log_left_out(&self) {
+    fn alpn(&self) -> &'static [u8] {
+        b"http/1.1"
+    }
+
+    /// Those of others come in by its routes.
+    fn websocket(&self, _listener: &str) -> Option<WebSocketProtocol> {
+        None
+    }
+
+    fn full(&self) -> &'static [u8] {
+        serve::FULL
+    }
+
+    /// Whether a node is alive and ready is asked from the beginning.
+    fn is_open_early(&self) -> bool {
+        true
+    }
+
+    /// Writes how many refused requests are not in the log, once their time is over.
+    fn tick(&self) {
         self.shared.log_left_out();
     }
 
-    /// Accepts on `listener` until `shutdown` is cancelled, then lets requests under way end and returns.
-    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) {
-        let router = router::router(&self.shared);
-        serve::serve(self.shared, router, listener, shutdown).await;
+    fn serve(&self, incoming: Incoming, tasks: &TaskTracker) {
+        let (shared, router) = (self.shared.clone(), self.router.clone());
+        tasks.spawn(serve::serve(shared, router, incoming, tasks.clone()));
     }
 }
 
@@ -211,39 +224,34 @@ impl Shared {
         (moment != Moment::NEVER).then(|| rfc3339(self.wall_time(moment)))
     }
 
-    /// Every listener of the node, the door's own included.
+    /// Every listener of the node.
     pub(crate) fn listeners(&self) -> Vec<ListenerFigures> {
-        let mut all = (self.others)();
-        all.extend(self.own.lock().iter().map(|listener| listener.figures()));
-        all
-    }
-
-    pub(crate) fn opened(&self, address: SocketAddr) -> Arc<OwnListener> {
-        let listener = Arc::new(OwnListener {
-            address,
-            open: AtomicUsize::new(0),
-            accepted: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-        });
-        self.own.lock().push(listener.clone());
-        listener
-    }
-
-    pub(crate) fn closed(&self, listener: &Arc<OwnListener>) {
-        self.own.lock().retain(|known| !Arc::ptr_eq(known, listener));
+        (self.listeners)()
     }
 }
 
-impl OwnListener {
-    fn figures(&self) -> ListenerFigures {
-        ListenerFigures {
-            name: "http".to_owned(),
-            transport: "http".to_owned(),
-            address: self.address,
-            open: self.open.load(Relaxed) as u64,
-            accepted: self.accepted.load(Relaxed),
-            refused: self.refused.load(Relaxed),
+impl ListenerFigures {
+    /// How a listener stands at the moment.
+    #[must_use]
+    pub fn of(state: &ListenerState) -> Self {
+        Self {
+            name: state.settings.load().name.to_string(),
+            transport: transport_word(state).to_owned(),
+            address: state.address,
+            open: state.open.load(Relaxed) as u64,
+            accepted: state.accepted.load(Relaxed),
+            refused: state.refused.load(Relaxed),
         }
+    }
+}
+
+/// What a listener's connections speak, as listings call it: for the HTTP door `http` or `https`.
+#[must_use]
+pub fn transport_word(state: &ListenerState) -> &'static str {
+    match (state.door, state.transport) {
+        (HttpDoor::NAME, "tls") => "https",
+        (HttpDoor::NAME, _) => "http",
+        (_, transport) => transport,
     }
 }
 
@@ -281,14 +289,12 @@ impl ReadinessSwitch {
 impl Default for HttpSettings {
     fn default() -> Self {
         Self {
-            connections_max: 256,
             header_bytes_max: 16 * 1024,
             header_timeout: Duration::from_secs(30),
             body_bytes_max: 64 * 1024,
             body_timeout: Duration::from_secs(10),
             connection_lifetime: Duration::from_secs(300),
             close_timeout: Duration::from_secs(5),
-            host_names: Vec::new(),
             operator_token: None,
         }
     }

@@ -19,9 +19,10 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use skein_access::{Admission, Authenticated, Door};
+use skein_door::WebRules;
 use skein_types::{Code, UserName};
+use tokio_util::task::TaskTracker;
 
-use self::origin::Host;
 use crate::{
     body,
     door::Shared,
@@ -34,8 +35,18 @@ pub const ROLE_ADMIN: &str = "admin";
 pub const ROLE_MONITOR: &str = "monitor";
 
 /// Where a request comes from; put into it by the connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+#[derive(Clone, Debug)]
+pub(crate) struct Arrived {
+    pub(crate) peer: SocketAddr,
+    /// Who the client's certificate says it is.
+    pub(crate) certificate_user: Option<UserName>,
+    /// Only this machine reaches the listener.
+    pub(crate) is_loopback: bool,
+    pub(crate) web: Arc<WebRules>,
+    /// What all connections of the node share, and where those of this thread run.
+    pub(crate) node: Arc<skein_door::Shared>,
+    pub(crate) tasks: TaskTracker,
+}
 
 /// What it takes to use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +86,7 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
     match guard.admit(&parts).await {
         Ok(caller) => _ = parts.extensions.insert(caller),
         Err(problem) => {
-            let peer = parts.extensions.get().map(|Peer(peer)| *peer);
+            let peer = parts.extensions.get().map(|Arrived { peer, .. }| *peer);
             if guard.shared.logs_refusal(peer) {
                 let (path, code) = (parts.uri.path(), problem.kind.code());
                 tracing::info!(?peer, path, code, "http: request refused");
@@ -92,11 +103,12 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
 impl Guard {
     async fn admit(&self, parts: &Parts) -> Result<Caller, Problem> {
         // Every connection puts its peer into its requests; without one nobody is let in.
-        let Some(Peer(peer)) = parts.extensions.get().copied() else { return Err(Problem::internal()) };
+        let Some(Arrived { peer, web, .. }) = parts.extensions.get() else { return Err(Problem::internal()) };
+        let peer = *peer;
         if self.need == Need::Nothing {
             return Ok(Caller { peer, user: None });
         }
-        let host = Host::of(parts)?;
+        let host = origin::host_of(parts)?;
         origin::refuse_cross_site(&parts.method, &parts.headers, host.as_ref())?;
         let is_local = origin::is_local(peer.ip(), &parts.headers);
         let (name, password) = match credentials(&parts.headers)? {
@@ -109,7 +121,7 @@ impl Guard {
         };
         match self.shared.plane.access().admit(name.as_deref(), password.as_deref(), peer.ip()) {
             Admission::Anonymous => {
-                origin::refuse_foreign_host(host.as_ref(), &self.shared.settings.host_names)?;
+                origin::refuse_foreign_host(host.as_ref(), &web.host_names)?;
                 self.check_anonymous(is_local)?;
                 Ok(Caller { peer, user: None })
             }

@@ -1,7 +1,7 @@
 //! The HTTP door: health, metrics and the REST interface.
 //!
 //! Start with [`HttpDoor`] in `door.rs`. `router.rs` has the table of routes and who may use each, `guard.rs` decides
-//! who asks, `serve.rs` holds the sockets and their bounds, `metrics/names.rs` names every metric.
+//! who asks, `serve.rs` holds a connection and its bounds, `upgrade.rs` hands WebSockets to other doors, `metrics/names.rs` names every metric.
 //!
 //! The door reads the plane and ends connections when an operator asks; it never meets another door. What it must
 //! know of the node it is given by the node when it is made.
@@ -28,11 +28,13 @@ mod rules;
 mod serve;
 mod status;
 mod timestamp;
+mod upgrade;
 mod users;
 
 pub use cluster::{ClusterFigures, ClusterView, LaneFigures, LinkFigures, NodeRow};
 pub use door::{
     Clock, HttpDoor, HttpSettings, ListenerFigures, Listeners, NodeInfo, Readiness, ReadinessSwitch,
+    transport_word,
 };
 pub use guard::{ROLE_ADMIN, ROLE_MONITOR};
 pub use metrics::reference;

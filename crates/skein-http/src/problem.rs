@@ -88,6 +88,8 @@ kinds! {
     BodyBroken = BAD_REQUEST "body_broken";
     /// It is done in memory and waits for the disk.
     NotOnDisk = SERVICE_UNAVAILABLE "not_on_disk";
+    /// A WebSocket is opened here, and this is no request for one.
+    NoWebSocket = BAD_REQUEST "no_websocket";
     /// The server failed.
     Internal = INTERNAL_SERVER_ERROR "internal";
 }

@@ -13,13 +13,17 @@ use axum::{
     routing::{MethodRouter, delete, get, post, put},
 };
 
+use skein_door::UpgradeRoute;
+
 use crate::{
     clients, cluster,
     door::Shared,
     guard::{self, Guard, Need},
     health, metrics,
     problem::{Kind, Problem},
-    queue, retained, rules, status, users,
+    queue, retained, rules, status,
+    upgrade::{self, Upgrade},
+    users,
 };
 
 const OPENAPI: &str = include_str!("openapi.json");
@@ -72,9 +76,13 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Method::DELETE, "/api/v1/rules/{position}", Need::Admin, || delete(rules::remove)),
 ];
 
-/// The router of the table.
-pub(crate) fn router(shared: &Arc<Shared>) -> Router {
+/// The router of the table, with the paths of other doors.
+pub(crate) fn router(shared: &Arc<Shared>, upgrades: &[UpgradeRoute]) -> Router {
     let mut router = Router::new();
+    for route in upgrades {
+        let state = Upgrade { route: route.clone(), readiness: shared.readiness.clone() };
+        router = router.route(route.path, get(upgrade::upgrade).with_state(state));
+    }
     for route in ROUTES {
         let guard = Guard { shared: shared.clone(), need: route.need };
         let handler = (route.handler)().route_layer(middleware::from_fn_with_state(guard, guard::guard));

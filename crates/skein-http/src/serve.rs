@@ -1,18 +1,12 @@
-//! Sockets of the HTTP door: accepting, turning away what is too much, and ending in order.
+//! One connection of the HTTP door: bounded in time and in the bytes of its requests, and ended in order.
 //!
-//! Every connection is bounded in time, in bytes of its requests, and in number. It never looks into a request.
+//! It runs on the worker it was given to, long answers with it. It never looks into a request.
 
-use std::{
-    io::{self, Write as _},
-    net::SocketAddr,
-    pin::pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::{pin::pin, sync::Arc};
 
 use axum::{Router, extract::Request};
 use hyper::{
-    body::Incoming,
+    body::Incoming as Body,
     server::conn::http1,
     service::{Service as _, service_fn},
 };
@@ -20,144 +14,63 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::OwnedSemaphorePermit,
-};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use skein_door::Incoming;
+use tokio_util::task::TaskTracker;
 
-use crate::{
-    door::{HttpSettings, OwnListener, Shared},
-    guard::Peer,
-};
+use crate::{door::Shared, guard::Arrived};
 
-/// Pause after the operating system refused a connection for want of file handles or memory.
-const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
-
-/// What a connection is told that finds no slot. It is written as far as the socket takes it at once.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n\
+/// What a connection is told for which there is no place.
+pub(crate) const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n\
     content-type: application/json\r\ncontent-length: 107\r\n\r\n\
     {\"code\":\"too_many_connections\",\"error\":\"the HTTP door has as many connections as it allows\",\"hint\":\"retry\"}";
 
-/// Accepts until `shutdown`, then waits for the connections, each of which ends within the time it may take to close.
-pub(crate) async fn serve(
-    shared: Arc<Shared>,
-    router: Router,
-    listener: TcpListener,
-    shutdown: CancellationToken,
-) {
-    let Ok(address) = listener.local_addr() else { return };
-    let counts = shared.opened(address);
-    let connections = TaskTracker::new();
-    loop {
-        // Accepting is cancel-safe: a connection that was not returned stays with the kernel.
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = shutdown.cancelled() => break,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                if let Some((open, stream)) = admit(&shared, &counts, stream) {
-                    let (router, shutdown) = (router.clone(), shutdown.clone());
-                    let settings = shared.settings.clone();
-                    connections.spawn(async move {
-                        serve_connection(stream, peer, router, &settings, shutdown).await;
-                        drop(open);
-                    });
-                }
-            }
-            Err(error) if is_about_one_connection(&error) => {}
-            Err(error) => {
-                tracing::error!(%address, %error, "http: cannot accept; raise the limit of open files");
-                tokio::time::sleep(EXHAUSTED_PAUSE).await;
-            }
-        }
-    }
-    drop(listener);
-    connections.close();
-    connections.wait().await;
-    shared.closed(&counts);
-}
+/// The smallest read buffer hyper takes.
+const BUFFER_BYTES_MIN: usize = 8192;
 
-/// A connection that counts as open until this is dropped, also when its task panics.
-struct OpenConnection {
-    counts: Arc<OwnListener>,
-    _slot: OwnedSemaphorePermit,
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.counts.open.fetch_sub(1, Relaxed);
-    }
-}
-
-fn admit(
-    shared: &Shared,
-    counts: &Arc<OwnListener>,
-    stream: TcpStream,
-) -> Option<(OpenConnection, TcpStream)> {
-    let Ok(slot) = shared.slots.clone().try_acquire_owned() else {
-        counts.refused.fetch_add(1, Relaxed);
-        // The runtime does not know yet that the socket can be written, the system does; it does not wait either.
-        // Whoever does not get this sees the connection close; there is nothing more to do for it.
-        if let Err(error) = stream.into_std().and_then(|mut stream| stream.write(FULL)) {
-            tracing::debug!(%error, "http: no slot for a connection, and it could not be told");
-        }
-        return None;
+/// Serves a connection until it ends, within the time it may take to close when the node stops.
+pub(crate) async fn serve(shared: Arc<Shared>, router: Router, incoming: Incoming, tasks: TaskTracker) {
+    let Incoming { shared: node, mut place, peer, carrier, user } = incoming;
+    // Each request proves who sends it, and the connection is bounded in time anyway.
+    place.logged_in();
+    let listener = place.listener();
+    let arrived = Arrived {
+        peer,
+        certificate_user: user,
+        is_loopback: listener.is_loopback(),
+        web: listener.settings.load().web.clone(),
+        node: node.clone(),
+        tasks,
     };
-    counts.accepted.fetch_add(1, Relaxed);
-    counts.open.fetch_add(1, Relaxed);
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "http: the peer was gone at once");
-    }
-    Some((OpenConnection { counts: counts.clone(), _slot: slot }, stream))
-}
-
-async fn serve_connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    settings: &HttpSettings,
-    shutdown: CancellationToken,
-) {
     let router = TowerToHyperService::new(router);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
+    let service = service_fn(move |mut request: Request<Body>| {
+        request.extensions_mut().insert(arrived.clone());
         router.call(request)
     });
+    let settings = &shared.settings;
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_timeout)
         .max_header_size(settings.header_bytes_max)
         .max_buf_size(settings.header_bytes_max.max(BUFFER_BYTES_MIN))
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(carrier.into_stream()), service)
+        .with_upgrades();
     let mut connection = pin!(connection);
-    tokio::select! {
-        ended = connection.as_mut() => return log_end(peer, ended),
-        () = shutdown.cancelled() => {}
-        () = tokio::time::sleep(settings.connection_lifetime) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    // A request that is not over by then is cut off; the peer sees the connection close.
-    if let Ok(ended) = tokio::time::timeout(settings.close_timeout, connection).await {
-        log_end(peer, ended);
-    }
-}
-
-/// The smallest read buffer hyper takes.
-const BUFFER_BYTES_MIN: usize = 8192;
-
-fn log_end(peer: SocketAddr, ended: hyper::Result<()>) {
-    if let Err(error) = ended {
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = node.stopped() => None,
+        () = tokio::time::sleep(settings.connection_lifetime) => None,
+    };
+    let ended = match ended {
+        Some(ended) => Ok(ended),
+        None => {
+            connection.as_mut().graceful_shutdown();
+            // A request that is not over by then is cut off; the peer sees the connection close.
+            tokio::time::timeout(settings.close_timeout, connection).await
+        }
+    };
+    if let Ok(Err(error)) = ended {
         tracing::debug!(%peer, %error, "http: connection ended");
     }
-}
-
-fn is_about_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
-    )
 }
 
 #[cfg(test)]

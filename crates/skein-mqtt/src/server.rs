@@ -10,7 +10,7 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use skein_door::{
-    Door, Incoming, Io, ListenerState, Place, Shared, Stream, WebSocketProtocol, log_end, log_full,
+    Carrier, Door, Incoming, ListenerState, Place, Shared, Stream, WebSocketProtocol, log_end, log_full,
 };
 use skein_types::Code;
 use tokio_util::task::TaskTracker;
@@ -19,7 +19,7 @@ use self::task::Connection;
 use crate::settings::Settings;
 
 /// The door's word in logs, listings and the configuration.
-const NAME: &str = "mqtt";
+pub(crate) const NAME: &str = "mqtt";
 /// The name of MQTT inside TLS (RFC 7301).
 const ALPN: &[u8] = b"mqtt";
 /// Subprotocols in the order in which they are chosen: MQTT-6.0.0-4, and the name clients of version 3.1 use.
@@ -33,6 +33,9 @@ pub struct MqttDoor {
 }
 
 impl MqttDoor {
+    /// The door's word in logs, listings and the configuration.
+    pub const NAME: &str = NAME;
+
     /// A door with the settings of its listeners.
     #[must_use]
     pub fn new(settings: impl IntoIterator<Item = Settings>) -> Arc<Self> {
@@ -57,7 +60,7 @@ impl MqttDoor {
         stream: Box<dyn Stream>,
     ) {
         let Some(place) = Place::take(&listener) else { return log_full(NAME, peer) };
-        let incoming = Incoming { shared, place, peer, io: Io::owned(stream), user: None };
+        let incoming = Incoming { shared, place, peer, carrier: Carrier::Layered(stream), user: None };
         if let Some(connection) = self.connection(incoming) {
             task::serve(connection).await;
         }

@@ -6,6 +6,7 @@
 mod access_file;
 mod cluster;
 pub mod config;
+mod doors;
 mod durable;
 mod machine;
 mod node;

@@ -17,22 +17,22 @@ use skein_door::{
     Clock, ListenError, Listener, ListenerSettings, ListenerState, Redirect, Shared, TlsSource, Transport,
     Workers,
 };
-use skein_http::{HttpDoor, ROLE_ADMIN, Readiness, ReadinessSwitch};
-use skein_mqtt::{MqttDoor, Settings};
+use skein_http::{HttpDoor, ROLE_ADMIN, Readiness, ReadinessSwitch, transport_word};
+use skein_mqtt::MqttDoor;
 use skein_plane::{Batch, Plane};
 use skein_types::{Code, Moment};
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::sync::oneshot;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     cluster::{ClusterEvent, ClusterPart, Door, Ended, Introduced},
     config::{Changed, Config},
+    doors::{self, Bound, Served},
     durable,
     operator::OperatorFile,
     private,
     settings::{
-        http_door, listener_settings, mqtt_settings, node_queue_limits, plane_limits, tls_files,
-        transport_of, warn_of_many_connections, web_rules, worker_count,
+        http_door, node_queue_limits, plane_limits, tls_files, warn_of_many_connections, worker_count,
     },
     start_error::StartError,
     sys::SysTopics,
@@ -54,7 +54,6 @@ pub struct Node {
     workers: Arc<Workers>,
     mqtt: Arc<MqttDoor>,
     listeners: Vec<Arc<ListenerState>>,
-    http: Vec<SocketAddr>,
     tls: Option<Arc<TlsSource>>,
     readiness: Arc<ReadinessSwitch>,
     redirect: Arc<Redirect>,
@@ -83,20 +82,15 @@ impl Node {
     /// As [`Node::start`].
     pub fn start_with(config: Config, mut strategies: Strategies) -> Result<Self, StartError> {
         skein_discovery::add_scripts(&mut strategies)?;
-        if config.http.tls {
-            return Err(StartError::HttpTls);
-        }
         let clock = Clock::start();
         let redirect = Arc::<Redirect>::default();
-        let mqtt_door = MqttDoor::new(all_mqtt_settings(&config, &redirect));
         let tls = tls_files(&config).map(TlsSource::load).transpose()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (mqtt, http) = {
+        let bound = {
             let _context = runtime.enter();
-            (bind_mqtt(&config, tls.as_ref(), &mqtt_door)?, bind_http(&config)?)
+            Bound::bind(&config, tls.as_ref(), &redirect)?
         };
-        let listeners: Vec<_> = mqtt.iter().map(|listener| listener.state().clone()).collect();
-        let http_addresses = http.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let (mqtt, listeners) = (bound.mqtt_door.clone(), bound.states.clone());
         let readiness = Arc::new(ReadinessSwitch::default());
         let (plane, me) = assemble(&config, clock, &listeners, &strategies)?;
         warn_of_many_connections(&config);
@@ -111,20 +105,11 @@ impl Node {
         let stop = CancellationToken::new();
         let accepts_on = runtime.handle().clone();
         let (accept, accepting) = oneshot::channel();
-        let doors = Doors {
-            mqtt,
-            accept: accepting,
-            http,
-            http_door: http_door(
-                &config,
-                &shared,
-                &listeners,
-                &readiness,
-                Arc::new(cluster.view()),
-                operator.as_ref().map(|file| file.token().clone()),
-            ),
-            sys_interval: config.mqtt.door.sys_interval,
-        };
+        let token = operator.as_ref().map(|file| file.token().clone());
+        let view = Arc::new(cluster.view());
+        let http = http_door(&config, &shared, &listeners, &readiness, view, token, &bound.upgrades);
+        let sys_interval = config.mqtt.door.sys_interval;
+        let doors = Doors { doors: bound.doors(http), accept: accepting, sys_interval };
         let control = {
             let (shared, workers, stop) = (shared.clone(), workers.clone(), stop.clone());
             std::thread::Builder::new()
@@ -132,15 +117,13 @@ impl Node {
                 .spawn(move || runtime.block_on(control(doors, shared, workers, stop)))?
         };
         let control = Some(control);
-        let http = http_addresses;
         let node = Self {
             config,
             plane,
             shared,
             workers,
-            mqtt: mqtt_door,
+            mqtt,
             listeners,
-            http,
             tls,
             readiness,
             redirect,
@@ -178,9 +161,9 @@ impl Node {
         door: Arc<dyn skein_door::Door>,
     ) -> Result<SocketAddr, ListenError> {
         let _context = self.runtime.enter();
-        let listener = Listener::bind(address, Transport::Tcp, settings, door)?;
+        let listener = Listener::bind(door.name(), address, Transport::Tcp, settings)?;
         let address = listener.state().address;
-        self.runtime.spawn(listener.run(self.shared.clone(), self.workers.clone()));
+        self.runtime.spawn(listener.run(door, self.shared.clone(), self.workers.clone()));
         Ok(address)
     }
 
@@ -192,9 +175,23 @@ impl Node {
 
     /// The listeners with the addresses they really have: name, what they speak below their protocol, address.
     pub fn addresses(&self) -> impl Iterator<Item = (String, &'static str, SocketAddr)> {
-        let mqtt = self.listeners.iter();
-        let mqtt = mqtt.map(|state| (state.settings.load().name.to_string(), state.transport, state.address));
-        mqtt.chain(self.http.iter().map(|address| ("http".to_owned(), "http", *address)))
+        // What has no socket of its own is left out.
+        let own = self.listeners.iter().filter(|state| !self.is_upgrade(state));
+        own.map(|state| (state.settings.load().name.to_string(), transport_word(state), state.address))
+    }
+
+    /// Where programs of this machine reach the HTTP door; the command line speaks no TLS.
+    fn plain_http(&self) -> Option<SocketAddr> {
+        self.listeners.iter().find(|state| transport_word(state) == "http").map(|state| state.address)
+    }
+
+    fn is_upgrade(&self, state: &ListenerState) -> bool {
+        state.door != HttpDoor::NAME && self.http_addresses().any(|address| address == state.address)
+    }
+
+    fn http_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        let http = self.listeners.iter().filter(|state| state.door == HttpDoor::NAME);
+        http.map(|state| state.address)
     }
 
     /// The command that makes the first user, as long as there is none: what users of a running node need, or of a file.
@@ -205,10 +202,10 @@ impl Node {
         }
         let dir = &self.config.data.dir;
         let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
-        match (&self.operator, self.http.first(), &self.config.access.file) {
+        match (&self.operator, self.plain_http(), &self.config.access.file) {
             (Some(_), Some(http), _) if self.plane.durable().is_some() => Some(format!(
                 "skein user add NAME --role {ROLE_ADMIN} --node http://{} --data-dir {}",
-                reached_at(*http),
+                reached_at(http),
                 dir.display()
             )),
             (.., Some(file)) => {
@@ -266,14 +263,7 @@ impl Node {
         let now = self.shared.clock.now();
         self.plane.enforce_access(&mut batch, now);
         self.end_batch(&mut batch, now);
-        let web = web_rules(&config);
-        for listener in config.mqtt.all_listeners() {
-            let running = self.listeners.iter().find(|state| *state.settings.load().name == *listener.name);
-            if let Some(state) = running {
-                state.settings.store(Arc::new(listener_settings(&config, &listener, &web)));
-            }
-        }
-        self.mqtt.reload(all_mqtt_settings(&config, &self.redirect));
+        doors::reload(&config, &self.redirect, &self.mqtt, &self.listeners);
         self.cluster.reload(&self.config, &config, strategy);
         // Also where a restart is needed: a change is reported once.
         self.config = config;
@@ -317,33 +307,36 @@ impl Node {
 
 /// What the control thread runs.
 struct Doors {
-    mqtt: Vec<Listener>,
-    /// Tells when MQTT clients are let in; HTTP answers before.
+    doors: Vec<Served>,
+    /// Tells when clients are let in; doors that are open early answer before.
     accept: oneshot::Receiver<()>,
-    http: Vec<TcpListener>,
-    http_door: HttpDoor,
     sys_interval: Duration,
 }
 
-/// What one thread beside the workers does: accept, look after deadlines, publish figures, answer HTTP.
+/// What one thread beside the workers does: accept, look after deadlines, publish figures.
 async fn control(doors: Doors, shared: Arc<Shared>, workers: Arc<Workers>, stop: CancellationToken) {
-    let Doors { mqtt, accept, http, http_door, sys_interval } = doors;
+    let Doors { doors, accept, sys_interval } = doors;
     let tasks = TaskTracker::new();
-    tasks.spawn(until(stop.clone(), {
+    let all: Vec<_> = doors.iter().map(|served| served.door.clone()).collect();
+    let (early, late): (Vec<_>, Vec<_>) = doors.into_iter().partition(|served| served.door.is_open_early());
+    let accept_all = {
         let (tasks, shared, workers) = (tasks.clone(), shared.clone(), workers.clone());
-        async move {
-            // An error: the node was not started after all.
-            if accept.await.is_ok() {
-                for listener in mqtt {
-                    tasks.spawn(listener.run(shared.clone(), workers.clone()));
+        move |doors: Vec<Served>| {
+            for Served { door, listeners } in doors {
+                for listener in listeners {
+                    tasks.spawn(listener.run(door.clone(), shared.clone(), workers.clone()));
                 }
             }
         }
+    };
+    accept_all(early);
+    tasks.spawn(until(stop.clone(), async move {
+        // An error: the node was not started after all.
+        if accept.await.is_ok() {
+            accept_all(late);
+        }
     }));
-    for listener in http {
-        tasks.spawn(http_door.clone().run(listener, stop.clone()));
-    }
-    tasks.spawn(until(stop.clone(), look_after_deadlines(shared.clone(), http_door)));
+    tasks.spawn(until(stop.clone(), look_after_deadlines(shared.clone(), all)));
     if !sys_interval.is_zero() {
         tasks.spawn(until(stop.clone(), publish_figures(shared.clone(), sys_interval)));
     }
@@ -359,7 +352,7 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     }
 }
 
-async fn look_after_deadlines(shared: Arc<Shared>, http: HttpDoor) {
+async fn look_after_deadlines(shared: Arc<Shared>, doors: Vec<Arc<dyn skein_door::Door>>) {
     let mut batch = Batch::default();
     let mut ticks = tokio::time::interval(EXPIRE_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -367,7 +360,7 @@ async fn look_after_deadlines(shared: Arc<Shared>, http: HttpDoor) {
         ticks.tick().await;
         shared.plane.expire(&mut batch, shared.clock.now());
         skein_door::log_left_out();
-        http.log_left_out();
+        doors.iter().for_each(|door| door.tick());
     }
 }
 
@@ -404,48 +397,6 @@ fn assemble(
         durable::restore(&plane, config, clock)?;
     }
     Ok((Arc::new(plane), me))
-}
-
-fn bind_mqtt(
-    config: &Config,
-    tls: Option<&Arc<TlsSource>>,
-    door: &Arc<MqttDoor>,
-) -> Result<Vec<Listener>, StartError> {
-    let (mut bound, web) = (Vec::new(), web_rules(config));
-    for listener in config.mqtt.all_listeners() {
-        // The configuration was refused if a listener needs a certificate that is not there.
-        let Some(transport) = transport_of(listener.transport, tls) else { continue };
-        bound.push(Listener::bind(
-            listener.address,
-            transport,
-            listener_settings(config, &listener, &web),
-            door.clone(),
-        )?);
-    }
-    Ok(bound)
-}
-
-fn all_mqtt_settings(config: &Config, redirect: &Arc<Redirect>) -> Vec<Settings> {
-    let web = web_rules(config);
-    config
-        .mqtt
-        .all_listeners()
-        .iter()
-        .map(|listener| mqtt_settings(config, listener, redirect, &web))
-        .collect()
-}
-
-fn bind_http(config: &Config) -> Result<Vec<TcpListener>, StartError> {
-    let bind = |address: &SocketAddr| {
-        let listener = std::net::TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        TcpListener::from_std(listener)
-    };
-    let addresses = &config.http.listen.0;
-    addresses
-        .iter()
-        .map(|address| bind(address).map_err(|source| StartError::ListenHttp { address: *address, source }))
-        .collect()
 }
 
 fn access_list(config: &Config) -> Result<AccessList, StartError> {

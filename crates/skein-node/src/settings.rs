@@ -2,14 +2,14 @@
 
 use std::{
     num::NonZeroU16,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use skein_access::OperatorToken;
 use skein_door::{
     ClientCertificates, Demand, ListenerSettings, ListenerState, Redirect, Shared, TlsFiles, TlsSource,
-    Transport, WebRules,
+    Transport, UpgradeRoute, WebRules,
 };
 use skein_http::{ClusterView, HttpDoor, HttpSettings, ListenerFigures, NodeInfo, ReadinessSwitch};
 use skein_mqtt::Settings;
@@ -54,6 +54,17 @@ pub(crate) fn warn_of_many_connections(config: &Config) {
             let text = "mqtt: the limit of open files allows fewer connections than max_connections";
             tracing::warn!(name, wanted, limit, "{text}");
         }
+    }
+}
+
+/// What holds on the listeners of the HTTP door.
+pub(crate) fn http_listener_settings(config: &Config, web: &Arc<WebRules>) -> ListenerSettings {
+    ListenerSettings {
+        name: Arc::from("http"),
+        connections_max: OpenFiles::now(config, worker_count(config)).http_connections_max,
+        proxy_protocol: config.http.proxy_protocol,
+        web: web.clone(),
+        ..ListenerSettings::default()
     }
 }
 
@@ -141,7 +152,8 @@ pub(crate) fn http_door(
     readiness: &Arc<ReadinessSwitch>,
     cluster: Arc<dyn ClusterView>,
     operator_token: Option<OperatorToken>,
-) -> HttpDoor {
+    upgrades: &[UpgradeRoute],
+) -> Arc<HttpDoor> {
     let clock = shared.clock;
     let node = NodeInfo {
         name: config.node.name.clone(),
@@ -152,21 +164,9 @@ pub(crate) fn http_door(
         cluster,
     };
     let states = listeners.to_vec();
-    let figures = Arc::new(move || states.iter().map(|state| listener_figures(state)).collect());
-    let connections_max = OpenFiles::now(config, worker_count(config)).http_connections_max;
-    let settings = HttpSettings { operator_token, connections_max, ..HttpSettings::default() };
-    HttpDoor::new(shared.plane.clone(), node, figures, readiness.clone(), settings)
-}
-
-fn listener_figures(state: &ListenerState) -> ListenerFigures {
-    ListenerFigures {
-        name: state.settings.load().name.to_string(),
-        transport: state.transport.to_owned(),
-        address: state.address,
-        open: state.open.load(Relaxed) as u64,
-        accepted: state.accepted.load(Relaxed),
-        refused: state.refused.load(Relaxed),
-    }
+    let figures = Arc::new(move || states.iter().map(|state| ListenerFigures::of(state)).collect());
+    let settings = HttpSettings { operator_token, ..HttpSettings::default() };
+    HttpDoor::new(shared.plane.clone(), node, figures, readiness.clone(), settings, upgrades)
 }
 
 /// The bounds of the plane.

@@ -2,7 +2,7 @@
 //!
 //! Below everything that can fail at the start, so that each part says its own failure.
 
-use std::{io, net::SocketAddr};
+use std::io;
 
 use skein_access::AccessFaults;
 use skein_cluster::{JoinRefused, shell::ClusterStartError, strategy::StrategyError};
@@ -17,22 +17,6 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The HTTP address cannot be listened on.
-    #[error(
-        "http: cannot listen on {address}: {source}. Stop the program that uses the port or set http.listen."
-    )]
-    ListenHttp {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// HTTP over TLS was asked for.
-    #[error(
-        "http: http.tls is true, but this version serves HTTP without TLS only. Leave it false, keep http.listen on \
-         loopback and put a proxy with TLS in front of it."
-    )]
-    HttpTls,
     /// The certificate files cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),

@@ -7,51 +7,17 @@
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, Method, Version, header, request::Parts, uri::Authority};
+use axum::http::{HeaderMap, Method, header, request::Parts};
+use skein_door::Host;
 
 use crate::problem::{Kind, Problem};
 
 /// The host a request is addressed to.
-#[derive(Debug)]
-pub(crate) struct Host(Authority);
-
-impl Host {
-    /// The host of the request's target or its Host header (RFC 9112 section 3.2); absent only in HTTP/1.0, which no
-    /// browser speaks.
-    pub(crate) fn of(parts: &Parts) -> Result<Option<Self>, Problem> {
-        let mut all = parts.headers.get_all(header::HOST).iter();
-        let first = all.next();
-        if all.next().is_some() || (first.is_none() && parts.version >= Version::HTTP_11) {
-            return Err(Problem::new(
-                Kind::BadHost,
-                "the request has no Host header or more than one",
-                "send exactly one, as HTTP/1.1 asks for",
-            ));
-        }
-        if let Some(target) = parts.uri.authority() {
-            return Ok(Some(Self(target.clone())));
-        }
-        let Some(value) = first else { return Ok(None) };
-        match Authority::try_from(value.as_bytes()) {
-            Ok(authority) => Ok(Some(Self(authority))),
-            Err(error) => Err(Problem::new(
-                Kind::BadHost,
-                format!("the Host header is no host: {error}"),
-                "send the server's name or address and its port",
-            )),
-        }
-    }
-
-    /// Whether the name is one that nobody else can make resolve to this server.
-    fn is_own(&self, host_names: &[String]) -> bool {
-        let host = self.0.host();
-        let host = host.strip_suffix('.').unwrap_or(host);
-        let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        address.parse::<IpAddr>().is_ok()
-            || host.eq_ignore_ascii_case("localhost")
-            || host.to_ascii_lowercase().ends_with(".localhost")
-            || host_names.iter().any(|name| name.eq_ignore_ascii_case(host))
-    }
+pub(crate) fn host_of(parts: &Parts) -> Result<Option<Host>, Problem> {
+    Host::of(&parts.uri, parts.version, &parts.headers).map_err(|error| {
+        let hint = "send exactly one Host header with the server's name or address and its port";
+        Problem::new(Kind::BadHost, error.to_string(), hint)
+    })
 }
 
 /// Headers by which a proxy says that it passes on what others sent (RFC 7239, RFC 9110 section 7.6.3, and older habits).
@@ -68,7 +34,7 @@ pub(crate) fn refuse_foreign_host(host: Option<&Host>, host_names: &[String]) ->
     match host {
         Some(host) if !host.is_own(host_names) => Err(Problem::new(
             Kind::HostNotAllowed,
-            format!("{} is not a name of this server for requests without a user", host.0),
+            format!("{} is not a name of this server for requests without a user", host.as_str()),
             "use the server's IP address or localhost, or log in as a user",
         )),
         _ => Ok(()),
@@ -89,11 +55,8 @@ pub(crate) fn refuse_cross_site(
         // "none" is a request the user made himself, by the address bar.
         (Some(site), _) => site == "same-origin" || site == "none",
         (None, Some(origin)) => {
-            let origin = origin.to_str().ok().and_then(|text| text.split_once("://"));
-            match (origin, host) {
-                (Some((_, authority)), Some(host)) => host.0.as_str().eq_ignore_ascii_case(authority),
-                _ => false,
-            }
+            let origin = origin.to_str().unwrap_or_default();
+            host.is_some_and(|host| host.is_origin(origin))
         }
         (None, None) => true,
     };
@@ -109,39 +72,13 @@ pub(crate) fn refuse_cross_site(
 
 #[cfg(test)]
 mod tests {
+    use axum::http::{Request, Version};
+
     use super::*;
 
-    fn host(name: &str) -> Host {
-        Host(Authority::try_from(name).unwrap())
-    }
-
-    #[test]
-    fn own_hosts() {
-        let names = ["Skein.example".to_owned()];
-        for own in [
-            "localhost",
-            "LOCALHOST:8080",
-            "localhost.:1",
-            "a.localhost",
-            "127.0.0.1:8080",
-            "10.1.2.3",
-            "[::1]:8080",
-            "[2001:db8::1]",
-            "skein.EXAMPLE:80",
-        ] {
-            assert!(host(own).is_own(&names), "{own}");
-        }
-        for foreign in [
-            "evil.example",
-            "127.0.0.1.evil.example",
-            "localhost.evil.example",
-            "notlocalhost",
-            "skein.example.evil.example",
-            "127.0.0.1.nip.io:80",
-            "1.2.3",
-        ] {
-            assert!(!host(foreign).is_own(&names), "{foreign}");
-        }
+    fn host(name: &'static str) -> Host {
+        let (parts, ()) = Request::get(format!("http://{name}/")).body(()).unwrap().into_parts();
+        Host::of(&parts.uri, Version::HTTP_10, &parts.headers).unwrap().unwrap()
     }
 
     #[test]

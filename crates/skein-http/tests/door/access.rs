@@ -45,16 +45,14 @@ fn with_users(anonymous: Anonymous) -> Fixture {
         user("plain", &["admins", "Admin"]),
     ]
     .concat();
-    let node = Fixture::start(
-        Access::new(AccessList::parse(&text).unwrap(), anonymous),
-        HttpSettings { host_names: vec!["skein.example".to_owned()], ..HttpSettings::default() },
-    );
+    let node =
+        Fixture::start(Access::new(AccessList::parse(&text).unwrap(), anonymous), HttpSettings::default());
     node.connect("ann", None, 60);
     node
 }
 
 fn without_users(list: AccessList, anonymous: Anonymous) -> Fixture {
-    let settings = HttpSettings { host_names: vec!["skein.example".to_owned()], ..HttpSettings::default() };
+    let settings = HttpSettings::default();
     Fixture::start(Access::new(list, anonymous), settings)
 }
 

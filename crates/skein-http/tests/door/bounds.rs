@@ -95,7 +95,7 @@ fn what_is_no_http() {
 
 #[test]
 fn more_connections_than_allowed() {
-    let node = Fixture::with_settings(HttpSettings { connections_max: 1, ..HttpSettings::default() });
+    let node = Fixture::with_connections(1);
     let mut first = Client::connect(node.address);
     first.send(GET);
     assert_eq!(first.read().unwrap().status, 200);
@@ -137,7 +137,7 @@ fn wait_until_nobody_listens(address: SocketAddr) {
 
 #[test]
 fn a_shutdown_lets_requests_end_and_closes_idle_connections() {
-    let mut node = Fixture::open();
+    let node = Fixture::open();
     let ann = node.connect("ann", None, 0);
     let mut idle = Client::connect(node.address);
     idle.send(GET);
@@ -158,7 +158,7 @@ fn a_shutdown_lets_requests_end_and_closes_idle_connections() {
 
 #[test]
 fn a_shutdown_does_not_wait_for_ever() {
-    let mut node = Fixture::with_settings(HttpSettings {
+    let node = Fixture::with_settings(HttpSettings {
         close_timeout: Duration::from_millis(100),
         ..HttpSettings::default()
     });

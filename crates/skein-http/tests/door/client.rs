@@ -41,6 +41,18 @@ impl Client {
         }
     }
 
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Reads so many bytes.
+    pub(crate) fn read_bytes(&mut self, count: usize) -> Vec<u8> {
+        while self.buffer.len() < count {
+            self.fill().expect("so much is sent");
+        }
+        self.buffer.drain(..count).collect()
+    }
+
     /// Reads one answer; none when the connection closes instead.
     pub(crate) fn read(&mut self) -> Option<Answer> {
         let head_end = loop {

@@ -6,11 +6,13 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    thread,
     time::{Duration, UNIX_EPOCH},
 };
 
 use parking_lot::Mutex;
 use skein_access::{Access, AccessList, Anonymous, Door, Identity, OPERATOR_TOKEN_BYTES, OperatorToken};
+use skein_door::{Clock, Listener, ListenerSettings, Shared, Transport, UpgradeRoute, WebRules, Workers};
 use skein_http::{
     ClusterFigures, ClusterView, HttpDoor, HttpSettings, LaneFigures, LinkFigures, ListenerFigures, NodeInfo,
     NodeRow, ReadinessSwitch,
@@ -20,9 +22,8 @@ use skein_plane::{
     SessionLimits, TaskHandle, Will, WindowLimits, Work,
     wire::{DeliveryOptions, Encoded, Form, Frame, Wire},
 };
+use skein_testkit::{DEADLINE, wait_until};
 use skein_types::{ClientId, Code, Message, Moment, QoS, Topic, UserName};
-use tokio::{net::TcpListener, runtime::Runtime, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
 
 use crate::client::OPERATOR_BYTE;
 
@@ -37,9 +38,8 @@ pub(crate) struct Fixture {
     pub(crate) readiness: Arc<ReadinessSwitch>,
     pub(crate) clock_millis: Arc<AtomicU64>,
     pub(crate) cluster: Arc<TwoNodes>,
-    shutdown: CancellationToken,
-    running: Option<JoinHandle<()>>,
-    runtime: Runtime,
+    shared: Arc<Shared>,
+    workers: Arc<Workers>,
 }
 
 /// A connected client.
@@ -58,7 +58,23 @@ impl Fixture {
         Self::start(Access::new(AccessList::open(), Anonymous::Loopback), settings)
     }
 
+    pub(crate) fn with_connections(connections_max: usize) -> Self {
+        let access = Access::new(AccessList::open(), Anonymous::Loopback);
+        let listener = ListenerSettings { connections_max, ..listener_settings() };
+        Self::start_on(access, HttpSettings::default(), listener, Transport::Tcp, &[])
+    }
+
     pub(crate) fn start(access: Access, settings: HttpSettings) -> Self {
+        Self::start_on(access, settings, listener_settings(), Transport::Tcp, &[])
+    }
+
+    pub(crate) fn start_on(
+        access: Access,
+        settings: HttpSettings,
+        listener: ListenerSettings,
+        transport: Transport,
+        upgrades: &[UpgradeRoute],
+    ) -> Self {
         let operator_token = Some(OperatorToken::new([OPERATOR_BYTE; OPERATOR_TOKEN_BYTES]));
         let settings = HttpSettings { operator_token, ..settings };
         let plane = Arc::new(Plane::new(
@@ -85,14 +101,19 @@ impl Fixture {
             refused: 2,
         };
         let readiness = Arc::new(ReadinessSwitch::default());
-        let listeners = Arc::new(move || vec![mqtt.clone()]);
-        let door = HttpDoor::new(plane.clone(), node, listeners, readiness.clone(), settings);
-        let runtime = Runtime::new().unwrap();
-        let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).unwrap();
-        let address = listener.local_addr().unwrap();
-        let shutdown = CancellationToken::new();
-        let running = runtime.spawn(door.run(listener, shutdown.clone()));
-        Self { plane, address, readiness, clock_millis, cluster, shutdown, running: Some(running), runtime }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let listener = {
+            let _entered = runtime.enter();
+            Listener::bind(HttpDoor::NAME, ([127, 0, 0, 1], 0).into(), transport, listener).unwrap()
+        };
+        let (own, address) = (listener.state().clone(), listener.state().address);
+        let listeners = Arc::new(move || vec![mqtt.clone(), ListenerFigures::of(&own)]);
+        let door = HttpDoor::new(plane.clone(), node, listeners, readiness.clone(), settings, upgrades);
+        let shared = Shared::new(plane.clone(), Clock::start(), 1);
+        let workers = Workers::start(1, &shared).unwrap();
+        let accepting = listener.run(door, shared.clone(), workers.clone());
+        thread::spawn(move || runtime.block_on(accepting));
+        Self { plane, address, readiness, clock_millis, cluster, shared, workers }
     }
 
     /// Connects a client with a will as if a door had; a session with an expiry outlives its connection.
@@ -141,16 +162,31 @@ impl Fixture {
     }
 
     pub(crate) fn shut_down(&self) {
-        self.shutdown.cancel();
+        self.shut_down_within(DEADLINE);
+    }
+
+    /// Stops it, and drops what has not ended by then.
+    pub(crate) fn shut_down_within(&self, patience: Duration) {
+        self.shared.stop();
+        self.workers.stop(patience);
     }
 
     /// Waits until the door has ended.
-    pub(crate) fn wait_for_end(&mut self) {
-        let running = self.running.take().expect("a door ends once");
-        let ended =
-            self.runtime.block_on(async { tokio::time::timeout(skein_testkit::DEADLINE, running).await });
-        ended.expect("the door ends when it is told to").expect("the door did not panic");
+    pub(crate) fn wait_for_end(&self) {
+        wait_until("the door ends when it is told to", DEADLINE, || self.workers.are_done());
     }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        self.shared.stop();
+        self.workers.stop(Duration::ZERO);
+    }
+}
+
+pub(crate) fn listener_settings() -> ListenerSettings {
+    let web = WebRules { host_names: vec!["skein.example".to_owned()], ..WebRules::default() };
+    ListenerSettings { name: Arc::from("http"), web: Arc::new(web), ..ListenerSettings::default() }
 }
 
 fn will() -> Will {

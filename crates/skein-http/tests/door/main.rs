@@ -7,5 +7,7 @@ mod client;
 mod cluster;
 mod fixture;
 mod routes;
+mod tls;
+mod upgrade;
 mod users;
 mod waiting;

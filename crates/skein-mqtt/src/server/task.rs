@@ -99,7 +99,8 @@ pub(super) fn serve(mut connection: Connection) -> impl Future<Output = ()> + Se
 impl Connection {
     /// A connection on a stream that is ready for MQTT.
     pub(super) fn new(settings: Arc<Settings>, incoming: Incoming) -> Self {
-        let Incoming { shared, place, peer, io, user } = incoming;
+        let Incoming { shared, place, peer, carrier, user } = incoming;
+        let io = carrier.into_io();
         let handle = Arc::new(TaskHandle::default());
         let origin = Origin { peer, certificate_user: user, socket: io.socket(), handle: handle.clone() };
         shared.fresh.enter(&handle);

@@ -81,14 +81,15 @@ impl Server {
         let mut settings = Settings { durability: DURABILITY, ..settings() };
         change(&mut settings);
         let redirect = settings.redirect.clone();
+        let of_listener = settings.listener.clone();
+        let door = MqttDoor::new([settings]);
         let listener = {
             let _entered = runtime.enter();
-            let listener = settings.listener.clone();
-            let door = MqttDoor::new([settings]);
-            Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), Transport::Tcp, listener, door).unwrap()
+            let address = (Ipv4Addr::LOCALHOST, 0).into();
+            Listener::bind(MqttDoor::NAME, address, Transport::Tcp, of_listener).unwrap()
         };
         let state = listener.state().clone();
-        let accepting = listener.run(shared.clone(), workers.clone());
+        let accepting = listener.run(door, shared.clone(), workers.clone());
         thread::spawn(move || runtime.block_on(accepting));
         let stopped = Arc::new(AtomicBool::new(false));
         thread::spawn({

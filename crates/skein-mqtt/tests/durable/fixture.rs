@@ -79,14 +79,15 @@ impl Server {
         let shared = Shared::new(plane.clone(), clock, 1);
         let workers = Workers::start(1, &shared).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let of_listener = settings.listener.clone();
+        let door = MqttDoor::new([settings]);
         let listener = {
             let _entered = runtime.enter();
-            let listener = settings.listener.clone();
-            let door = MqttDoor::new([settings]);
-            Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), Transport::Tcp, listener, door).unwrap()
+            let address = (Ipv4Addr::LOCALHOST, 0).into();
+            Listener::bind(MqttDoor::NAME, address, Transport::Tcp, of_listener).unwrap()
         };
         let address = listener.state().address;
-        let accepting = listener.run(shared.clone(), workers.clone());
+        let accepting = listener.run(door, shared.clone(), workers.clone());
         thread::spawn(move || runtime.block_on(accepting));
         let stopped = Arc::new(AtomicBool::new(!ticks));
         thread::spawn({

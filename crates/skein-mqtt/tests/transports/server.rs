@@ -48,10 +48,11 @@ impl Server {
         let door = MqttDoor::new([settings]);
         let listener = {
             let _entered = runtime.enter();
-            Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), transport, of_listener, door.clone()).unwrap()
+            let address = (Ipv4Addr::LOCALHOST, 0).into();
+            Listener::bind(MqttDoor::NAME, address, transport, of_listener).unwrap()
         };
         let state = listener.state().clone();
-        let accepting = listener.run(shared.clone(), workers.clone());
+        let accepting = listener.run(door.clone(), shared.clone(), workers.clone());
         thread::spawn(move || runtime.block_on(accepting));
         Self { address: state.address, state, door, shared, workers }
     }

@@ -125,7 +125,10 @@ fn server_reference(
     if cluster.server_reference.0.is_some() {
         return cluster.server_reference.0.clone();
     }
-    let address = listeners.iter().find(|state| matches!(state.transport, "tcp" | "tls"))?.address;
+    let address = listeners
+        .iter()
+        .find(|state| state.door == "mqtt" && matches!(state.transport, "tcp" | "tls"))?
+        .address;
     let ip = if address.ip().is_unspecified() { advertised } else { address.ip() };
     (!ip.is_unspecified()).then(|| SocketAddr::new(ip, address.port()).to_string())
 }

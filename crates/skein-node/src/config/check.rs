@@ -83,8 +83,10 @@ fn opened_listeners(config: &Config) -> Vec<Opened> {
         let key = format!("mqtt.listeners[{index}].listen");
         opened.push(Opened { key, address: listener.address, uses_tls: listener.transport.uses_tls() });
     }
-    for address in &config.http.listen.0 {
-        opened.push(Opened { key: "http.listen".to_owned(), address: *address, uses_tls: config.http.tls });
+    let plain = config.http.listen.0.len();
+    for (index, (address, uses_tls)) in config.http.addresses().enumerate() {
+        let key = if index < plain { "http.listen" } else { "http.tls_listen" };
+        opened.push(Opened { key: key.to_owned(), address, uses_tls });
     }
     opened
 }

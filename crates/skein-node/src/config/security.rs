@@ -1,6 +1,6 @@
 //! The sections about who may come in and how: TLS, access control and the HTTP door.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use skein_access::Anonymous;
 
@@ -32,7 +32,9 @@ section! {
     HttpConfig = "http" {
         /// Where HTTP is served.
         listen: Listen = Listen(vec![([127, 0, 0, 1], 8080).into()]), Restart;
-        /// Whether HTTP is served over TLS, with the certificate of the section tls.
+        /// Where HTTP over TLS is served, with the certificate of the section tls.
+        tls_listen: Listen = Listen(vec![]), Restart;
+        /// Whether what http.listen names is served over TLS too, with the certificate of the section tls.
         tls: bool = false, Restart;
         /// Whether every connection begins with a PROXY header, as mqtt.proxy_protocol says.
         proxy_protocol: bool = false, NewConnections;
@@ -94,6 +96,14 @@ impl Section for TlsConfig {
             let advice = "set tls.client_auth to \"optional\" or \"require\"";
             check.fault("tls.subject_as_user", format!("is true but clients show no certificate; {advice}"));
         }
+    }
+}
+
+impl HttpConfig {
+    /// Every address, and whether it is served over TLS.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (SocketAddr, bool)> {
+        let plain = self.listen.0.iter().map(|address| (*address, self.tls));
+        plain.chain(self.tls_listen.0.iter().map(|address| (*address, true)))
     }
 }
 

@@ -9,12 +9,12 @@
 //!                                 < {"bye": "why"}
 //! ```
 
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
 
 use bytes::BytesMut;
 use serde_json::{Value, json};
 use skein_access::{Door as Kind, Identity};
-use skein_door::{Door, Incoming, Io, WebSocketProtocol};
+use skein_door::{Door, Incoming, Io, Place, Shared, WebSocketProtocol};
 use skein_plane::{
     Batch, Commit, Connection, ConnectionHandle, ConnectionInfo, Durability, Ending, Flushed, Open,
     QueueLimits, RetainHandling, SessionLimits, SubscribeOptions, TaskHandle, WindowLimits, Work,
@@ -44,7 +44,18 @@ impl Door for ToyDoor {
 
     fn serve(&self, incoming: Incoming, tasks: &TaskTracker) {
         let task = Arc::<TaskHandle>::default();
-        let toy = Toy { incoming, task, rest: BytesMut::new(), open: None, commit: None, blocked: false };
+        let Incoming { shared, place, peer, carrier, .. } = incoming;
+        let toy = Toy {
+            shared,
+            place,
+            peer,
+            io: carrier.into_io(),
+            task,
+            rest: BytesMut::new(),
+            open: None,
+            commit: None,
+            blocked: false,
+        };
         tasks.spawn(toy.run());
     }
 }
@@ -94,7 +105,10 @@ fn line(value: &Value, out: &mut Vec<u8>) {
 
 /// One connection.
 struct Toy {
-    incoming: Incoming,
+    shared: Arc<Shared>,
+    place: Place,
+    peer: SocketAddr,
+    io: Io,
     task: Arc<TaskHandle>,
     rest: BytesMut,
     open: Option<ConnectionHandle>,
@@ -115,8 +129,7 @@ impl Toy {
         let mut batch = Batch::default();
         loop {
             let event = self.next().await;
-            let Incoming { shared, .. } = &self.incoming;
-            let (shared, now) = (shared.clone(), shared.clock.now());
+            let (shared, now) = (self.shared.clone(), self.shared.clock.now());
             let mut work = Work { plane: &shared.plane, batch: &mut batch, now };
             let goes_on = match event {
                 Event::Read => self.read(&mut work).is_some(),
@@ -141,7 +154,7 @@ impl Toy {
     }
 
     async fn next(&mut self) -> Event {
-        let Self { incoming: Incoming { io, .. }, task, rest, commit, blocked, .. } = self;
+        let Self { io, task, rest, commit, blocked, .. } = self;
         poll_fn(|cx| {
             if task.register(cx.waker()) || (*blocked && io.poll_writable(cx).is_ready()) {
                 return Poll::Ready(Event::Woken);
@@ -217,7 +230,7 @@ impl Toy {
     }
 
     fn hello(&self, name: &str, work: &mut Work<'_>) -> Option<ConnectionHandle> {
-        let Incoming { peer, io, place, .. } = &self.incoming;
+        let Self { peer, io, place, .. } = self;
         let identity = Identity::anonymous(ClientId::new(name), peer.ip(), Kind::Comet);
         let open = Open {
             client_id: ClientId::new(name),

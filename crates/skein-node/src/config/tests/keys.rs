@@ -25,6 +25,7 @@ fn other_value(key: &str, kind: &str, default: &str) -> String {
         ("cluster.strategy", _) => "\"broadcast\"".to_owned(),
         ("cluster.server_reference", _) => "\"elsewhere:1883\"".to_owned(),
         ("cluster.webhooks", _) => "\"http://localhost:1/\"".to_owned(),
+        ("http.tls_listen", _) => "\"127.0.0.1:20443\"".to_owned(),
         ("web.origins", _) => "\"https://app.example\"".to_owned(),
         ("web.host_names", _) => "\"mqtt.example\"".to_owned(),
         // What is hidden does not read back.
