@@ -1,6 +1,6 @@
-//! What the HTTP door is made of, and what the node tells it about itself.
+//! What every request of the HTTP door sees: the plane, what the node tells about itself, and the bounds.
 //!
-//! The node makes one door and runs it once per listener. Nothing here does IO; `serve.rs` does.
+//! Nothing here does IO; `serve.rs` does.
 
 use std::{
     fmt,
@@ -16,10 +16,9 @@ use parking_lot::Mutex;
 use skein_access::{OperatorToken, PasswordGate};
 use skein_plane::Plane;
 use skein_types::{LogLimit, Moment};
-use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Semaphore;
 
-use crate::{cluster::ClusterView, router, serve, timestamp::rfc3339};
+use crate::{cluster_view::ClusterView, timestamp::rfc3339};
 
 /// Password checks at once. Each takes a core for tens of milliseconds and 19 MiB, and operators are few.
 const PASSWORD_CHECKS_MAX: usize = 2;
@@ -112,12 +111,6 @@ pub struct HttpSettings {
     pub operator_token: Option<OperatorToken>,
 }
 
-/// The HTTP door. Copies are the same door.
-#[derive(Clone, Debug)]
-pub struct HttpDoor {
-    shared: Arc<Shared>,
-}
-
 /// What every request of the door sees.
 pub(crate) struct Shared {
     pub(crate) plane: Arc<Plane>,
@@ -144,18 +137,16 @@ pub(crate) struct OwnListener {
     pub(crate) refused: AtomicU64,
 }
 
-impl HttpDoor {
-    /// The door of the node that `node` describes; `listeners` tells about the other doors.
-    #[must_use]
-    pub fn new(
+impl Shared {
+    pub(crate) fn new(
         plane: Arc<Plane>,
         node: NodeInfo,
         listeners: Listeners,
         readiness: Arc<ReadinessSwitch>,
         settings: HttpSettings,
-    ) -> Self {
+    ) -> Arc<Self> {
         let slots = Arc::new(Semaphore::new(settings.connections_max.min(Semaphore::MAX_PERMITS)));
-        let shared = Shared {
+        Arc::new(Self {
             passwords: PasswordGate::new(plane.access().clone(), PASSWORD_CHECKS_MAX),
             plane,
             node,
@@ -167,23 +158,9 @@ impl HttpDoor {
             slots,
             others: listeners,
             own: Mutex::default(),
-        };
-        Self { shared: Arc::new(shared) }
+        })
     }
 
-    /// Writes how many refused requests are not in the log, once their time is over. Call it now and then.
-    pub fn log_left_out(&self) {
-        self.shared.log_left_out();
-    }
-
-    /// Accepts on `listener` until `shutdown` is cancelled, then lets requests under way end and returns.
-    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) {
-        let router = router::router(&self.shared);
-        serve::serve(self.shared, router, listener, shutdown).await;
-    }
-}
-
-impl Shared {
     pub(crate) fn log_left_out(&self) {
         let left_out = self.refusals.lock().left_out(self.now());
         if let Some(left_out) = left_out {
