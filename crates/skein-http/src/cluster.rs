@@ -14,7 +14,7 @@ use crate::{
     problem::{Kind, Problem},
 };
 
-/// Clients sent away in a second where nobody says how many.
+/// Clients moved per second where nobody says how many.
 const DRAIN_RATE_DEFAULT: u32 = 500;
 /// More in a second is no rate any more.
 const DRAIN_RATE_MAX: u32 = 1_000_000;

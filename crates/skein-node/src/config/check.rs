@@ -100,7 +100,7 @@ fn check_names(config: &Config, check: &mut Check<'_>) {
         } else if all.iter().take(before).any(|other| other.name == listener.name) {
             check.fault(
                 &key,
-                format!("is {:?}, as another listener is called; choose another name", listener.name),
+                format!("is {:?}, which is the name of another listener; choose another name", listener.name),
             );
         }
     }
@@ -110,7 +110,7 @@ fn check_twice(opened: &[Opened], cluster: Option<SocketAddr>, check: &mut Check
     let used = opened.iter().find(|other| Some(other.address) == cluster && other.address.port() != 0);
     if let Some(other) = used {
         let what = "choose another port";
-        check.fault("cluster.listen", format!("is {}, which {} is too; {what}", other.address, other.key));
+        check.fault("cluster.listen", format!("is {}, which {} uses too; {what}", other.address, other.key));
     }
     for (index, listener) in opened.iter().enumerate() {
         // Port 0 is a free port of the system's choice: two of them never meet.
@@ -119,7 +119,7 @@ fn check_twice(opened: &[Opened], cluster: Option<SocketAddr>, check: &mut Check
             let address = listener.address;
             check.fault(
                 &listener.key,
-                format!("is {address}, which {} is too; choose another port", other.key),
+                format!("is {address}, which {} uses too; choose another port", other.key),
             );
         }
     }
@@ -140,8 +140,8 @@ fn check_open_to_others(config: &Config, opened: &[Opened], check: &mut Check<'_
         return;
     }
     for listener in opened.iter().filter(|listener| !is_loopback(listener.address.ip())) {
-        let why = "can be reached from other machines, but there are no users to let in";
-        let what = "set access.file, listen on a loopback address, or set access.anonymous = true to let everybody in";
+        let why = "can be reached from other machines, but there are no users";
+        let what = "set access.file, listen on a loopback address, or set access.anonymous = true to admit everybody";
         check.fault(&listener.key, format!("= {} {why}; {what}", listener.address));
     }
 }

@@ -172,8 +172,9 @@ impl Translator {
             match KNOWN.iter().find(|known| known.path == path && known.is_in_files) {
                 Some(known) => self.read(&Given { known, place, text: plain(&entry.node.value) }),
                 None if matches!(entry.node.value, Value::Nothing) => {}
-                None => self
-                    .warn(format!("{}: {path} is not known to be a key of comqtt; ignored", entry.key_place)),
+                None => {
+                    self.warn(format!("{}: {path} is not a known key of comqtt; ignored", entry.key_place))
+                }
             }
         }
     }
@@ -337,7 +338,7 @@ impl Translator {
             self.set("access.anonymous", "true".to_owned());
             let advice = "set access.file and remove access.anonymous to change that";
             self.warn(format!(
-                "access.anonymous = true: as in comqtt with auth way 0, everybody is let in; {advice}"
+                "access.anonymous = true: as in comqtt with auth way 0, everybody is admitted; {advice}"
             ));
             return;
         }
