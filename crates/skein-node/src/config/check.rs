@@ -12,14 +12,14 @@ use skein_access::Anonymous;
 
 use super::{
     Config,
-    fault::{Fault, Place},
+    fault::{Fault, Origin},
     section::{Section, name_of},
 };
 
 /// Gathers the faults of values, each at the place where its key was set.
 #[derive(Debug)]
 pub(super) struct Check<'c> {
-    pub(super) places: &'c HashMap<String, Place>,
+    pub(super) origins: &'c HashMap<String, Origin>,
     /// Sections of which something could not be read. What is checked against them would raise faults that are none.
     pub(super) unread: &'c BTreeSet<String>,
     pub(super) faults: &'c mut Vec<Fault>,
@@ -28,8 +28,8 @@ pub(super) struct Check<'c> {
 impl Check<'_> {
     /// `text` goes on after the name of the key.
     pub(super) fn fault(&mut self, key: &str, text: impl AsRef<str>) {
-        let place = self.places.get(key).cloned().unwrap_or_else(|| Place::Default(key.to_owned()));
-        self.faults.push(Fault { place, text: format!("{key} {}", text.as_ref()) });
+        let origin = self.origins.get(key).cloned().unwrap_or_else(|| Origin::Default(key.to_owned()));
+        self.faults.push(Fault { origin, text: format!("{key} {}", text.as_ref()) });
     }
 
     fn has_read(&self, sections: &[&str]) -> bool {

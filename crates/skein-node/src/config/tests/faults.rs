@@ -220,7 +220,7 @@ SKEIN_OTHER_THINGS: there is no such variable; remove it, or see the list of var
 fn what_can_be_checked_is_checked_beside_other_faults() {
     let text = "[node]\nid = 0\n[log]\nlevel = 1\n[mqtt]\nlisten = '0.0.0.0:1'\n";
     let faults = toml(text).unwrap_err();
-    let lines: Vec<String> = faults.as_slice().iter().map(|fault| fault.place.to_string()).collect();
+    let lines: Vec<String> = faults.as_slice().iter().map(|fault| fault.origin.to_string()).collect();
     assert_eq!(lines, ["skein.toml:2:6", "skein.toml:4:9", "skein.toml:6:10"]);
 }
 
