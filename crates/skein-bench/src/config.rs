@@ -215,7 +215,7 @@ impl Config {
         self.window.unwrap_or_else(|| self.workload.window_default())
     }
 
-    /// How many nodes the run may connect to.
+    /// Number of nodes the run may connect to.
     pub(crate) fn nodes(&self) -> usize {
         self.more_addresses.len() + 1
     }

@@ -199,7 +199,7 @@ impl Running {
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             if thread.join().is_err() {
-                tracing::error!("a thread of the cluster had failed");
+                tracing::error!("cluster: a thread has panicked");
             }
         }
     }

@@ -7,9 +7,9 @@
 mod dialect;
 mod names;
 mod pace;
-mod place;
 mod registry;
 mod search;
+mod seed;
 mod usage;
 
 use std::time::Duration;
@@ -19,9 +19,9 @@ use skein_types::Moment;
 use self::pace::Pace;
 pub use self::{
     names::{LookError, Names},
-    place::{Place, PlaceError},
     registry::{RegistryUrl, RegistryUrlError},
     search::Search,
+    seed::{Seed, SeedError},
 };
 use crate::DiscoverySettings;
 
@@ -40,7 +40,7 @@ const REGISTRY_INTERVAL_MIN: Duration = Duration::from_secs(1);
 pub enum DiscoveryError {
     /// An entry of the list of other nodes.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Seed(#[from] SeedError),
     /// The URL of the registry.
     #[error(transparent)]
     Registry(#[from] RegistryUrlError),
@@ -50,7 +50,7 @@ pub enum DiscoveryError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// At a host or a name.
-    Place(Place),
+    Seed(Seed),
     /// In the table.
     Registry,
 }
@@ -82,7 +82,7 @@ impl Discovery {
     pub fn new(settings: &DiscoverySettings) -> Result<Self, DiscoveryError> {
         let mut sources = Vec::new();
         for entry in &settings.join {
-            sources.push((Source::Place(entry.parse()?), Pace::new(LOOK_INTERVAL_MIN)));
+            sources.push((Source::Seed(entry.parse()?), Pace::new(LOOK_INTERVAL_MIN)));
         }
         if let Some(url) = &settings.registry {
             RegistryUrl::new(url)?;

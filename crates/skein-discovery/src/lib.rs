@@ -12,7 +12,7 @@ mod script;
 mod settings;
 
 pub use discovery::{
-    Discovery, DiscoveryError, LookError, Names, Place, PlaceError, RegistryUrl, RegistryUrlError, Search,
+    Discovery, DiscoveryError, LookError, Names, RegistryUrl, RegistryUrlError, Search, Seed, SeedError,
     Source, Word,
 };
 pub use script::{SCRIPT_BYTES_MAX, Script, ScriptError, ScriptFigures, ScriptFileError, add_scripts};

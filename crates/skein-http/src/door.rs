@@ -1,6 +1,6 @@
 //! What the HTTP door is made of, and what the node tells it about itself.
 //!
-//! The node makes one door for all of its listeners. Nothing here does IO; `serve.rs` does.
+//! Nothing here does IO; `serve.rs` does.
 
 use std::{
     fmt,
@@ -12,16 +12,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use axum::Router;
 use parking_lot::Mutex;
 use skein_access::{OperatorToken, PasswordGate};
-use skein_door::{Door, Incoming, ListenerState, UpgradeRoute, WebSocketProtocol};
+use skein_door::ListenerState;
 use skein_plane::Plane;
 use skein_types::{LogLimit, Moment};
 use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
 
-use crate::{cluster::ClusterView, router, serve, timestamp::rfc3339};
+use crate::{cluster_view::ClusterView, timestamp::rfc3339};
+
+/// The door's word in logs, listings and the configuration.
+pub(crate) const NAME: &str = "http";
 
 /// Password checks at once. Each takes a core for tens of milliseconds and 19 MiB, and operators are few.
 const PASSWORD_CHECKS_MAX: usize = 2;
@@ -110,13 +111,6 @@ pub struct HttpSettings {
     pub operator_token: Option<OperatorToken>,
 }
 
-/// The HTTP door.
-#[derive(Debug)]
-pub struct HttpDoor {
-    shared: Arc<Shared>,
-    router: Router,
-}
-
 /// What every request of the door sees.
 pub(crate) struct Shared {
     pub(crate) plane: Arc<Plane>,
@@ -131,22 +125,15 @@ pub(crate) struct Shared {
     listeners: Listeners,
 }
 
-impl HttpDoor {
-    /// The door's word in logs, listings and the configuration.
-    pub const NAME: &str = "http";
-
-    /// The door of the node that `node` describes; `listeners` tells about the listeners of all doors, and `upgrades` are
-    /// the paths at which others take WebSockets.
-    #[must_use]
-    pub fn new(
+impl Shared {
+    pub(crate) fn new(
         plane: Arc<Plane>,
         node: NodeInfo,
         listeners: Listeners,
         readiness: Arc<ReadinessSwitch>,
         settings: HttpSettings,
-        upgrades: &[UpgradeRoute],
     ) -> Arc<Self> {
-        let shared = Arc::new(Shared {
+        Arc::new(Self {
             passwords: PasswordGate::new(plane.access().clone(), PASSWORD_CHECKS_MAX),
             plane,
             node,
@@ -156,47 +143,9 @@ impl HttpDoor {
             walks: Arc::new(Semaphore::new(WALKS_MAX)),
             access_changes: Arc::new(Semaphore::new(ACCESS_CHANGES_MAX)),
             listeners,
-        });
-        let router = router::router(&shared, upgrades);
-        Arc::new(Self { shared, router })
-    }
-}
-
-impl Door for HttpDoor {
-    fn name(&self) -> &'static str {
-        Self::NAME
+        })
     }
 
-    fn alpn(&self) -> &'static [u8] {
-        b"http/1.1"
-    }
-
-    /// Those of others come in by its routes.
-    fn websocket(&self, _listener: &str) -> Option<WebSocketProtocol> {
-        None
-    }
-
-    fn full(&self) -> &'static [u8] {
-        serve::FULL
-    }
-
-    /// Whether a node is alive and ready is asked from the beginning.
-    fn is_open_early(&self) -> bool {
-        true
-    }
-
-    /// Writes how many refused requests are not in the log, once their time is over.
-    fn tick(&self) {
-        self.shared.log_left_out();
-    }
-
-    fn serve(&self, incoming: Incoming, tasks: &TaskTracker) {
-        let (shared, router) = (self.shared.clone(), self.router.clone());
-        tasks.spawn(serve::serve(shared, router, incoming, tasks.clone()));
-    }
-}
-
-impl Shared {
     pub(crate) fn log_left_out(&self) {
         let left_out = self.refusals.lock().left_out(self.now());
         if let Some(left_out) = left_out {
@@ -249,8 +198,8 @@ impl ListenerFigures {
 #[must_use]
 pub fn transport_word(state: &ListenerState) -> &'static str {
     match (state.door, state.transport) {
-        (HttpDoor::NAME, "tls") => "https",
-        (HttpDoor::NAME, _) => "http",
+        (NAME, "tls") => "https",
+        (NAME, _) => "http",
         (_, transport) => transport,
     }
 }

@@ -135,9 +135,7 @@ impl ClusterPart {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                tracing::warn!(
-                    "cluster: no other node was found yet; this one takes clients and goes on looking"
-                );
+                tracing::warn!("cluster: no other node found yet; accepting clients and still looking");
                 return Ok(());
             }
             std::thread::park_timeout(JOIN_POLL);

@@ -31,7 +31,7 @@ use std::path::PathBuf;
 pub use cluster::ClusterConfig;
 pub(crate) use cluster::check_secret_text;
 pub use diff::Changed;
-pub use fault::{Fault, Faults, Place};
+pub use fault::{Fault, Faults, Origin};
 pub use flags::{SplitArguments, split_arguments};
 pub use listen::Listen;
 pub use mqtt::{Durability, MqttConfig, MqttDoor, MqttLimits, MqttListener, Transport};

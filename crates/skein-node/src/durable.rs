@@ -49,7 +49,13 @@ pub(crate) fn restore(plane: &Plane, config: &Config, clock: Clock) -> Result<()
     let restored = plane.restore(&limits, &mut Batch::default(), clock.now())?;
     if restored != Restored::default() {
         let Restored { sessions, queued_messages, retained, orphans } = restored;
-        tracing::info!(sessions, queued_messages, retained, orphans, "store: read back what was kept");
+        tracing::info!(
+            sessions,
+            queued_messages,
+            retained,
+            orphans,
+            "store: restored sessions and retained messages"
+        );
     }
     Ok(())
 }
@@ -57,6 +63,6 @@ pub(crate) fn restore(plane: &Plane, config: &Config, clock: Clock) -> Result<()
 /// The disk failed in a way that leaves open what is on it. Nothing more may be acknowledged, so the process ends;
 /// started again, it finds everything that was.
 fn stop_at_once(why: &str) {
-    tracing::error!(why, "store: the node stops, because it can no longer keep what it acknowledges");
+    tracing::error!(why, "store: stopping, because nothing can be stored durably any more");
     std::process::exit(1);
 }

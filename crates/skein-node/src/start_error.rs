@@ -45,16 +45,14 @@ pub enum StartError {
         source: OpenError,
     },
     /// The users and rules in the store cannot be put in force.
-    #[error(
-        "store: the users and rules in it cannot be put in force: {source}. Use the version that wrote them."
-    )]
+    #[error("store: the users and rules in it cannot be applied: {source}. Use the version that wrote them.")]
     StoredAccess {
         /// Why.
         source: AccessChangeError,
     },
     /// The number of the node's life cannot be kept.
     #[error(
-        "node: cannot keep the number of the node's life in {dir}: {source}. Check data.dir and its permissions."
+        "node: cannot store the node's incarnation in {dir}: {source}. Check data.dir and its permissions."
     )]
     Incarnation {
         /// The data directory.

@@ -236,7 +236,7 @@ impl Entries<'_> {
 
 /// Where a frame goes and what it says beside its entries.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct FramePosition {
     pub(crate) salt: Salt,
     pub(crate) offset: u64,
     pub(crate) first_index: u64,
@@ -244,7 +244,7 @@ pub(crate) struct Place {
 }
 
 /// Writes a frame in the newest version to `out`, which is emptied first.
-pub(crate) fn encode(out: &mut Vec<u8>, place: Place, entries: Entries<'_>) {
+pub(crate) fn encode(out: &mut Vec<u8>, place: FramePosition, entries: Entries<'_>) {
     out.clear();
     out.resize(FRAME_HEADER_BYTES, 0);
     entries.encode(out);

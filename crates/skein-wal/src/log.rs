@@ -28,7 +28,7 @@ use crate::{
     disk::{File, is_exhausted, is_full},
     fault::{AppendFault, Fault, SyncFault},
     format::{self, CONTENT_OFFSET, Header, Kind},
-    frame::{self, Entries, PAYLOAD_BYTES_MAX, Place, Salt},
+    frame::{self, Entries, FramePosition, PAYLOAD_BYTES_MAX, Salt},
 };
 
 /// A buffer for frames that grew beyond this is given back after use.
@@ -228,7 +228,7 @@ impl Log {
     }
 
     fn write_frame(&mut self, entries: Entries<'_>) -> Result<(), AppendFault> {
-        let place = Place {
+        let place = FramePosition {
             salt: self.active.salt,
             offset: self.active.offset,
             first_index: self.next_index,

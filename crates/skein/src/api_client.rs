@@ -19,10 +19,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ApiArgs {
-    /// Where the node serves HTTP
+    /// HTTP address of the node
     #[arg(long, visible_alias = "node", default_value = "http://127.0.0.1:8080", value_name = "URL")]
     url: String,
-    /// The user to log in as; its password is that of SKEIN_PASSWORD or --password-file
+    /// User name; the password is read from --password-file or SKEIN_PASSWORD
     #[arg(long)]
     user: Option<String>,
     /// A file whose first line is the password
@@ -106,13 +106,13 @@ impl ApiArgs {
             answered = send(method, &url, body, None);
         }
         let mut response = answered.map_err(|error| {
-            anyhow!("cannot ask {url}: {error}. Does a node run, and does --url name its http.listen?")
+            anyhow!("cannot reach {url}: {error}. Is a node running, and is --url its http.listen address?")
         })?;
         let status = response.status();
         let body = response
             .body_mut()
             .read_to_string()
-            .with_context(|| format!("cannot read the answer of {url}"))?;
+            .with_context(|| format!("cannot read the response of {url}"))?;
         let answer: Option<Value> = serde_json::from_str(&body).ok();
         match answer {
             Some(answer) if status.is_success() => Ok(answer),
@@ -123,7 +123,9 @@ impl ApiArgs {
                 )
             }
             Some(problem) => bail!("{}", problem_text(&problem)),
-            None => bail!("{url} answered {status} and no JSON. Does --url name a node's http.listen?"),
+            None => {
+                bail!("{url} answered {status} without JSON. Is --url the http.listen address of a node?")
+            }
         }
     }
 

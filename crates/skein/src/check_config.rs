@@ -14,7 +14,7 @@ use crate::{
 pub(crate) struct CheckConfigArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Print the configuration as TOML, every key with the value it has
+    /// Print the effective configuration as TOML
     #[arg(long)]
     print: bool,
 }

@@ -39,21 +39,21 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Run a node; this is what happens without a command
+    /// Run a node (the default command)
     Serve(ServeArgs),
     /// Check a configuration and show every fault in it
     CheckConfig(CheckConfigArgs),
-    /// Show how a running node is
+    /// Show the status of a running node
     Status(StatusArgs),
     /// List the nodes of the cluster as a running node sees them
     Nodes(NodesArgs),
-    /// Send the clients of a running node to the others, then have it leave and stop
+    /// Move the clients of a running node to other nodes, then stop it
     Drain(DrainArgs),
     /// List the MQTT sessions of a running node
     Sessions(SessionsArgs),
     /// List the retained messages of a running node, or remove one
     Retained(RetainedArgs),
-    /// List the messages that wait in the session of a client
+    /// List the messages queued for a client
     Queue(QueueArgs),
     /// Publish messages
     #[command(name = "pub", disable_help_flag = true)]
@@ -61,13 +61,13 @@ enum Command {
     /// Subscribe and print messages
     #[command(name = "sub", disable_help_flag = true)]
     Subscribe(SubArgs),
-    /// Edit the users of an access file
+    /// Manage the users of an access file or of a running node
     User(UserArgs),
-    /// Verify, dump or restore what a node that is not running keeps on disk
+    /// Verify, dump or restore the stored data of a stopped node
     Store(StoreArgs),
-    /// Run several nodes on this machine that find each other, to try things on
+    /// Run a small cluster on this machine to try things out
     Dev(DevArgs),
-    /// Load a server and measure it
+    /// Benchmark an MQTT server
     Bench(BenchArgs),
     /// Run a node with the flags and files of another server
     Compat(CompatArgs),

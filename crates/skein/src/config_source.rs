@@ -15,7 +15,7 @@ const FILE_VARIABLE: &str = "SKEIN_CONFIG";
 /// The arguments of every command that reads a configuration.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct ConfigArgs {
-    /// The configuration file, TOML or YAML; SKEIN_CONFIG names it too [default: no file, only defaults]
+    /// Configuration file, TOML or YAML; SKEIN_CONFIG names one too [default: none]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Flags that set keys, which are taken out of the command line before it is parsed.

@@ -20,7 +20,7 @@ use crate::output::{note, print_line};
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DevArgs {
-    /// How many nodes
+    /// Number of nodes
     #[arg(default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=i64::from(plan::NODES_MAX)))]
     nodes: u16,
     /// Where the nodes keep their data
@@ -32,7 +32,7 @@ pub(crate) struct DevArgs {
     /// Its private key
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
-    /// Added to every port, where the usual ones are taken
+    /// Offset added to every port, if the usual ones are taken
     #[arg(long, default_value_t = 0, value_name = "NUMBER")]
     offset: u16,
 }
@@ -50,7 +50,7 @@ impl DevArgs {
                 return Ok(ExitCode::SUCCESS);
             }
             if !nodes.are_running() {
-                anyhow::bail!("every node has ended; what they said stands above");
+                anyhow::bail!("all nodes have exited; their messages are above");
             }
             std::thread::park_timeout(nodes::POLL);
         }

@@ -19,10 +19,10 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(200);
 pub(crate) struct DrainArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// Clients sent away in a second
+    /// Clients moved per second
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: u32,
-    /// Return when the node has begun instead of when it is gone
+    /// Return as soon as draining has begun
     #[arg(long)]
     no_wait: bool,
 }

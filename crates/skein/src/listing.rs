@@ -17,13 +17,13 @@ const PAYLOAD_BYTES: usize = 64;
 /// Which page is shown, and how.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PageArgs {
-    /// The page to show
+    /// Page to show
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     page: u32,
-    /// How many to show on a page
+    /// Entries per page
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
     page_size: u32,
-    /// Print the whole answer as JSON
+    /// Print the full response as JSON
     #[arg(long)]
     json: bool,
 }

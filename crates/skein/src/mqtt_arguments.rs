@@ -20,28 +20,28 @@ const PORT_DEFAULT: u16 = 1883;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ConnectionArgs {
-    /// Where the server is: a name or an address, with its port or without ([::1]:1883 for IPv6)
+    /// Host of the server, with or without its port ([::1]:1883 for IPv6)
     #[arg(short = 'h', long, default_value = "127.0.0.1", value_name = "HOST[:PORT]", value_parser = Host::parse)]
     host: Host,
-    /// The server's port, 1883 if neither this nor -h names one
+    /// Port of the server [default: that of -h, or 1883]
     #[arg(short, long)]
     port: Option<u16>,
-    /// The user to log in as; without -P its password is that of SKEIN_PASSWORD
+    /// User name; without -P the password is read from SKEIN_PASSWORD
     #[arg(short = 'u', long, value_name = "USER")]
     username: Option<String>,
-    /// The user's password; others on this machine can see it while the command runs
+    /// Password; other users of this machine can see it while the command runs
     #[arg(short = 'P', long = "pw", alias = "password", value_name = "PASSWORD", requires = "username")]
     password: Option<String>,
-    /// The client id; the server makes one up without it
+    /// Client id; the server assigns one by default
     #[arg(short, long, value_name = "ID")]
     id: Option<String>,
-    /// Keep the session: what was subscribed to and not delivered waits for the same client id to come back
+    /// Use a persistent session: subscriptions and undelivered messages wait for this client id to reconnect
     #[arg(short = 'c', long = "disable-clean-session", requires = "id")]
     keep_session: bool,
     /// Version of MQTT: 3.1, 3.1.1 (also 3) or 5
     #[arg(short = 'V', long, default_value = "5", value_name = "VERSION", value_parser = version)]
     pub(crate) protocol_version: Version,
-    /// Seconds without a packet after which both ends ask each other whether they are there; 0 for never
+    /// Keep alive in seconds; 0 switches it off
     #[arg(short, long, default_value_t = 60, value_name = "SECONDS")]
     pub(crate) keepalive: u16,
     /// Print help

@@ -234,8 +234,9 @@ impl MqttClient {
 }
 
 fn open_stream(host: &str, port: u16) -> anyhow::Result<TcpStream> {
-    let addresses =
-        (host, port).to_socket_addrs().with_context(|| format!("cannot find the host {host:?}. Check -h"))?;
+    let addresses = (host, port)
+        .to_socket_addrs()
+        .with_context(|| format!("cannot resolve the host {host:?}. Check -h"))?;
     let mut last = anyhow!("the name {host:?} has no address. Check -h");
     for address in addresses {
         match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {

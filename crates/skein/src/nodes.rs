@@ -27,7 +27,7 @@ const COLUMNS: [Column; 8] = [
 pub(crate) struct NodesArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// Print the whole answer as JSON
+    /// Print the full response as JSON
     #[arg(long)]
     json: bool,
 }

@@ -52,7 +52,7 @@ pub(crate) struct PubArgs {
     /// Quality of service: 0, 1 or 2
     #[arg(short, long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
     qos: u8,
-    /// Keep the message for later subscribers
+    /// Retain the message for later subscribers
     #[arg(short, long)]
     retain: bool,
     #[command(flatten)]
@@ -118,7 +118,7 @@ impl PubArgs {
             bail!("the server takes messages up to QoS {max}, not {asked}. Choose -q {max}");
         }
         if self.retain && !granted.retain_available {
-            bail!("the server does not keep messages. Leave out -r");
+            bail!("the server does not support retained messages. Leave out -r");
         }
         Ok(Publisher {
             client,

@@ -12,7 +12,7 @@ use crate::{
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct QueueArgs {
-    /// The client whose session it is
+    /// Client id of the session
     client_id: String,
     #[command(flatten)]
     api: ApiArgs,

@@ -13,7 +13,7 @@ use crate::{
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RetainedArgs {
-    /// Only topics that this filter matches; by default #, which matches all but those that start with $
+    /// Show only topics that match this filter; by default #, which matches all but those that start with $
     filter: Option<String>,
     #[command(flatten)]
     api: ApiArgs,
@@ -22,7 +22,7 @@ pub(crate) struct RetainedArgs {
     /// Show the start of each payload, as text or in hexadecimal
     #[arg(long)]
     payload: bool,
-    /// Remove the message of this topic instead; subscribers are not told
+    /// Remove the message of this topic instead; subscribers are not notified
     #[arg(long, value_name = "TOPIC", conflicts_with_all = ["filter", "payload"])]
     remove: Option<String>,
 }
@@ -31,7 +31,7 @@ impl RetainedArgs {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         if let Some(topic) = self.remove {
             self.api.delete(&format!("/api/v1/retained/{}", segment(&topic)))?;
-            note(&format!("nothing is retained for {topic:?} any more"));
+            note(&format!("the retained message of {topic:?} is removed"));
             return Ok(ExitCode::SUCCESS);
         }
         let mut columns = vec![

@@ -37,7 +37,7 @@ pub(crate) fn ask_for_new(user: &str) -> anyhow::Result<String> {
         return not_empty(&read_line()?);
     }
     let first = not_empty(&ask(&format!("New password of {user}: "))?)?;
-    if ask("The same again: ")? != first {
+    if ask("Repeat the password: ")? != first {
         bail!("the two passwords differ; nothing was changed");
     }
     Ok(first)

@@ -85,7 +85,7 @@ pub(crate) fn serve(
             _ => break,
         }
     }
-    tracing::info!("skein: stopping; send the signal again to end at once");
+    tracing::info!("skein: stopping; send the signal again to exit at once");
     node.stop(STOP_PATIENCE);
     tracing::info!("skein: stopped");
     match ended.try_recv() {
@@ -132,10 +132,10 @@ fn reload(node: &mut Node, logging: &Logging, read_again: &dyn Fn() -> anyhow::R
     match outcome {
         Ok(changes) => {
             changes.iter().for_each(tell_change);
-            tracing::info!(changes = changes.len(), "skein: configuration read again");
+            tracing::info!(changes = changes.len(), "skein: configuration reloaded");
         }
         Err(error) => {
-            tracing::error!("skein: the configuration stays as it was: {}", in_full(&error));
+            tracing::error!("skein: configuration not reloaded: {}", in_full(&error));
         }
     }
 }
@@ -146,12 +146,7 @@ fn tell_change(change: &Changed) {
         Effect::Reload => tracing::info!(key, old, new, "config: changed"),
         Effect::NewConnections => tracing::info!(key, old, new, "config: changed for new connections"),
         Effect::Restart => {
-            tracing::warn!(
-                key,
-                old,
-                new,
-                "config: changed, but takes effect only when the node starts again"
-            );
+            tracing::warn!(key, old, new, "config: changed, but takes effect only after a restart");
         }
     }
 }

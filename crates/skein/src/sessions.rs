@@ -37,14 +37,14 @@ pub(crate) struct SessionsArgs {
     api: ApiArgs,
     #[command(flatten)]
     page: PageArgs,
-    /// Show only clients whose id or user has this text in it
+    /// Show only clients whose id or user name contains this text
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
 }
 
 #[derive(Subcommand, Clone, Debug)]
 enum SessionsCommand {
-    /// End the session of a client, connected or not, with everything that waits in it
+    /// End the session of a client, connected or not, and discard its queue
     End {
         /// The client id
         client_id: String,

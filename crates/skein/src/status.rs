@@ -11,7 +11,7 @@ use crate::{api_client::ApiArgs, output::print_line, table::shown};
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// Print the whole answer as JSON
+    /// Print the full response as JSON
     #[arg(long)]
     json: bool,
 }

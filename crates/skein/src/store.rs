@@ -33,12 +33,12 @@ pub(crate) struct StoreArgs {
 
 #[derive(Subcommand, Clone, Debug)]
 enum Action {
-    /// Read every file and show what each is and everything that is wrong
+    /// Check every file and report everything that is wrong
     Verify {
         #[command(flatten)]
         config: ConfigArgs,
     },
-    /// Write everything that is kept as text, one JSON object a line
+    /// Write all stored objects as text, one JSON object per line
     Dump {
         #[command(flatten)]
         config: ConfigArgs,
@@ -46,11 +46,11 @@ enum Action {
         #[arg(long, value_name = "NAME")]
         class: Option<String>,
     },
-    /// Make a store of the text that `dump` wrote
+    /// Create a store from the output of `dump`
     Restore {
         #[command(flatten)]
         config: ConfigArgs,
-        /// The text; - is the standard input
+        /// File with the output of `dump`; - for the standard input
         file: PathBuf,
     },
 }

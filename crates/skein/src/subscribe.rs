@@ -26,25 +26,25 @@ const SUBSCRIBE_ID: NonZeroU16 = NonZeroU16::MIN;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SubArgs {
-    /// A filter to subscribe to; may be repeated
+    /// Topic filter to subscribe to; may be repeated
     #[arg(short, long = "topic", required = true, value_name = "FILTER", value_parser = filter)]
     topics: Vec<SubscriptionFilter>,
-    /// Highest quality of service to get messages with: 0, 1 or 2
+    /// Maximum QoS of the subscription: 0, 1 or 2
     #[arg(short, long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
     qos: u8,
     /// Print the topic before each message
     #[arg(short, long)]
     verbose: bool,
-    /// Print no end of line after each message
+    /// Do not print a newline after each message
     #[arg(short = 'N')]
     no_newline: bool,
-    /// Leave out messages that were retained before this command started
+    /// Do not print messages that were retained before the subscription
     #[arg(short = 'R', long)]
     no_retained: bool,
-    /// End after this many messages
+    /// Exit after this many messages
     #[arg(short = 'C', value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// End after this many seconds, with code 27
+    /// Exit after this many seconds, with code 27
     #[arg(short = 'W', value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     wait: Option<u32>,
     #[command(flatten)]

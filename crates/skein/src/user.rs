@@ -54,24 +54,24 @@ pub(crate) struct UserArgs {
 
 #[derive(Subcommand, Clone, Debug)]
 enum Action {
-    /// Add a user; the file is made when it is not there
+    /// Add a user; creates the file if there is none
     Add {
         name: String,
         /// A role of the user; may be repeated
         #[arg(long = "role", value_name = "ROLE")]
         roles: Vec<String>,
-        /// Keep keys for SCRAM-SHA-256 instead of an argon2id hash
+        /// Store SCRAM-SHA-256 keys instead of an argon2id hash
         #[arg(long)]
         scram: bool,
     },
     /// Remove a user
     Remove { name: String },
-    /// Show every user with its roles
+    /// List users with their roles
     List,
-    /// Set another password
+    /// Change the password of a user
     Passwd {
         name: String,
-        /// Keep keys for SCRAM-SHA-256 instead of an argon2id hash
+        /// Store SCRAM-SHA-256 keys instead of an argon2id hash
         #[arg(long)]
         scram: bool,
     },

@@ -111,17 +111,17 @@ mod tests {
 
         fn finish(&mut self, _: Moment) -> Handled {
             let batch = self.batches.fetch_add(1, Relaxed) + 1;
-            Handled { kept: Some(Box::new(Batch { batch, kept: self.kept.clone() })), congestion: None }
+            Handled { kept: Some(Box::new(Pending { batch, kept: self.kept.clone() })), congestion: None }
         }
     }
 
     #[derive(Debug)]
-    struct Batch {
+    struct Pending {
         batch: u64,
         kept: Arc<AtomicU64>,
     }
 
-    impl Completion for Batch {
+    impl Completion for Pending {
         fn poll_done(&mut self, _: &Waker, _: Moment) -> bool {
             self.kept.load(Relaxed) & 1 << self.batch != 0
         }

@@ -1,4 +1,4 @@
-//! Looks places up in the DNS and the hosts file of the system.
+//! Looks seeds up in the DNS and the hosts file of the system.
 //!
 //! Nothing is remembered between two look-ups, the server's addresses included: a node runs for months, and what it looks for
 //! is what has changed. [`super::Search`] calls it.
@@ -16,7 +16,7 @@ use hickory_resolver::{
     proto::rr::{RData, rdata::SRV},
 };
 
-use super::Place;
+use super::Seed;
 
 /// How long a look-up may take in all.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,7 +24,7 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
 /// Hosts that are taken from SRV records; more are not needed to find a cluster.
 const SERVICE_HOSTS_MAX: usize = 64;
-/// Addresses that are taken from one place.
+/// Addresses that are taken from one seed.
 const ADDRESSES_MAX: usize = 256;
 
 /// Why nothing was found.
@@ -60,21 +60,21 @@ impl Names {
         Self { server: Some(server) }
     }
 
-    /// All addresses of a place; those of a service by the priority of its records, and at least one.
+    /// All addresses of a seed; those of a service by the priority of its records, and at least one.
     ///
     /// # Errors
     ///
     /// When there is none.
-    pub async fn look(&self, place: &Place) -> Result<Vec<SocketAddr>, LookError> {
-        if let Place::Address(address) = place {
+    pub async fn look(&self, seed: &Seed) -> Result<Vec<SocketAddr>, LookError> {
+        if let Seed::Address(address) = seed {
             return Ok(vec![*address]);
         }
         let looked = tokio::time::timeout(LOOK_TIMEOUT, async {
             let resolver = self.resolver()?;
-            match place {
-                Place::Address(address) => Ok(vec![*address]),
-                Place::Host(host, port) => host_addresses(&resolver, host, *port).await,
-                Place::Service(name) => service_addresses(&resolver, name).await,
+            match seed {
+                Seed::Address(address) => Ok(vec![*address]),
+                Seed::Host(host, port) => host_addresses(&resolver, host, *port).await,
+                Seed::Service(name) => service_addresses(&resolver, name).await,
             }
         });
         let mut addresses = looked.await.unwrap_or(Err(LookError::TimedOut))?;

@@ -15,7 +15,7 @@ use sqlx_core::{
 use thiserror::Error;
 
 use super::{
-    Place,
+    Seed,
     dialect::{Dialect, MYSQL, POSTGRES},
 };
 
@@ -66,8 +66,8 @@ impl std::fmt::Display for RegistryUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (scheme, rest) = self.url.split_once("://").unwrap_or_default();
         let rest = rest.split('?').next().unwrap_or_default();
-        let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-        write!(f, "{scheme}://{place}")
+        let server = rest.rsplit_once('@').map_or(rest, |(_, server)| server);
+        write!(f, "{scheme}://{server}")
     }
 }
 
@@ -120,21 +120,21 @@ impl Registry {
     }
 
     /// Says that this node is there and reads where others are.
-    pub(super) async fn round(&mut self, own: &OwnRow) -> Result<Vec<Place>, RegistryError> {
+    pub(super) async fn round(&mut self, own: &OwnRow) -> Result<Vec<Seed>, RegistryError> {
         let (url, interval, connection) = (&self.url, self.interval, self.connection.take());
         let round = async {
             let mut open = match connection {
                 Some(open) => open,
                 None => connect(url).await?,
             };
-            let places = exchange(url.dialect, interval, &mut open, own).await?;
-            Ok((open, places))
+            let seeds = exchange(url.dialect, interval, &mut open, own).await?;
+            Ok((open, seeds))
         };
         // A connection on which something failed or was given up half-way is not used again.
-        let (open, places) =
+        let (open, seeds) =
             tokio::time::timeout(ROUND_TIMEOUT, round).await.unwrap_or(Err(RegistryError::TimedOut))?;
         self.connection = Some(open);
-        Ok(places)
+        Ok(seeds)
     }
 
     /// Takes this node's row away, because it leaves.
@@ -186,7 +186,7 @@ async fn exchange(
     interval: Duration,
     open: &mut AnyConnection,
     own: &OwnRow,
-) -> Result<Vec<Place>, RegistryError> {
+) -> Result<Vec<Seed>, RegistryError> {
     let incarnation = i64::try_from(own.incarnation).unwrap_or(i64::MAX);
     let upsert = query::<Any>(dialect.upsert)
         .bind(own.hostname.clone())
@@ -200,15 +200,15 @@ async fn exchange(
     upsert.execute(&mut *open).await?;
     let rows = query::<Any>(dialect.select).fetch_all(&mut *open).await?;
     let used_max = micros(interval * USED_INTERVALS);
-    let places = rows.iter().filter_map(|row| place_of(row, own, used_max)).collect();
+    let seeds = rows.iter().filter_map(|row| seed_of(row, own, used_max)).collect();
     let earlier = query::<Any>(dialect.delete_earlier).bind(i64::from(own.node_id)).bind(incarnation);
     earlier.bind(micros(interval * EARLIER_INTERVALS)).execute(&mut *open).await?;
     query::<Any>(dialect.delete_old).bind(micros(interval * KEPT_INTERVALS)).execute(&mut *open).await?;
-    Ok(places)
+    Ok(seeds)
 }
 
 /// Where another node that is there is; rows that cannot be understood are nobody's.
-fn place_of(row: &AnyRow, own: &OwnRow, used_max: i64) -> Option<Place> {
+fn seed_of(row: &AnyRow, own: &OwnRow, used_max: i64) -> Option<Seed> {
     let hostname: String = row.try_get(0).ok()?;
     let port = u16::try_from(row.try_get::<i64, _>(1).ok()?).ok()?;
     let age: i64 = row.try_get(2).ok()?;

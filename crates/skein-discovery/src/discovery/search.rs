@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Discovery, DiscoveryError, LookError, Names, Place, RegistryUrl, Source, Word,
+    Discovery, DiscoveryError, LookError, Names, RegistryUrl, Seed, Source, Word,
     registry::{OwnRow, Registry, RegistryError},
     registry_interval,
     usage::Usage,
@@ -37,7 +37,7 @@ pub struct Search {
 
 /// What ended.
 enum Ended {
-    Look(usize, Place, Result<Vec<SocketAddr>, LookError>),
+    Look(usize, Seed, Result<Vec<SocketAddr>, LookError>),
     Round(usize, Registry, Result<Vec<SocketAddr>, RegistryError>),
 }
 
@@ -48,7 +48,7 @@ impl Search {
     ///
     /// # Errors
     ///
-    /// When a place or URL in the settings cannot be understood.
+    /// When a seed or URL in the settings cannot be understood.
     pub fn new(
         settings: &DiscoverySettings,
         cluster: &Arc<Cluster>,
@@ -101,9 +101,9 @@ impl Search {
     fn begin(&mut self, tries: &mut Tries, index: usize, source: Source) {
         let names = self.names.clone();
         match source {
-            Source::Place(place) => tries.push(Box::pin(async move {
-                let result = names.look(&place).await;
-                Ended::Look(index, place, result)
+            Source::Seed(seed) => tries.push(Box::pin(async move {
+                let result = names.look(&seed).await;
+                Ended::Look(index, seed, result)
             })),
             Source::Registry => {
                 let own = self.own_row();
@@ -120,13 +120,13 @@ impl Search {
     fn end(&mut self, ended: Ended, found: &impl Fn(Vec<SocketAddr>)) {
         let now = self.now();
         match ended {
-            Ended::Look(index, place, result) => {
+            Ended::Look(index, seed, result) => {
                 match (self.discovery.done(index, result.is_ok(), now), &result) {
                     (Word::Fails, Err(error)) => tracing::warn!(
-                        "cluster: {place} in cluster.join gives no address: {error}. It is looked up again; if it is \
+                        "cluster: {seed} in cluster.join gives no address: {error}. It is looked up again; if it is \
                          wrong, set cluster.join."
                     ),
-                    (Word::WorksAgain, _) => tracing::info!("cluster: {place} gives addresses again"),
+                    (Word::WorksAgain, _) => tracing::info!("cluster: {seed} gives addresses again"),
                     _ => {}
                 }
                 self.suggest(result.unwrap_or_default(), found);
@@ -202,7 +202,7 @@ async fn round(
     own: &OwnRow,
     names: &Names,
 ) -> Result<Vec<SocketAddr>, RegistryError> {
-    let places = registry.round(own).await?;
-    let looked = join_all(places.iter().map(|place| names.look(place))).await;
+    let seeds = registry.round(own).await?;
+    let looked = join_all(seeds.iter().map(|seed| names.look(seed))).await;
     Ok(looked.into_iter().filter_map(Result::ok).flatten().collect())
 }

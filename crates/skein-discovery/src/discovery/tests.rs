@@ -1,4 +1,4 @@
-//! When sources are looked at, and what is a place, without IO.
+//! When sources are looked at, and what is a seed, without IO.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use skein_types::Moment;
 
 use super::{
-    Discovery, LOOK_INTERVAL_MAX, LOOK_INTERVAL_MAX_ALONE, Place, PlaceError, RegistryUrl, RegistryUrlError,
+    Discovery, LOOK_INTERVAL_MAX, LOOK_INTERVAL_MAX_ALONE, RegistryUrl, RegistryUrlError, Seed, SeedError,
     Source, Word,
 };
 use crate::DiscoverySettings;
@@ -82,9 +82,9 @@ fn what_is_under_way_is_not_begun_again() {
     assert_eq!(discovery.next_due(), at(101));
     // Peers are gone while the other is under way: what it finds is from before.
     let again = discovery.tick(at(100), 0);
-    assert_eq!(again, [(1, Source::Place("b:2".parse().unwrap()))]);
+    assert_eq!(again, [(1, Source::Seed("b:2".parse().unwrap()))]);
     discovery.done(0, true, at(100));
-    assert_eq!(discovery.tick(at(100), 0), [(0, Source::Place("a:1".parse().unwrap()))]);
+    assert_eq!(discovery.tick(at(100), 0), [(0, Source::Seed("a:1".parse().unwrap()))]);
 }
 
 #[test]
@@ -122,20 +122,20 @@ fn nothing_is_due_without_sources() {
 }
 
 #[test]
-fn reads_places() {
-    let place = |text: &str| text.parse::<Place>();
-    assert_eq!(place(" 127.0.0.2:5777 "), Ok(Place::Address("127.0.0.2:5777".parse().unwrap())));
-    assert_eq!(place("[::1]:5777"), Ok(Place::Address("[::1]:5777".parse().unwrap())));
-    assert_eq!(place("node-1.example.org:5777"), Ok(Place::Host("node-1.example.org".into(), 5777)));
-    assert_eq!(place("srv:_skein._tcp.example.org"), Ok(Place::Service("_skein._tcp.example.org".into())));
-    assert_eq!(place("node"), Err(PlaceError::NoPort("node".into())));
-    assert_eq!(place("node:0"), Err(PlaceError::BadPort("node:0".into())));
-    assert_eq!(place("10.0.0.1:0"), Err(PlaceError::BadPort("10.0.0.1:0".into())));
-    assert_eq!(place("node:70000"), Err(PlaceError::BadPort("node:70000".into())));
+fn reads_seeds() {
+    let seed = |text: &str| text.parse::<Seed>();
+    assert_eq!(seed(" 127.0.0.2:5777 "), Ok(Seed::Address("127.0.0.2:5777".parse().unwrap())));
+    assert_eq!(seed("[::1]:5777"), Ok(Seed::Address("[::1]:5777".parse().unwrap())));
+    assert_eq!(seed("node-1.example.org:5777"), Ok(Seed::Host("node-1.example.org".into(), 5777)));
+    assert_eq!(seed("srv:_skein._tcp.example.org"), Ok(Seed::Service("_skein._tcp.example.org".into())));
+    assert_eq!(seed("node"), Err(SeedError::NoPort("node".into())));
+    assert_eq!(seed("node:0"), Err(SeedError::BadPort("node:0".into())));
+    assert_eq!(seed("10.0.0.1:0"), Err(SeedError::BadPort("10.0.0.1:0".into())));
+    assert_eq!(seed("node:70000"), Err(SeedError::BadPort("node:70000".into())));
     for bad in [":1", "a..b:1", "a b:1", "srv:", "srv:a/b", "::1:5777x", "ä:1"] {
-        assert_eq!(place(bad), Err(PlaceError::BadName(bad.into())), "{bad}");
+        assert_eq!(seed(bad), Err(SeedError::BadName(bad.into())), "{bad}");
     }
-    assert!(place(&format!("{}:1", "a".repeat(64))).is_err());
+    assert!(seed(&format!("{}:1", "a".repeat(64))).is_err());
 }
 
 #[test]
@@ -160,8 +160,8 @@ fn a_registry_is_shown_without_its_password() {
 proptest! {
     #[test]
     fn a_place_is_read_as_it_is_shown(text in "(srv:)?[a-z0-9._:\\[\\]-]{0,40}(:[0-9]{1,5})?") {
-        if let Ok(place) = text.parse::<Place>() {
-            prop_assert_eq!(place.to_string().parse::<Place>(), Ok(place));
+        if let Ok(seed) = text.parse::<Seed>() {
+            prop_assert_eq!(seed.to_string().parse::<Seed>(), Ok(seed));
         }
     }
 

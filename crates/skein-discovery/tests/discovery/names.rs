@@ -2,17 +2,17 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use skein_discovery::{LookError, Names, Place};
+use skein_discovery::{LookError, Names, Seed};
 use skein_testkit::DnsServer;
 
 use crate::searching::{Searching, settings};
 
 const ME: &str = "127.0.0.1:5777";
 
-fn look(server: &DnsServer, place: &str) -> Result<Vec<SocketAddr>, LookError> {
+fn look(server: &DnsServer, seed: &str) -> Result<Vec<SocketAddr>, LookError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let place: Place = place.parse().unwrap();
-    runtime.block_on(Names::at(server.address()).look(&place))
+    let seed: Seed = seed.parse().unwrap();
+    runtime.block_on(Names::at(server.address()).look(&seed))
 }
 
 fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
@@ -66,19 +66,19 @@ fn many_records_come_over_tcp() {
 #[test]
 fn what_is_not_there_is_an_error() {
     let server = DnsServer::start("test", &["srv-host=_empty._tcp.test,nowhere.test,5777,10"]);
-    for place in ["nowhere.test:5777", "srv:_none._tcp.test", "srv:_empty._tcp.test"] {
-        assert!(matches!(look(&server, place), Err(LookError::Failed(_))), "{place}");
+    for seed in ["nowhere.test:5777", "srv:_none._tcp.test", "srv:_empty._tcp.test"] {
+        assert!(matches!(look(&server, seed), Err(LookError::Failed(_))), "{seed}");
     }
 }
 
 #[test]
 fn a_name_is_looked_up_until_it_gives_something_and_again_later() {
     let mut server = DnsServer::start("test", &["host-record=other.test,127.0.0.8"]);
-    let places = ["nodes.test:5777", "127.0.0.7:5777", ME];
+    let seeds = ["nodes.test:5777", "127.0.0.7:5777", ME];
     let node = Searching::start(
         1,
         ME.parse().unwrap(),
-        settings(&places, None, Duration::ZERO),
+        settings(&seeds, None, Duration::ZERO),
         Names::at(server.address()),
     );
     node.wait_for("127.0.0.7:5777".parse().unwrap());
@@ -108,7 +108,7 @@ fn the_order_of_a_service_arrives() {
 #[test]
 fn the_systems_own_configuration_knows_localhost() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let place: Place = "localhost:5777".parse().unwrap();
-    let found = runtime.block_on(Names::system().look(&place)).unwrap();
+    let seed: Seed = "localhost:5777".parse().unwrap();
+    let found = runtime.block_on(Names::system().look(&seed)).unwrap();
     assert!(found.contains(&"127.0.0.1:5777".parse().unwrap()), "{found:?}");
 }

@@ -5,7 +5,7 @@ use super::{
     text::{Exposition, Value},
 };
 use crate::{
-    cluster::{LaneFigures, LinkFigures},
+    cluster_view::{LaneFigures, LinkFigures},
     door::Shared,
 };
 

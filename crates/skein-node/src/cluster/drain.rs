@@ -80,7 +80,7 @@ impl Drain {
         let spawned =
             std::thread::Builder::new().name("drain".to_owned()).spawn(move || own.run(rate_per_sec.max(1)));
         if let Err(error) = spawned {
-            tracing::error!(%error, "node: no thread to drain with; ask again");
+            tracing::error!(%error, "node: cannot start the thread that drains; try again");
             self.redirect.end();
             self.readiness.set(Readiness::Ready);
             self.begun.store(false, Relaxed);

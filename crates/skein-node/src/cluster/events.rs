@@ -98,7 +98,7 @@ impl Events {
         match self.queue.try_send(change.clone()) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
             Err(TrySendError::Full(change)) => {
-                tracing::error!(?change, "cluster: too many changes at once; nobody is told of this one");
+                tracing::error!(?change, "cluster: too many changes at once; this one is not announced");
             }
         }
     }
@@ -146,7 +146,7 @@ impl Teller {
         if now > self.kept {
             match incarnation::keep(&self.data_dir, now) {
                 Ok(()) => self.kept = now,
-                Err(error) => tracing::warn!(%error, "cluster: the number of the node's life cannot be kept"),
+                Err(error) => tracing::warn!(%error, "cluster: the node's incarnation cannot be stored"),
             }
         }
     }

@@ -55,7 +55,7 @@ impl Search {
         if let Some(thread) = self.thread.lock().take()
             && thread.join().is_err()
         {
-            tracing::error!("the thread that looks for other nodes had failed");
+            tracing::error!("cluster: the discovery thread has panicked");
         }
     }
 }

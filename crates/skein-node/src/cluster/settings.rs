@@ -221,7 +221,10 @@ mod tests {
             Some(Secret("correct horse battery".into()))
         );
         let error = with("short\n").unwrap_err().to_string();
-        assert!(error.contains("has 5 letters and could be guessed") && !error.contains("short"), "{error}");
+        assert!(
+            error.contains("has 5 characters and could be guessed") && !error.contains("short"),
+            "{error}"
+        );
         let text = "cluster.listen = '127.0.0.1:5777'\ncluster.secret_file = 'no/such'";
         assert!(cluster_settings(&config(text)).unwrap_err().to_string().contains("no/such"));
         assert!(cluster_settings(&config("")).unwrap().is_none());

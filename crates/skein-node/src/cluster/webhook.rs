@@ -57,7 +57,7 @@ impl Webhooks {
             match std::thread::Builder::new().name("webhook".to_owned()).spawn(move || own.run()) {
                 Ok(_ends_when_closed) => hooks.push(hook),
                 Err(error) => {
-                    tracing::error!(url, %error, "cluster: no thread for a webhook; it is told of nothing")
+                    tracing::error!(url, %error, "cluster: cannot start the thread of a webhook; it gets no notifications")
                 }
             }
         }
@@ -108,7 +108,7 @@ impl Hook {
                 tracing::warn!(
                     url = self.url,
                     dropped,
-                    "cluster: a webhook is behind; it is not told of these"
+                    "cluster: a webhook is too slow; notifications are dropped"
                 );
             }
             if waiting.closed {
@@ -128,7 +128,7 @@ impl Hook {
             match sent {
                 Ok(_) => return,
                 Err(error) if attempt == TRIES => {
-                    tracing::warn!(url = self.url, %error, tries = TRIES, "cluster: a webhook could not be told");
+                    tracing::warn!(url = self.url, %error, tries = TRIES, "cluster: a webhook cannot be reached");
                 }
                 Err(error) => {
                     tracing::debug!(url = self.url, %error, attempt, "cluster: a webhook did not answer")

@@ -12,14 +12,14 @@ use skein_access::Anonymous;
 
 use super::{
     Config,
-    fault::{Fault, Place},
+    fault::{Fault, Origin},
     section::{Section, name_of},
 };
 
 /// Gathers the faults of values, each at the place where its key was set.
 #[derive(Debug)]
 pub(super) struct Check<'c> {
-    pub(super) places: &'c HashMap<String, Place>,
+    pub(super) origins: &'c HashMap<String, Origin>,
     /// Sections of which something could not be read. What is checked against them would raise faults that are none.
     pub(super) unread: &'c BTreeSet<String>,
     pub(super) faults: &'c mut Vec<Fault>,
@@ -28,8 +28,8 @@ pub(super) struct Check<'c> {
 impl Check<'_> {
     /// `text` goes on after the name of the key.
     pub(super) fn fault(&mut self, key: &str, text: impl AsRef<str>) {
-        let place = self.places.get(key).cloned().unwrap_or_else(|| Place::Default(key.to_owned()));
-        self.faults.push(Fault { place, text: format!("{key} {}", text.as_ref()) });
+        let origin = self.origins.get(key).cloned().unwrap_or_else(|| Origin::Default(key.to_owned()));
+        self.faults.push(Fault { origin, text: format!("{key} {}", text.as_ref()) });
     }
 
     fn has_read(&self, sections: &[&str]) -> bool {
@@ -102,7 +102,7 @@ fn check_names(config: &Config, check: &mut Check<'_>) {
         } else if all.iter().take(before).any(|other| other.name == listener.name) {
             check.fault(
                 &key,
-                format!("is {:?}, as another listener is called; choose another name", listener.name),
+                format!("is {:?}, which is the name of another listener; choose another name", listener.name),
             );
         }
     }
@@ -112,7 +112,7 @@ fn check_twice(opened: &[Opened], cluster: Option<SocketAddr>, check: &mut Check
     let used = opened.iter().find(|other| Some(other.address) == cluster && other.address.port() != 0);
     if let Some(other) = used {
         let what = "choose another port";
-        check.fault("cluster.listen", format!("is {}, which {} is too; {what}", other.address, other.key));
+        check.fault("cluster.listen", format!("is {}, which {} uses too; {what}", other.address, other.key));
     }
     for (index, listener) in opened.iter().enumerate() {
         // Port 0 is a free port of the system's choice: two of them never meet.
@@ -121,7 +121,7 @@ fn check_twice(opened: &[Opened], cluster: Option<SocketAddr>, check: &mut Check
             let address = listener.address;
             check.fault(
                 &listener.key,
-                format!("is {address}, which {} is too; choose another port", other.key),
+                format!("is {address}, which {} uses too; choose another port", other.key),
             );
         }
     }
@@ -142,8 +142,8 @@ fn check_open_to_others(config: &Config, opened: &[Opened], check: &mut Check<'_
         return;
     }
     for listener in opened.iter().filter(|listener| !is_loopback(listener.address.ip())) {
-        let why = "can be reached from other machines, but there are no users to let in";
-        let what = "set access.file, listen on a loopback address, or set access.anonymous = true to let everybody in";
+        let why = "can be reached from other machines, but there are no users";
+        let what = "set access.file, listen on a loopback address, or set access.anonymous = true to admit everybody";
         check.fault(&listener.key, format!("= {} {why}; {what}", listener.address));
     }
 }

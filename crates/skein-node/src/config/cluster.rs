@@ -34,35 +34,35 @@ section! {
         advertise: Advertise = Advertise(None), Restart;
         /// Where other nodes are: `host`, `host:port`, or `srv:name` for the SRV records of a name. One that answers is enough; this node itself may be among them.
         join: Join = Join(vec![]), Restart;
-        /// What all nodes of the cluster know and nobody else, 16 letters or more: with it all that passes between nodes is sealed. Never shown. Without a secret nodes meet on loopback only.
+        /// Secret that all nodes of the cluster share, 16 characters or more: it encrypts and authenticates everything between nodes. Never shown. Without a secret nodes talk on loopback only.
         secret: Secret = Secret(None), Restart;
         /// File whose first line is the secret, in place of cluster.secret.
         secret_file: Option<PathBuf> = None, Restart;
-        /// Which nodes get a message: `interest` those with subscribers, `broadcast` all, `script:` and a file what the script says, or the name of a strategy that the program brings.
+        /// Which nodes get a message: `interest`, those with subscribers; `broadcast`, all; `script:<file>`, those a script chooses; or the name of a strategy that an embedding program registered.
         strategy: String = "interest".to_owned(), Reload;
-        /// Database in whose table `cluster_nodes` nodes find each other: `postgres://…` or `mysql://…`. Its password is never shown.
+        /// Database with the table `cluster_nodes`, by which nodes find each other: `postgres://…` or `mysql://…`. Its password is never shown.
         registry: DatabaseUrl = DatabaseUrl(None), Restart;
         /// File whose first line is the registry's address, in place of cluster.registry, since that may have a password.
         registry_file: Option<PathBuf> = None, Restart;
-        /// Time between two looks at the registry.
+        /// Time between two reads of the registry.
         registry_interval: Duration = Duration::from_secs(5), Restart;
-        /// Time between two probes of some other node.
+        /// Time between two probes of other nodes.
         probe_interval: Duration = Duration::from_millis(300), Restart;
-        /// Time a probe may take before others are asked to probe too.
+        /// Time a probe may take before other nodes are asked to probe too.
         probe_timeout: Duration = Duration::from_millis(120), Restart;
-        /// Time a silent node has to contradict before it is down.
+        /// Time a suspected node has to refute the suspicion before it is declared down.
         suspect_timeout: Duration = Duration::from_millis(1200), Restart;
-        /// Time a link that was cut may take to be made anew before its peer is down.
+        /// Time to reconnect a lost link before its peer is declared down.
         link_timeout: Duration = Duration::from_secs(2), Restart;
-        /// Something is sent over a link at least so often; a link that is silent three times as long is cut.
+        /// Longest pause between two frames sent on a link; a link that is silent three times as long is closed.
         keepalive_interval: Duration = Duration::from_millis(500), Restart;
-        /// Time a starting node looks for others before it takes clients without having found any.
+        /// Time a starting node waits for other nodes before it accepts clients without having found any.
         join_timeout: Duration = Duration::from_secs(5), Restart;
-        /// Whether copies of what nodes know are compressed on their way.
+        /// Whether full copies of soft state are compressed on links.
         compress: bool = true, Restart;
-        /// Addresses that are told of nodes that come and go, by a POST of JSON.
+        /// Addresses that get a POST of JSON when a node comes or goes.
         webhooks: Urls = Urls(vec![]), Reload;
-        /// What clients of MQTT 5 are told to connect to when another node sends them here, such as `mqtt-2.example.org:1883`; the first address clients reach otherwise.
+        /// Server Reference that MQTT 5 clients get when another node redirects them here, such as `mqtt-2.example.org:1883`; the first MQTT address by default.
         server_reference: Text = Text(None), Restart;
     }
 }
@@ -100,8 +100,7 @@ impl ClusterConfig {
         }
         let Some(listen) = self.listen.filter(|_| !self.has_secret()) else { return };
         if !is_loopback(listen.ip()) {
-            let why =
-                "can be reached from other machines, but there is no secret to tell nodes from strangers";
+            let why = "can be reached from other machines, but there is no secret to authenticate nodes";
             let what = "set cluster.secret to the same text on all nodes, or listen on a loopback address";
             check.fault("cluster.listen", format!("= {listen} {why}; {what}"));
         }
@@ -112,19 +111,24 @@ impl ClusterConfig {
         let Some(listen) = self.listen else {
             if self.is_on() {
                 let what = "remove cluster.join and cluster.registry, or give it an address";
-                check.fault("cluster.listen", format!("is off, but others are looked for; {what}"));
+                check.fault(
+                    "cluster.listen",
+                    format!("is off, but cluster.join or cluster.registry is set; {what}"),
+                );
             }
             return;
         };
         if listen.port() == 0 {
-            let what = "write one, which the other nodes are told";
-            check.fault("cluster.listen", format!("= {listen} has no port of its own; {what}"));
+            let what = "write one that the other nodes can dial";
+            check.fault("cluster.listen", format!("= {listen} has no fixed port; {what}"));
         }
         let Some(advertise) = &self.advertise.0 else {
             if listen.ip().is_unspecified() {
                 let what = "set cluster.advertise to the address that the other nodes dial";
-                check
-                    .fault("cluster.listen", format!("= {listen} is every address and none to dial; {what}"));
+                check.fault(
+                    "cluster.listen",
+                    format!("= {listen} is a wildcard address, which nobody can dial; {what}"),
+                );
             } else if let Some(other) = elsewhere.filter(|_| is_loopback(listen.ip())) {
                 let what = "listen on an address that other machines reach, or set cluster.advertise to one";
                 let why = format!("cannot be reached from other machines, but cluster.join names {other}");
@@ -135,11 +139,14 @@ impl ClusterConfig {
         let shown = advertise.to_string();
         if advertise.ip().is_some_and(|ip| ip.is_unspecified()) {
             let what = "write the address that the other nodes dial";
-            check.fault("cluster.advertise", format!("= {shown} is every address and none to dial; {what}"));
+            check.fault(
+                "cluster.advertise",
+                format!("= {shown} is a wildcard address, which nobody can dial; {what}"),
+            );
         } else if advertise.port == Some(0) {
             check.fault("cluster.advertise", format!("= {shown} has the port 0, which nobody can dial"));
         } else if let Some(other) = elsewhere.filter(|_| !advertise.is_elsewhere()) {
-            let why = format!("means every machine itself, but cluster.join names {other}");
+            let why = format!("is a loopback address, but cluster.join names {other}");
             let what = "write the address or name by which the other nodes reach this machine";
             check.fault("cluster.advertise", format!("= {shown} {why}; {what}"));
         }
@@ -208,8 +215,8 @@ impl ClusterConfig {
 /// Why not, without the text.
 pub(crate) fn check_secret_text(secret: &str) -> Result<(), String> {
     if secret.len() < SECRET_BYTES_MIN {
-        let advice = "write at least 16 letters, such as what `openssl rand -base64 24` prints";
-        return Err(format!("has {} letters and could be guessed; {advice}", secret.chars().count()));
+        let advice = "write at least 16 characters, such as what `openssl rand -base64 24` prints";
+        return Err(format!("has {} characters and could be guessed; {advice}", secret.chars().count()));
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use self::{
 use super::{
     Config, Sources,
     document::{self, Entry, Value},
-    fault::{Fault, Faults, Place},
+    fault::{Fault, Faults, Origin},
     reference::toml_of,
     setting::{Setting, quoted},
 };
@@ -58,7 +58,7 @@ pub fn translate(arguments: &[String], conf: Option<(&Path, &str)>) -> Result<Tr
             let replaced: Vec<String> = flags
                 .iter()
                 .filter(|setting| setting.known.path != "conf")
-                .map(|setting| setting.place.to_string())
+                .map(|setting| setting.origin.to_string())
                 .collect();
             if !replaced.is_empty() {
                 let names = replaced.join(", ");
@@ -75,7 +75,7 @@ pub fn translate(arguments: &[String], conf: Option<(&Path, &str)>) -> Result<Tr
 /// A flag or key of comqtt with its value.
 struct Given {
     known: &'static Known,
-    place: Place,
+    origin: Origin,
     text: String,
 }
 
@@ -89,13 +89,13 @@ fn read_flags(arguments: &[String]) -> Result<Vec<Given>, Faults> {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (dashed.unwrap_or_default(), None),
         };
-        let place = Place::Flag(name.to_owned());
+        let origin = Origin::Flag(name.to_owned());
         let Some(known) = KNOWN.iter().find(|known| known.flags.contains(&name)) else {
             let names = KNOWN.iter().flat_map(|known| known.flags.iter().copied());
             let advice =
                 nearest_name(name, names).map(|near| format!("; did you mean -{near}?")).unwrap_or_default();
-            let place = Place::Flag(dashed.map_or_else(|| argument.clone(), |_| name.to_owned()));
-            faults.push(Fault { place, text: format!("is not a flag of comqtt{advice}") });
+            let origin = Origin::Flag(dashed.map_or_else(|| argument.clone(), |_| name.to_owned()));
+            faults.push(Fault { origin, text: format!("is not a flag of comqtt{advice}") });
             continue;
         };
         let next = || arguments.next_if(|next| !known.is_switch() && !next.starts_with('-')).cloned();
@@ -103,11 +103,11 @@ fn read_flags(arguments: &[String]) -> Result<Vec<Given>, Faults> {
             Some(text) => text,
             None if known.is_switch() => "true".to_owned(),
             None => {
-                faults.push(Fault { place, text: format!("has no value; write -{name}=VALUE") });
+                faults.push(Fault { origin, text: format!("has no value; write -{name}=VALUE") });
                 continue;
             }
         };
-        given.push(Given { known, place, text });
+        given.push(Given { known, origin, text });
     }
     Faults::from_found(faults)?;
     Ok(given)
@@ -166,14 +166,15 @@ impl Translator {
                 self.read_entries(&path, inner);
                 continue;
             }
-            let place = entry.node.place.clone();
+            let origin = entry.node.origin.clone();
             // Some versions have the certificates beside `mqtt`, others inside it.
             let path = if path.starts_with("tls.") { format!("mqtt.{path}") } else { path };
             match KNOWN.iter().find(|known| known.path == path && known.is_in_files) {
-                Some(known) => self.read(&Given { known, place, text: plain(&entry.node.value) }),
+                Some(known) => self.read(&Given { known, origin, text: plain(&entry.node.value) }),
                 None if matches!(entry.node.value, Value::Nothing) => {}
-                None => self
-                    .warn(format!("{}: {path} is not known to be a key of comqtt; ignored", entry.key_place)),
+                None => {
+                    self.warn(format!("{}: {path} is not a known key of comqtt; ignored", entry.key_origin))
+                }
             }
         }
     }
@@ -200,14 +201,14 @@ impl Translator {
             Meaning::OfOldCluster => {
                 self.of_cluster(given, |_, _| {});
                 self.of_parts
-                    .push((Part::Cluster, format!("{}: {} {NOT_NEEDED}", given.place, given.known.path)));
+                    .push((Part::Cluster, format!("{}: {} {NOT_NEEDED}", given.origin, given.known.path)));
             }
             Meaning::PacketBytes if text == "0" => {
                 let bound = super::MqttLimits::default().packet_bytes_max.to_toml();
                 let text = format!(
                     "0 means packets of any size; here they are bounded by mqtt.packet_bytes_max = {bound}"
                 );
-                self.warn(format!("{}: {text}", given.place));
+                self.warn(format!("{}: {text}", given.origin));
             }
             Meaning::PacketBytes => {
                 self.number(given, "mqtt.packet_bytes_max", |bytes| quoted(&format!("{bytes}B")))
@@ -231,11 +232,11 @@ impl Translator {
                 None => self.refuse(given, "this is none of comqtt's values"),
             },
             Meaning::Missing { inert, reason } if !inert.contains(&text) => {
-                self.warn(format!("{}: {} = {text:?} {reason}", given.place, given.known.path));
+                self.warn(format!("{}: {} = {text:?} {reason}", given.origin, given.known.path));
             }
             Meaning::Missing { .. } => {}
             Meaning::PartOf(part, reason) if !text.is_empty() => {
-                self.of_parts.push((part, format!("{}: {} {reason}", given.place, given.known.path)));
+                self.of_parts.push((part, format!("{}: {} {reason}", given.origin, given.known.path)));
             }
             Meaning::PartOf(..) => {}
             Meaning::Bridge => self.bridge = text.to_owned(),
@@ -263,7 +264,7 @@ impl Translator {
 
     fn refuse(&mut self, given: &Given, advice: &str) {
         let text = format!("{} = {:?} cannot be translated; {advice}", given.known.path, given.text);
-        self.faults.push(Fault { place: given.place.clone(), text });
+        self.faults.push(Fault { origin: given.origin.clone(), text });
     }
 
     fn warn(&mut self, warning: String) {
@@ -337,7 +338,7 @@ impl Translator {
             self.set("access.anonymous", "true".to_owned());
             let advice = "set access.file and remove access.anonymous to change that";
             self.warn(format!(
-                "access.anonymous = true: as in comqtt with auth way 0, everybody is let in; {advice}"
+                "access.anonymous = true: as in comqtt with auth way 0, everybody is admitted; {advice}"
             ));
             return;
         }

@@ -11,14 +11,14 @@ use toml::{
 };
 
 use super::{
-    fault::{Fault, Place},
+    fault::{Fault, Origin},
     yaml,
 };
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) place: Place,
+pub(super) struct Located {
+    pub(super) origin: Origin,
     pub(super) value: Value,
 }
 
@@ -29,7 +29,7 @@ pub(super) enum Value {
     Integer(i128),
     Float(f64),
     Bool(bool),
-    List(Vec<Node>),
+    List(Vec<Located>),
     Table(Vec<Entry>),
     /// A date, a time, or a number too large to be one.
     Other(String),
@@ -41,8 +41,8 @@ pub(super) enum Value {
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) key: String,
-    pub(super) key_place: Place,
-    pub(super) node: Node,
+    pub(super) key_origin: Origin,
+    pub(super) node: Located,
 }
 
 /// Reads `text` by the ending of the file's name: YAML for `.yaml` and `.yml`, TOML for everything else.
@@ -60,8 +60,8 @@ fn read_toml(file: &Arc<str>, text: &str) -> Result<Vec<Entry>, Vec<Fault>> {
     }
     let fault = |error: &toml::de::Error| {
         let reason = error.message().trim_end().replace('\n', ": ");
-        let place = source.place(error.span().unwrap_or_default().start);
-        Fault { place, text: format!("this is not TOML: {reason}") }
+        let origin = source.origin(error.span().unwrap_or_default().start);
+        Fault { origin, text: format!("this is not TOML: {reason}") }
     };
     Err(errors.iter().map(fault).collect())
 }
@@ -72,21 +72,21 @@ struct Source<'t> {
 }
 
 impl Source<'_> {
-    fn place(&self, offset: usize) -> Place {
+    fn origin(&self, offset: usize) -> Origin {
         let (line, column) = position(self.text, offset);
-        Place::File { file: Arc::clone(self.file), line, column }
+        Origin::File { file: Arc::clone(self.file), line, column }
     }
 
     fn entries(&self, table: &DeTable<'_>) -> Vec<Entry> {
         let entry = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
             let name: &std::borrow::Cow<'_, str> = key.get_ref();
-            Entry { key: name.to_string(), key_place: self.place(key.span().start), node: self.node(value) }
+            Entry { key: name.to_string(), key_origin: self.origin(key.span().start), node: self.node(value) }
         };
         table.iter().map(entry).collect()
     }
 
-    fn node(&self, value: &Spanned<DeValue<'_>>) -> Node {
-        let place = self.place(value.span().start);
+    fn node(&self, value: &Spanned<DeValue<'_>>) -> Located {
+        let origin = self.origin(value.span().start);
         let value = match value.get_ref() {
             DeValue::String(text) => Value::Text(text.to_string()),
             DeValue::Integer(number) => {
@@ -102,7 +102,7 @@ impl Source<'_> {
             DeValue::Array(items) => Value::List(items.iter().map(|item| self.node(item)).collect()),
             DeValue::Table(table) => Value::Table(self.entries(table)),
         };
-        Node { place, value }
+        Located { origin, value }
     }
 }
 

@@ -7,7 +7,7 @@ use std::{fmt, sync::Arc};
 
 /// Where a setting was made.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum Origin {
     /// In a file, at a line and column counted from 1.
     File {
         /// The name of the file as it was given.
@@ -29,7 +29,7 @@ pub enum Place {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
     /// Where.
-    pub place: Place,
+    pub origin: Origin,
     /// What is wrong, why, and what to do.
     pub text: String,
 }
@@ -61,7 +61,7 @@ impl Faults {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { file, line, column } => write!(f, "{file}:{line}:{column}"),
@@ -74,7 +74,7 @@ impl fmt::Display for Place {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.text)
+        write!(f, "{}: {}", self.origin, self.text)
     }
 }
 

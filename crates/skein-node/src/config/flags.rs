@@ -2,7 +2,7 @@
 
 use super::{
     Config,
-    fault::{Fault, Faults, Place},
+    fault::{Fault, Faults, Origin},
 };
 
 /// Flags that set keys, and the arguments that are left for the program, in their order.
@@ -49,7 +49,7 @@ pub fn split_arguments(arguments: impl IntoIterator<Item = String>) -> Result<Sp
             None if is_switch => split.flags.push((flag.to_owned(), "true".to_owned())),
             None => {
                 let text = format!("has no value; write --{flag} VALUE or --{flag}=VALUE");
-                faults.push(Fault { place: Place::Flag(flag.to_owned()), text });
+                faults.push(Fault { origin: Origin::Flag(flag.to_owned()), text });
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::{
-    document::{Node, Value},
+    document::{Located, Value},
     setting::{Given, Setting, quoted},
 };
 
@@ -40,7 +40,7 @@ impl Setting for Listen {
 
 const ADVICE: &str = "write an IP address and a port, such as \"127.0.0.1:1883\" or \"[::1]:1883\"";
 
-fn texts_of(items: &[Node]) -> Result<Vec<&str>, String> {
+fn texts_of(items: &[Located]) -> Result<Vec<&str>, String> {
     let mut texts = Vec::new();
     for item in items {
         match &item.value {

@@ -10,8 +10,8 @@ use skein_access::nearest_name;
 use super::{
     Config, Sources, VARIABLE_PREFIX,
     check::{Check, check_all},
-    document::{self, Entry, Node, Value},
-    fault::{Fault, Faults, Place},
+    document::{self, Entry, Located, Value},
+    fault::{Fault, Faults, Origin},
     listen::Listen,
     mqtt::{MqttLimits, MqttListener, Transport},
     section::{Key, Section},
@@ -34,11 +34,11 @@ pub(super) fn load(sources: &Sources) -> Result<Config, Faults> {
 #[derive(Default)]
 struct Loader {
     config: Config,
-    places: HashMap<String, Place>,
+    origins: HashMap<String, Origin>,
     faults: Vec<Fault>,
     unread: BTreeSet<String>,
     /// Read after everything else, because listeners start from the limits of all.
-    listeners: Vec<Node>,
+    listeners: Vec<Located>,
 }
 
 impl Loader {
@@ -61,7 +61,7 @@ impl Loader {
                 Some(near) => format!("did you mean {near:?}?"),
                 None => format!("sections are {}", names.join(", ")),
             };
-            self.fault(&section.key_place, format!("there is no section {name:?}; {advice}"));
+            self.fault(&section.key_origin, format!("there is no section {name:?}; {advice}"));
             self.unread_all();
             return;
         }
@@ -71,7 +71,7 @@ impl Loader {
             other => {
                 let name = &section.key;
                 self.fault(
-                    &section.node.place,
+                    &section.node.origin,
                     format!("{name} = {other} is not a section: write [{name}] and its keys below"),
                 );
                 self.unread.insert(name.clone());
@@ -87,18 +87,18 @@ impl Loader {
                 other => {
                     let text =
                         format!("{name} = {other} is not a list: write [[{name}]] before each listener");
-                    self.fault(&entry.node.place, text);
+                    self.fault(&entry.node.origin, text);
                     self.unread.insert(section.to_owned());
                 }
             }
             return;
         }
-        if let Some(first) = self.places.get(&name) {
+        if let Some(first) = self.origins.get(&name) {
             let text = format!("{name} is there twice, first at {first}; remove one");
-            self.fault(&entry.key_place, text);
+            self.fault(&entry.key_origin, text);
             return;
         }
-        self.set(&name, Given::Value(&entry.node.value), &entry.node.place, &entry.key_place);
+        self.set(&name, Given::Value(&entry.node.value), &entry.node.origin, &entry.key_origin);
     }
 
     fn read_variables(&mut self, sources: &Sources) {
@@ -107,16 +107,16 @@ impl Loader {
             if !variable.starts_with(VARIABLE_PREFIX) || OTHER_VARIABLES.contains(&variable.as_str()) {
                 continue;
             }
-            let place = Place::Variable(variable.clone());
+            let origin = Origin::Variable(variable.clone());
             match keys.get(variable) {
-                Some(key) => self.set(key.name, Given::Text(text), &place, &place),
+                Some(key) => self.set(key.name, Given::Text(text), &origin, &origin),
                 None => {
                     let near = nearest_name(variable, keys.keys().map(String::as_str));
                     let advice = near.map_or_else(
                         || format!("remove it, or see the list of variables; no other may start with {VARIABLE_PREFIX}"),
                         |near| format!("did you mean {near}?"),
                     );
-                    self.fault(&place, format!("there is no such variable; {advice}"));
+                    self.fault(&origin, format!("there is no such variable; {advice}"));
                     self.unread_all();
                 }
             }
@@ -130,21 +130,23 @@ impl Loader {
             given.entry(flag).or_default().push(text);
         }
         for (flag, texts) in given {
-            let place = Place::Flag(flag.to_owned());
+            let origin = Origin::Flag(flag.to_owned());
             match keys.get(flag) {
                 // A list may be given by repeating its flag.
-                Some(key) if key.is_list => self.set(key.name, Given::Text(&texts.join(",")), &place, &place),
-                Some(_) if texts.len() > 1 => {
-                    self.fault(&place, format!("is given {} times; give it once", texts.len()))
+                Some(key) if key.is_list => {
+                    self.set(key.name, Given::Text(&texts.join(",")), &origin, &origin)
                 }
-                Some(key) => self.set(key.name, Given::Text(texts.first().unwrap_or(&"")), &place, &place),
+                Some(_) if texts.len() > 1 => {
+                    self.fault(&origin, format!("is given {} times; give it once", texts.len()))
+                }
+                Some(key) => self.set(key.name, Given::Text(texts.first().unwrap_or(&"")), &origin, &origin),
                 None => {
                     let near = nearest_name(flag, keys.keys().map(String::as_str));
                     let advice = near.map_or_else(
                         || "see `skein --help`".to_owned(),
                         |near| format!("did you mean --{near}?"),
                     );
-                    self.fault(&place, format!("there is no such flag; {advice}"));
+                    self.fault(&origin, format!("there is no such flag; {advice}"));
                     self.unread_all();
                 }
             }
@@ -152,16 +154,16 @@ impl Loader {
     }
 
     /// Sets one key in whichever section has it.
-    fn set(&mut self, name: &str, given: Given<'_>, place: &Place, key_place: &Place) {
+    fn set(&mut self, name: &str, given: Given<'_>, origin: &Origin, key_origin: &Origin) {
         let section = name.split('.').next().unwrap_or_default();
         match set_key(&mut self.config, name, given) {
             Some(Ok(())) => {
-                self.places.insert(name.to_owned(), place.clone());
+                self.origins.insert(name.to_owned(), origin.clone());
             }
             Some(Err(reason)) => {
                 let is_secret = Config::keys().iter().any(|key| key.name == name && key.is_secret);
                 let shown = if is_secret { String::new() } else { format!(" = {given}") };
-                self.fault(place, format!("{name}{shown} {reason}"));
+                self.fault(origin, format!("{name}{shown} {reason}"));
                 self.unread.insert(section.to_owned());
             }
             None => {
@@ -173,16 +175,16 @@ impl Loader {
                     Some(near) => format!("did you mean {near}?"),
                     None => format!("known are {}", known().collect::<Vec<_>>().join(", ")),
                 };
-                self.fault(key_place, format!("there is no key {name}; {advice}"));
+                self.fault(key_origin, format!("there is no key {name}; {advice}"));
             }
         }
     }
 
     fn finish(mut self) -> Result<Config, Faults> {
-        if self.config.tls.cert.is_some() && !self.places.contains_key("mqtt.tls_listen") {
+        if self.config.tls.cert.is_some() && !self.origins.contains_key("mqtt.tls_listen") {
             self.config.mqtt.door.tls_listen = Listen(vec![([127, 0, 0, 1], 8883).into()]);
         }
-        if !self.places.contains_key("cluster.listen") {
+        if !self.origins.contains_key("cluster.listen") {
             self.config.cluster.listen = self.config.cluster.listen_default();
         }
         for (index, node) in std::mem::take(&mut self.listeners).iter().enumerate() {
@@ -193,16 +195,16 @@ impl Loader {
                 }
             }
         }
-        let mut check = Check { places: &self.places, unread: &self.unread, faults: &mut self.faults };
+        let mut check = Check { origins: &self.origins, unread: &self.unread, faults: &mut self.faults };
         check_all(&self.config, &mut check);
         Faults::from_found(self.faults)?;
         Ok(self.config)
     }
 
-    fn read_listener(&mut self, index: usize, node: &Node) -> Option<MqttListener> {
+    fn read_listener(&mut self, index: usize, node: &Located) -> Option<MqttListener> {
         let path = format!("mqtt.{LISTENERS}[{index}]");
         let Value::Table(entries) = &node.value else {
-            self.fault(&node.place, format!("{path} = {} is not a listener: write its keys", node.value));
+            self.fault(&node.origin, format!("{path} = {} is not a listener: write its keys", node.value));
             return None;
         };
         let faults_before = self.faults.len();
@@ -225,20 +227,20 @@ impl Loader {
             };
             match read {
                 Ok(()) => {
-                    self.places.insert(key, entry.node.place.clone());
+                    self.origins.insert(key, entry.node.origin.clone());
                 }
-                Err(reason) => self.fault(&entry.node.place, format!("{key} = {given} {reason}")),
+                Err(reason) => self.fault(&entry.node.origin, format!("{key} = {given} {reason}")),
             }
         }
         if self.faults.len() > faults_before {
             return None;
         }
         if name.is_none() {
-            self.fault(&node.place, format!("{path} has no name; add name = \"…\""));
+            self.fault(&node.origin, format!("{path} has no name; add name = \"…\""));
         }
         if listen.is_none() {
             self.fault(
-                &node.place,
+                &node.origin,
                 format!("{path} has no address; add listen = \"127.0.0.1:1884\" or another"),
             );
         }
@@ -253,15 +255,15 @@ impl Loader {
             Some(near) => format!("did you mean {near}?"),
             None => format!("known are {}", known.collect::<Vec<_>>().join(", ")),
         };
-        self.fault(&entry.key_place, format!("there is no key {key}; {advice}"));
+        self.fault(&entry.key_origin, format!("there is no key {key}; {advice}"));
     }
 
     fn unread_all(&mut self) {
         self.unread.extend(section_names().into_iter().map(str::to_owned));
     }
 
-    fn fault(&mut self, place: &Place, text: String) {
-        self.faults.push(Fault { place: place.clone(), text });
+    fn fault(&mut self, origin: &Origin, text: String) {
+        self.faults.push(Fault { origin: origin.clone(), text });
     }
 }
 

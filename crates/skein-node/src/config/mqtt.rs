@@ -13,7 +13,8 @@ use super::{
     units::{Bytes, Memory, Span},
 };
 
-/// Largest packet MQTT can express: a remaining length of 268 435 455 and a fixed header of 5 bytes (MQTT 5.0 section 1.5.5).
+/// Largest packet MQTT can express: a remaining length of 268 435 455 and a fixed header of 5 bytes (MQTT 5.0 section
+/// 1.5.5).
 const PACKET_BYTES_MAX: u64 = 268_435_460;
 /// A CONNECT with a client id of 23 letters must always be taken (MQTT-3.1.3-5).
 const PACKET_BYTES_MIN: u64 = 128;
@@ -74,7 +75,7 @@ section! {
     MqttLimits = "mqtt" {
         /// Connections a listener holds at a time; 0 means as many as the process may have files open, less what the node needs for itself. More than that is never held.
         max_connections: u32 = 0, NewConnections;
-        /// Largest packet taken from a client, which clients of MQTT 5 are told.
+        /// Largest packet accepted from a client, announced to MQTT 5 clients.
         packet_bytes_max: Bytes = Bytes(1 << 20), NewConnections;
         /// Time a new connection has for its CONNECT packet and all of its authentication.
         connect_timeout: Duration = Duration::from_secs(10), NewConnections;
@@ -85,21 +86,21 @@ section! {
         /// Whether every connection begins with a PROXY header (version 1 or 2) that says where the client is. Only for
         /// listeners that nobody but a load balancer reaches: the header is believed, and refused when it is missing.
         proxy_protocol: bool = false, NewConnections;
-        /// Connections a listener takes in a second; 0 means no limit.
+        /// Connections a listener accepts per second; 0 means no limit.
         connect_rate_per_sec: u32 = 0, NewConnections;
-        /// Messages a client may publish in a second; 0 means no limit.
+        /// Messages a client may publish per second; 0 means no limit.
         publish_rate_messages_per_sec: u32 = 0, NewConnections;
-        /// Bytes a client may publish in a second; 0 means no limit.
+        /// Bytes a client may publish per second; 0 means no limit.
         publish_rate_bytes_per_sec: Bytes = Bytes(0), NewConnections;
-        /// Messages of QoS 1 and 2 a client may have sent without an answer, which clients of MQTT 5 are told.
+        /// Unacknowledged messages of QoS 1 and 2 that a client may have sent, announced to MQTT 5 clients.
         receive_maximum: u16 = 1024, NewConnections;
-        /// Messages of QoS 1 and 2 sent to a client without an answer; 0 means as many as the client takes.
+        /// Unacknowledged messages of QoS 1 and 2 sent to a client; 0 means as many as the client accepts.
         inflight_max: u16 = 0, NewConnections;
-        /// Messages that wait for a session whose client is away or slow.
+        /// Messages queued for a session whose client is disconnected or slow.
         queue_messages_max: u32 = 10_000, NewConnections;
-        /// Bytes of messages that wait for a session whose client is away or slow.
+        /// Bytes of messages queued for a session whose client is disconnected or slow.
         queue_bytes_max: Bytes = Bytes(16 << 20), NewConnections;
-        /// Bytes on their way to one connection; what does not fit is dropped or waits, by its QoS.
+        /// Bytes buffered for one connection; what does not fit is dropped (QoS 0) or queued (QoS 1 and 2).
         outbox_bytes_max: Bytes = Bytes(4 << 20), NewConnections;
         /// Levels of a topic or filter.
         topic_levels_max: u16 = 128, NewConnections;
@@ -117,24 +118,23 @@ section! {
         keep_alive_max: Duration = Duration::ZERO, NewConnections;
         /// Keep alive every client gets, whatever it asks for; 0 means what it asks for.
         server_keep_alive: Duration = Duration::ZERO, NewConnections;
-        /// Longest time the session of a client that is away is kept.
+        /// Longest time a session is kept after its client has disconnected.
         session_expiry_max: Span = Span::Finite(Duration::from_secs(7 * 86_400)), NewConnections;
-        /// Longest time a message waits for its receivers, retained messages among them.
+        /// Longest time a message waits for its receivers; holds for retained messages too.
         message_expiry_max: Span = Span::Never, NewConnections;
         /// Whether clients may retain messages.
         retain_available: bool = true, NewConnections;
         /// Whether clients may subscribe with wildcards.
         wildcard_available: bool = true, NewConnections;
-        /// Whether clients may share subscriptions.
+        /// Whether clients may use shared subscriptions.
         shared_available: bool = true, NewConnections;
-        /// Whether clients may number their subscriptions.
+        /// Whether clients may use subscription identifiers.
         subscription_id_available: bool = true, NewConnections;
         /// Highest QoS a client may publish with: 0, 1 or 2.
         maximum_qos: u8 = 2, NewConnections;
-        /// Time after which a client that does not read what is sent to it is closed.
+        /// Time after which a client that does not read what is sent to it is disconnected.
         slow_consumer_timeout: Duration = Duration::from_secs(30), NewConnections;
-        /// Where the sessions of clients that come back are kept, and so what an acknowledgement means. A client may
-        /// ask for the other by the user property `durability` of its CONNECT.
+        /// Where persistent sessions are stored, and so what an acknowledgement means. A client may choose the other with the user property `durability` of its CONNECT.
         durability: Durability = Durability::Disk, NewConnections;
     }
 }

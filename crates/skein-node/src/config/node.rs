@@ -17,7 +17,7 @@ const NAME_BYTES_MAX: usize = 63;
 section! {
     /// The node.
     NodeConfig = "node" {
-        /// Number of the node, unlike that of every other node of its cluster; 1 or more.
+        /// Number of the node, unique in its cluster; 1 or more.
         id: u16 = 1, Restart;
         /// Name of the node in logs and on the dashboard: letters, digits, `-`, `_` and `.`.
         name: String = "skein-1".to_owned(), Restart;
@@ -31,13 +31,13 @@ section! {
 section! {
     /// What the node keeps on disk.
     DataConfig = "data" {
-        /// Directory of everything the node keeps.
+        /// Directory of everything the node stores.
         dir: PathBuf = PathBuf::from("data"), Restart;
-        /// When the log of what is kept is brought to the disk.
+        /// When the log is synced to the disk: before each acknowledgement, or ten times a second.
         sync: DataSync = DataSync::Always, Restart;
         /// Memory for what is kept; above it new messages, sessions and subscriptions are refused. 0 means no limit.
         memory_bytes_max: Memory = Memory::Percent(40), Restart;
-        /// Log after which a new snapshot is written; a node that starts reads the snapshot and the log after it.
+        /// Size of the log after which a new snapshot is written; a starting node reads the snapshot and the log after it.
         snapshot_log_bytes: Bytes = Bytes(256 << 20), Restart;
     }
 }
@@ -55,9 +55,9 @@ choice! {
 section! {
     /// What the node writes about itself.
     LogConfig = "log" {
-        /// The least important messages that are written.
+        /// Least severe messages that are logged.
         level: LogLevel = LogLevel::Info, Reload;
-        /// How they are written: lines for people or JSON for machines.
+        /// Format of log messages: lines of text, or JSON.
         format: LogFormat = LogFormat::Text, Restart;
     }
 }

@@ -5,7 +5,7 @@
 use std::{fmt, net::IpAddr};
 
 use super::{
-    document::{Node, Value},
+    document::{Located, Value},
     setting::{Given, Setting, quoted},
 };
 
@@ -194,7 +194,7 @@ impl Setting for Join {
     }
 }
 
-fn texts_of(items: &[Node]) -> Result<Vec<&str>, String> {
+fn texts_of(items: &[Located]) -> Result<Vec<&str>, String> {
     let mut texts = Vec::new();
     for item in items {
         match &item.value {

@@ -10,11 +10,11 @@ const HEAD: &str = "\
 Written from the source by `cargo test -p skein-node`; change the documentation of the fields, not this file.
 
 A configuration is a TOML file, or YAML when its name ends in `.yaml` or `.yml`. Every key is also a flag and a variable:
-`mqtt.listen` is `--mqtt.listen 127.0.0.1:1883` and `SKEIN_MQTT_LISTEN=127.0.0.1:1883`. A flag goes before a variable, a
-variable before the file, the file before the default. `SKEIN_CONFIG` names the file, as `--config` does.
+`mqtt.listen` is `--mqtt.listen 127.0.0.1:1883` and `SKEIN_MQTT_LISTEN=127.0.0.1:1883`. Flags override variables, variables
+the file, and the file the defaults. `SKEIN_CONFIG` names the file, as `--config` does.
 
-- A key that is not known is a fault, and so is a variable that starts with `SKEIN_` and is none. All faults of all sources
-  are told at once, each with its file, line and column or the name of its variable or flag.
+- An unknown key is a fault, and so is an unknown variable that starts with `SKEIN_`. All faults of all sources are reported at
+  once, each with its file, line and column or the name of its variable or flag.
 - Sizes and times need a unit: `\"64KiB\"` (B, KB, MB, GB, KiB, MiB, GiB), `\"30s\"` (ms, s, m, h, d). Only 0 needs none.
 - A share of memory, such as `\"25%\"`, is of what the process may use: the machine's memory, or the limit of its control
   group if that is less. 0 means no limit.

@@ -14,13 +14,13 @@ use super::{
 section! {
     /// TLS for every door that uses it.
     TlsConfig = "tls" {
-        /// File with the certificate and those it depends on, in PEM form; without it TLS is off.
+        /// File with the certificate and its chain, in PEM form; without it TLS is off.
         cert: Option<PathBuf> = None, Reload;
         /// File with the private key of the certificate, in PEM form.
         key: Option<PathBuf> = None, Reload;
-        /// File with the certificates that client certificates must come from, in PEM form.
+        /// File with the CA certificates that must have issued client certificates, in PEM form.
         client_ca: Option<PathBuf> = None, Restart;
-        /// Whether clients show a certificate: not at all, if they have one, or always.
+        /// Whether clients present a certificate: never, if they have one, or always.
         client_auth: ClientAuth = ClientAuth::None, Restart;
         /// Whether the common name of a client's certificate is its user name, so that it needs no password.
         subject_as_user: bool = false, NewConnections;
@@ -44,9 +44,9 @@ section! {
 section! {
     /// Who may come in and what they may do.
     AccessConfig = "access" {
-        /// File with users and rules; without it there are no users and everything is allowed to whom is let in.
+        /// File with users and rules; without it there are no users, and every client that may connect may do everything.
         file: Option<PathBuf> = None, Reload;
-        /// Who may come in without a password: clients on the same machine, everybody, or nobody.
+        /// Who may connect without a password: clients on the same machine, everybody, or nobody.
         anonymous: Anonymous = Anonymous::Loopback, Restart;
     }
 }
@@ -79,10 +79,10 @@ impl Section for TlsConfig {
         let asks = self.client_auth != ClientAuth::None;
         if asks && self.client_ca.is_none() {
             let name = self.client_auth.name();
-            let advice = "set tls.client_ca to the certificates that clients' certificates come from";
+            let advice = "set tls.client_ca to the CA certificates of the clients";
             check.fault(
                 "tls.client_auth",
-                format!("is {name:?} but nothing says which certificates are right; {advice}"),
+                format!("is {name:?} but there are no CA certificates to check with; {advice}"),
             );
         }
         if self.client_ca.is_some() && !asks {

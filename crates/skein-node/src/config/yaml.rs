@@ -12,8 +12,8 @@ use serde::{
 use serde_saphyr::{DuplicateKeyPolicy, Location, MergeKeyPolicy, Spanned};
 
 use super::{
-    document::{Entry, Node, Value},
-    fault::{Fault, Place},
+    document::{Entry, Located, Value},
+    fault::{Fault, Origin},
 };
 
 pub(super) fn read(file: &Arc<str>, text: &str) -> Result<Vec<Entry>, Vec<Fault>> {
@@ -29,16 +29,16 @@ pub(super) fn read(file: &Arc<str>, text: &str) -> Result<Vec<Entry>, Vec<Fault>
     let source = Source { file };
     let parsed: Result<Spanned<Raw>, _> = serde_saphyr::from_str_with_options(text, options);
     let root = parsed.map_err(|error| {
-        let place = source.place(error.location());
+        let origin = source.origin(error.location());
         let reason = error.without_snippet().to_string();
         let reason = reason.lines().next().unwrap_or_default().to_owned();
-        vec![Fault { place, text: format!("this is not YAML: {reason}") }]
+        vec![Fault { origin, text: format!("this is not YAML: {reason}") }]
     })?;
     let node = source.node(root);
     match node.value {
         Value::Table(entries) => Ok(nest_dotted(entries)),
         Value::Nothing => Ok(Vec::new()),
-        value => Err(vec![Fault { place: node.place, text: format!("{value} is not a table of keys") }]),
+        value => Err(vec![Fault { origin: node.origin, text: format!("{value} is not a table of keys") }]),
     }
 }
 
@@ -46,11 +46,11 @@ pub(super) fn read(file: &Arc<str>, text: &str) -> Result<Vec<Entry>, Vec<Fault>
 fn nest_dotted(entries: Vec<Entry>) -> Vec<Entry> {
     let nest = |entry: Entry| {
         let Some((table, key)) = entry.key.split_once('.') else { return entry };
-        let inner = Entry { key: key.to_owned(), key_place: entry.key_place.clone(), node: entry.node };
+        let inner = Entry { key: key.to_owned(), key_origin: entry.key_origin.clone(), node: entry.node };
         Entry {
             key: table.to_owned(),
-            node: Node { place: entry.key_place.clone(), value: Value::Table(vec![inner]) },
-            key_place: entry.key_place,
+            node: Located { origin: entry.key_origin.clone(), value: Value::Table(vec![inner]) },
+            key_origin: entry.key_origin,
         }
     };
     entries.into_iter().map(nest).collect()
@@ -61,25 +61,25 @@ struct Source<'f> {
 }
 
 impl Source<'_> {
-    fn place(&self, location: Option<Location>) -> Place {
+    fn origin(&self, location: Option<Location>) -> Origin {
         let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).max(1);
         let (line, column) = location.map_or((1, 1), |at| (number(at.line()), number(at.column())));
-        Place::File { file: Arc::clone(self.file), line, column }
+        Origin::File { file: Arc::clone(self.file), line, column }
     }
 
-    fn node(&self, raw: Spanned<Raw>) -> Node {
-        let place = self.place(Some(raw.referenced));
+    fn node(&self, raw: Spanned<Raw>) -> Located {
+        let origin = self.origin(Some(raw.referenced));
         let value = match raw.value {
             Raw::Scalar(value) => value,
             Raw::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),
             Raw::Table(entries) => Value::Table(entries.into_iter().map(|entry| self.entry(entry)).collect()),
         };
-        Node { place, value }
+        Located { origin, value }
     }
 
     fn entry(&self, (key, raw): (Spanned<String>, Spanned<Raw>)) -> Entry {
-        let key_place = self.place(Some(key.referenced));
-        Entry { key: key.value, key_place, node: self.node(raw) }
+        let key_origin = self.origin(Some(key.referenced));
+        Entry { key: key.value, key_origin, node: self.node(raw) }
     }
 }
 

@@ -19,13 +19,13 @@ const PAGE_SIZE: u32 = 100;
 /// Which node, and who asks it.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct NodeArgs {
-    /// Change the users of a running node instead, at its http.listen such as http://127.0.0.1:8080
+    /// Manage the users of a running node instead, at its http.listen address such as http://127.0.0.1:8080
     #[arg(long, value_name = "URL", global = true)]
     node: Option<String>,
-    /// The user to log in as at the node; its password is that of SKEIN_PASSWORD or --login-password-file
+    /// User name at the node; the password is read from --login-password-file or SKEIN_PASSWORD
     #[arg(long, value_name = "USER", global = true, requires = "node")]
     login: Option<String>,
-    /// A file whose first line is the password of --login
+    /// File whose first line is the password of --login
     #[arg(long, value_name = "FILE", global = true, requires = "login")]
     login_password_file: Option<PathBuf>,
     #[command(flatten)]

@@ -22,10 +22,9 @@ fn what_cannot_work_is_refused_with_what_to_do() {
     for (text, expect) in [
         (
             "cluster.listen = '192.0.2.1:5777'",
-            "cluster.listen = 192.0.2.1:5777 can be reached from other machines, but there is no secret to tell nodes \
-             from strangers; set cluster.secret to the same text on all nodes, or listen on a loopback address",
+            "cluster.listen = 192.0.2.1:5777 can be reached from other machines, but there is no secret to authenticate nodes; set cluster.secret to the same text on all nodes, or listen on a loopback address",
         ),
-        ("cluster.secret = 'sesame'", "cluster.secret has 6 letters and could be guessed"),
+        ("cluster.secret = 'sesame'", "cluster.secret has 6 characters and could be guessed"),
         (
             "cluster.secret = 'correct horse battery'\ncluster.secret_file = 'f'",
             "cluster.secret_file is set and cluster.secret is too; remove one",
@@ -36,7 +35,7 @@ fn what_cannot_work_is_refused_with_what_to_do() {
         ),
         (
             "cluster.secret = 'correct horse battery'\ncluster.listen = '0.0.0.0:5777'",
-            "cluster.listen = 0.0.0.0:5777 is every address and none to dial; set cluster.advertise",
+            "cluster.listen = 0.0.0.0:5777 is a wildcard address, which nobody can dial; set cluster.advertise",
         ),
         (
             "cluster.join = ['localhost', 'node-2']",
@@ -44,21 +43,21 @@ fn what_cannot_work_is_refused_with_what_to_do() {
         ),
         (
             "cluster.join = 'node-2:1'\ncluster.advertise = 'localhost:5777'",
-            "cluster.advertise = localhost:5777 means every machine itself, but cluster.join names node-2:1",
+            "cluster.advertise = localhost:5777 is a loopback address, but cluster.join names node-2:1",
         ),
         (
             "cluster.join = 'srv:_skein._tcp.example.org'\ncluster.advertise = '127.0.0.1'",
-            "cluster.advertise = 127.0.0.1 means every machine itself",
+            "cluster.advertise = 127.0.0.1 is a loopback address",
         ),
         (
             "cluster.advertise = '0.0.0.0:1'\ncluster.listen = '127.0.0.1:1'",
-            "is every address and none to dial",
+            "is a wildcard address, which nobody can dial",
         ),
         (
             "cluster.join = 'localhost'\ncluster.listen = 'off'",
-            "cluster.listen is off, but others are looked for",
+            "cluster.listen is off, but cluster.join or cluster.registry is set",
         ),
-        ("cluster.listen = '127.0.0.1:0'", "cluster.listen = 127.0.0.1:0 has no port of its own"),
+        ("cluster.listen = '127.0.0.1:0'", "cluster.listen = 127.0.0.1:0 has no fixed port"),
         ("cluster.probe_timeout = '500ms'", "must be less than cluster.probe_interval"),
         ("cluster.suspect_timeout = '200ms'", "less than cluster.probe_interval"),
         ("cluster.link_timeout = '100ms'", "less than cluster.keepalive_interval"),
@@ -68,7 +67,7 @@ fn what_cannot_work_is_refused_with_what_to_do() {
         ("cluster.strategy = 'script:'", "cluster.strategy is \"script:\""),
         ("cluster.join = 'tcp://a:1'", "has \"tcp://a:1\", which is no host"),
         ("cluster.webhooks = 'https://a/'", "webhooks are sent without TLS"),
-        ("cluster.listen = '127.0.0.1:1883'", "cluster.listen is 127.0.0.1:1883, which mqtt.listen is too"),
+        ("cluster.listen = '127.0.0.1:1883'", "cluster.listen is 127.0.0.1:1883, which mqtt.listen uses too"),
         ("cluster.listen = ['127.0.0.1:1', '127.0.0.1:2']", "is more than one address"),
     ] {
         let found = faults(text);
@@ -114,7 +113,7 @@ fn faults_do_not_quote_a_secret() {
     }
     let env = pairs(&[("SKEIN_CLUSTER_SECRET", "12345678")]);
     let found = Config::load(&Sources { env, ..Sources::default() }).unwrap_err().to_string();
-    assert!(found.starts_with("SKEIN_CLUSTER_SECRET: cluster.secret has 8 letters"), "{found}");
+    assert!(found.starts_with("SKEIN_CLUSTER_SECRET: cluster.secret has 8 characters"), "{found}");
 }
 
 #[test]

@@ -105,8 +105,8 @@ fn faults_of_values_together() {
         ),
         (
             "[tls]\nclient_auth = 'require'\n",
-            "skein.toml:2:15: tls.client_auth is \"require\" but nothing says which certificates are right; \
-             set tls.client_ca to the certificates that clients' certificates come from",
+            "skein.toml:2:15: tls.client_auth is \"require\" but there are no CA certificates to check with; \
+             set tls.client_ca to the CA certificates of the clients",
         ),
         (
             "[tls]\nsubject_as_user = true\n",
@@ -123,7 +123,7 @@ fn faults_of_values_together() {
         ),
         (
             "[http]\nlisten = '127.0.0.1:1883'\n",
-            "skein.toml:2:10: http.listen is 127.0.0.1:1883, which mqtt.listen is too; choose another port",
+            "skein.toml:2:10: http.listen is 127.0.0.1:1883, which mqtt.listen uses too; choose another port",
         ),
     ] {
         assert_eq!(fault_of(text), expect, "{text}");
@@ -156,11 +156,11 @@ fn faults_of_listeners() {
         ),
         (
             format!("{listener}{}", listener.replace(":1'", ":2'")),
-            "skein.toml:5:8: mqtt.listeners[1].name is \"a\", as another listener is called; choose another name".to_owned(),
+            "skein.toml:5:8: mqtt.listeners[1].name is \"a\", which is the name of another listener; choose another name".to_owned(),
         ),
         (
             listener.replace("'a'", "'tcp'"),
-            "skein.toml:2:8: mqtt.listeners[0].name is \"tcp\", as another listener is called; choose another name".to_owned(),
+            "skein.toml:2:8: mqtt.listeners[0].name is \"tcp\", which is the name of another listener; choose another name".to_owned(),
         ),
         (
             listener.replace("'127.0.0.1:1'", "['127.0.0.1:1', '127.0.0.1:2']"),
@@ -175,8 +175,8 @@ fn faults_of_listeners() {
 
 #[test]
 fn a_server_open_to_others_without_users_does_not_start() {
-    let advice = "can be reached from other machines, but there are no users to let in; set access.file, listen on a \
-                  loopback address, or set access.anonymous = true to let everybody in";
+    let advice = "can be reached from other machines, but there are no users; set access.file, listen on a \
+                  loopback address, or set access.anonymous = true to admit everybody";
     for (text, expect) in [
         ("mqtt.listen = '0.0.0.0:1883'\n", format!("skein.toml:1:15: mqtt.listen = 0.0.0.0:1883 {advice}")),
         ("http.listen = '[::]:80'\n", format!("skein.toml:1:15: http.listen = [::]:80 {advice}")),
@@ -220,7 +220,7 @@ SKEIN_OTHER_THINGS: there is no such variable; remove it, or see the list of var
 fn what_can_be_checked_is_checked_beside_other_faults() {
     let text = "[node]\nid = 0\n[log]\nlevel = 1\n[mqtt]\nlisten = '0.0.0.0:1'\n";
     let faults = toml(text).unwrap_err();
-    let lines: Vec<String> = faults.as_slice().iter().map(|fault| fault.place.to_string()).collect();
+    let lines: Vec<String> = faults.as_slice().iter().map(|fault| fault.origin.to_string()).collect();
     assert_eq!(lines, ["skein.toml:2:6", "skein.toml:4:9", "skein.toml:6:10"]);
 }
 

@@ -10,7 +10,7 @@ use super::{Failure, Operation, SECTOR_BYTES, Unsynced};
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<Inode>,
     pub(super) names: BTreeMap<PathBuf, usize>,
     names_kept: BTreeMap<PathBuf, usize>,
     name_changes: Vec<NameChange>,
@@ -29,7 +29,7 @@ pub(super) struct State {
 
 /// The content of a file, whatever its name.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Node {
+pub(super) struct Inode {
     /// What reading returns.
     pub(super) seen: Vec<u8>,
     /// What is on the disk for certain.
@@ -178,11 +178,11 @@ impl State {
     }
 
     pub(super) fn add_node(&mut self) -> usize {
-        self.nodes.push(Node::default());
+        self.nodes.push(Inode::default());
         self.nodes.len() - 1
     }
 
-    pub(super) fn node(&self, path: &Path) -> Option<&Node> {
+    pub(super) fn node(&self, path: &Path) -> Option<&Inode> {
         self.names.get(path).map(|node| &self.nodes[*node])
     }
 
@@ -197,7 +197,7 @@ impl State {
                 node
             }
         };
-        self.nodes[node] = Node { seen: content.to_vec(), kept: content.to_vec(), pending: Vec::new() };
+        self.nodes[node] = Inode { seen: content.to_vec(), kept: content.to_vec(), pending: Vec::new() };
     }
 
     pub(super) fn used(&self) -> u64 {
@@ -213,7 +213,7 @@ impl State {
     }
 }
 
-impl Node {
+impl Inode {
     pub(super) fn write(&mut self, bytes: &[u8], offset: usize) {
         if bytes.is_empty() {
             return;

@@ -9,7 +9,7 @@ const NAME_BYTES_MAX: usize = 253;
 
 /// Where other nodes may be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum Seed {
     /// An address; nothing needs to be looked up.
     Address(SocketAddr),
     /// All addresses of a host, each with this port.
@@ -18,9 +18,9 @@ pub enum Place {
     Service(Arc<str>),
 }
 
-/// A text that is no place.
+/// A text that is no seed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlaceError {
+pub enum SeedError {
     /// A host without port.
     #[error("cluster: {0:?} in cluster.join has no port. Write host:port, or srv:name for SRV records.")]
     NoPort(String),
@@ -35,34 +35,34 @@ pub enum PlaceError {
     BadName(String),
 }
 
-impl FromStr for Place {
-    type Err = PlaceError;
+impl FromStr for Seed {
+    type Err = SeedError;
 
-    fn from_str(text: &str) -> Result<Self, PlaceError> {
+    fn from_str(text: &str) -> Result<Self, SeedError> {
         let text = text.trim();
-        let bad_name = || PlaceError::BadName(text.to_owned());
+        let bad_name = || SeedError::BadName(text.to_owned());
         if let Some(name) = text.strip_prefix("srv:") {
             return if is_name(name) { Ok(Self::Service(name.into())) } else { Err(bad_name()) };
         }
         if let Ok(address) = text.parse::<SocketAddr>() {
             return if address.port() == 0 {
-                Err(PlaceError::BadPort(text.to_owned()))
+                Err(SeedError::BadPort(text.to_owned()))
             } else {
                 Ok(Self::Address(address))
             };
         }
-        let (host, port) = text.rsplit_once(':').ok_or_else(|| PlaceError::NoPort(text.to_owned()))?;
+        let (host, port) = text.rsplit_once(':').ok_or_else(|| SeedError::NoPort(text.to_owned()))?;
         if !is_name(host) {
             return Err(bad_name());
         }
         match port.parse() {
             Ok(port) if port > 0 => Ok(Self::Host(host.into(), port)),
-            _ => Err(PlaceError::BadPort(text.to_owned())),
+            _ => Err(SeedError::BadPort(text.to_owned())),
         }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Seed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => address.fmt(f),
