@@ -1,8 +1,8 @@
 //! Where commits and batches wait for the log thread.
 //!
-//! Whatever queued while the last group was synced is the next group: no timer gathers. The queue is bounded in bytes:
-//! transactions wait for room in it; batches are let in, because their producers bound themselves by what is unanswered,
-//! and are counted. While an exclusive transaction has its turn, only its own commit is taken.
+//! Whatever queued while the last group was synced is the next group: no timer gathers. Transactions wait while it holds more
+//! than a bound in bytes. Batches are always let in: whoever hands them over must bound what it has unanswered, and can look
+//! at the depth (`Store::stats`). The log thread takes whole groups, so that nothing but the disk holds the queue up. While an exclusive transaction has its turn, only its own commit is taken.
 
 mod round;
 mod turn;
