@@ -6,8 +6,8 @@
 
 pub(crate) mod encoding;
 
-use crate::engine::KeyRange;
 use crate::key::Key;
+use crate::range::KeyRange;
 use crate::row::Row;
 
 /// What a write or a read relies on.

@@ -1,7 +1,7 @@
 //! The state of the store and the only functions that change it.
 //!
 //! `root.rs` is the whole state as one value that is cheap to clone, `class.rs` one class of it, `index.rs` one
-//! secondary index, `range.rs` what a range of keys is. `certify.rs` and `apply.rs` are the pure functions of
+//! secondary index, `certify.rs` and `apply.rs` are the pure functions of
 //! (state, index, commit) that decide and carry out a commit: no clock, no randomness, no setting and no order of
 //! hashing may enter them, because replaying the log, here or on another node, must give the same state and the same
 //! verdicts. `memory.rs` says what a row and an index entry weigh.
@@ -13,7 +13,6 @@ mod certify;
 mod class;
 mod index;
 mod memory;
-mod range;
 mod root;
 
 pub use apply::{Change, apply};
@@ -23,5 +22,4 @@ pub(crate) use class::{ClassState, Stored, index_key};
 pub(crate) use index::joined;
 pub use memory::{INDEX_ENTRY_BYTES, ROW_BYTES, index_entry_bytes, row_bytes};
 pub(crate) use memory::{weight, weight_max};
-pub use range::{Direction, KeyRange};
 pub use root::Root;

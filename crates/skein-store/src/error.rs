@@ -1,8 +1,8 @@
 //! What can go wrong with a store, grouped by what the caller can do about it.
 
 use crate::commit::encoding::EntryFault;
+use crate::image::ImageFault;
 use crate::key::Key;
-use crate::log::image::ImageFault;
 use crate::row::RowFault;
 use crate::schema::{ClassId, EvolveFault, ValueFault};
 use skein_wal::{AppendFault, Fault, OpenFault, SyncFault};

@@ -37,11 +37,14 @@ mod ddl;
 mod engine;
 mod error;
 mod feed;
+mod image;
 mod key;
 mod log;
 mod newest;
 mod object;
 mod offline;
+mod queue;
+mod range;
 mod row;
 mod scan;
 mod schema;
@@ -54,12 +57,12 @@ pub use batch::{Batch, BatchFault};
 pub use commit::encoding::EntryFault;
 pub use commit::{Commit, Expect};
 pub use engine::{
-    Change, Direction, INDEX_ENTRY_BYTES, KeyRange, ROW_BYTES, Root, Verdict, apply, certify,
-    index_entry_bytes, row_bytes,
+    Change, INDEX_ENTRY_BYTES, ROW_BYTES, Root, Verdict, apply, certify, index_entry_bytes, row_bytes,
 };
 pub use error::{CheckpointError, CommitError, OpenError, StatementError, SubmitError};
 pub use feed::{Feed, FeedError};
-pub use log::image::ImageFault;
+pub use image::ImageFault;
+pub use range::{Direction, KeyRange};
 pub use scan::{Access, Entry, Scan};
 pub use snapshot::Snapshot;
 pub use store::{ClassStats, Durability, OnFatal, Options, Stats, Store};
@@ -67,9 +70,9 @@ pub use transaction::{Isolation, Mode, Objects, Outcome, Savepoint, TransactErro
 
 pub use ddl::{DDL_BYTES_MAX, DDL_FAULTS_MAX, DdlFault, DdlFaults};
 pub use key::{KEY_INLINE_BYTES_MAX, Key, KeyBuilder};
-pub use object::{FieldType, KeyType, Object, ObjectKey};
+pub use object::Object;
 pub use offline::{FileReport, ReadError, Report, read, verify};
-pub use row::{ROW_FORMAT, Row, RowFault, RowFaultKind, RowReader, RowWriter};
+pub use row::{FieldType, KeyType, ObjectKey, ROW_FORMAT, Row, RowFault, RowFaultKind, RowReader, RowWriter};
 pub use schema::{
     CATALOGUE_FORMAT, CLASSES_MAX, CatalogueFault, Class, ClassBuilder, ClassId, ClassKind, EvolveFault,
     Field, Index, IndexShape, PRIMARY_NAME, Primary, Schema, SchemaBuilder, SchemaChange, SchemaDifference,

@@ -6,7 +6,7 @@
 mod unchanging;
 
 use crate::error::OpenError;
-use crate::log::recovery::read_back;
+use crate::log::read_back;
 use crate::snapshot::Snapshot;
 use crate::store::Options;
 use skein_wal::Fault;

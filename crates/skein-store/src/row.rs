@@ -16,6 +16,7 @@
     clippy::arithmetic_side_effects
 )]
 
+mod field_type;
 mod reader;
 mod writer;
 
@@ -24,6 +25,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+pub use field_type::{FieldType, KeyType, ObjectKey};
 pub use reader::RowReader;
 pub use writer::RowWriter;
 

@@ -7,8 +7,9 @@
 
 mod merge;
 
-use crate::engine::{Direction, KeyRange, Root};
+use crate::engine::Root;
 use crate::key::Key;
+use crate::range::{Direction, KeyRange};
 use crate::row::Row;
 use crate::schema::ClassId;
 use std::collections::VecDeque;

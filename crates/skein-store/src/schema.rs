@@ -25,8 +25,6 @@ pub(crate) use class::{FIELDS_MAX, INDEXES_MAX, NAME_BYTES_MAX, is_name};
 pub use evolve::{EvolveFault, SchemaChange, SchemaDifference};
 pub use fault::{SchemaFault, ValueFault};
 
-use crate::object::Object;
-
 /// The most classes a schema has.
 pub const CLASSES_MAX: usize = 4096;
 
@@ -65,14 +63,6 @@ impl Schema {
         self.0.positions.get(&id).copied()
     }
 
-    /// Where the class of a Rust type stands. `None` when there is no such class, or one with other fields, keys or
-    /// indexes than the type's, which would misread the type's rows.
-    pub fn position_of<T: Object>(&self) -> Option<usize> {
-        let class = T::class();
-        let position = self.position(class.id)?;
-        self.0.classes.get(position).filter(|found| found.has_layout_of(class)).map(|_| position)
-    }
-
     /// The class with this code.
     pub fn class(&self, id: ClassId) -> Option<&Arc<Class>> {
         self.0.classes.get(self.position(id)?)
@@ -106,12 +96,6 @@ impl SchemaBuilder {
     pub fn class(mut self, class: impl Into<Arc<Class>>) -> SchemaBuilder {
         self.classes.push(class.into());
         self
-    }
-
-    /// Adds the class of a Rust type.
-    #[must_use]
-    pub fn object<T: Object>(self) -> SchemaBuilder {
-        self.class(T::class().clone())
     }
 
     /// Checks the classes against each other.

@@ -4,10 +4,11 @@
 //! It sees every commit that was answered before it was taken. Called by whoever reads the store without a transaction,
 //! and by transactions for their own view.
 
-use crate::engine::{ClassState, Direction, KeyRange, Root, Stored};
+use crate::engine::{ClassState, Root, Stored};
 use crate::key::Key;
-use crate::object::{Object, ObjectKey};
-use crate::row::{Row, RowFault};
+use crate::object::Object;
+use crate::range::{Direction, KeyRange};
+use crate::row::{ObjectKey, Row, RowFault};
 use crate::scan::{Access, Scan};
 use crate::schema::{ClassId, Schema};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
-//! The store: open it, submit batches, take snapshots, begin transactions.
+//! The store: submit batches, take snapshots, watch changes.
 //!
-//! This is the entry point. `newest.rs` keeps the newest state, `memory_path.rs` and `log_path.rs` are the two ways a
-//! commit takes to it, `engine.rs` decides and carries out. It needs no runtime and calls back on the thread that carried
-//! the commit out: such calls must be short.
+//! This is the entry point; `log/open.rs` opens it and `transaction.rs` begins transactions, both from above. `newest.rs`
+//! keeps the newest state, `memory_path.rs` and `log_path.rs` are the two ways a commit takes to it, `engine.rs` decides and
+//! carries out. It needs no runtime and calls back on the thread that carried the commit out: such calls must be short.
 
 mod checkpoint;
 mod health;
@@ -10,23 +10,19 @@ mod log_path;
 mod memory_path;
 mod options;
 mod stats;
-mod turn;
 
 use crate::batch::Batch;
 use crate::commit::Commit;
 use crate::engine::{Root, Verdict};
-use crate::error::{CheckpointError, CommitError, OpenError, SubmitError};
+use crate::error::{CheckpointError, CommitError, SubmitError};
 use crate::feed::{Feed, FeedError, Hub};
 use crate::key::Key;
-use crate::log::queue::Queue;
-use crate::log::recovery::recover;
-use crate::log::thread::LogThread;
 use crate::newest::Newest;
-use crate::object::{Object, ObjectKey};
-use crate::row::{Row, RowFault};
+use crate::object::Object;
+use crate::queue::{Queue, Turn};
+use crate::row::{ObjectKey, Row, RowFault};
 use crate::schema::{Class, ClassId, Schema};
 use crate::snapshot::Snapshot;
-use crate::transaction::{Isolation, Mode, Transaction};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,15 +31,11 @@ use std::thread::JoinHandle;
 pub use options::{Durability, OnFatal, Options};
 pub use stats::{ClassStats, Stats};
 
+pub(crate) use checkpoint::Checkpoints;
 pub(crate) use memory_path::AbortOnPanic;
-pub(crate) use turn::Turn;
 
-use checkpoint::Checkpoints;
 use health::Health;
 use stats::Counters;
-
-/// What is called with a batch's index, or with why it was not carried out.
-pub(crate) type Done = Box<dyn FnOnce(Result<u64, SubmitError>) + Send>;
 
 /// A handle to an open store; clones share it. Dropping the last one closes the store.
 #[derive(Clone, Debug)]
@@ -74,27 +66,9 @@ pub(crate) struct Inner {
 }
 
 impl Store {
-    /// Opens a store of this schema.
-    ///
-    /// # Errors
-    /// The stored schema does not lead to this one, or the files cannot be opened or are damaged.
-    pub fn open(schema: Schema, options: Options) -> Result<Store, OpenError> {
-        if options.durability == Durability::Memory {
-            let inner = Arc::new(Inner::new(Root::new(schema), options, None));
-            return Ok(Store(Arc::new(Handle { inner, log_thread: Mutex::new(None) })));
-        }
-        let recovered = recover(&schema, &options)?;
-        let checkpoints = Checkpoints {
-            directory: Mutex::new(Some(recovered.directory)),
-            last_index: Mutex::new(recovered.snapshot_index),
-            last_bytes: AtomicU64::new(recovered.snapshot_bytes),
-        };
-        let inner = Arc::new(Inner::new(recovered.root, options, Some(checkpoints)));
-        inner.counters.log_is(&recovered.log);
-        let thread = LogThread::new(Arc::clone(&inner), recovered.log, recovered.replayed_bytes);
-        let spawned = std::thread::Builder::new().name("skein-log".to_owned()).spawn(|| thread.run());
-        let log_thread = Mutex::new(Some(spawned.map_err(OpenError::Thread)?));
-        Ok(Store(Arc::new(Handle { inner, log_thread })))
+    /// A store of this, with the thread that owns its log, if it has one.
+    pub(crate) fn of(inner: Arc<Inner>, log_thread: Option<JoinHandle<()>>) -> Store {
+        Store(Arc::new(Handle { inner, log_thread: Mutex::new(log_thread) }))
     }
 
     /// The schema.
@@ -157,12 +131,6 @@ impl Store {
     pub fn find<T: Object>(&self, key: &T::Key<'_>) -> Result<Option<T>, RowFault> {
         let row = self.schema().position_of::<T>().and_then(|_| self.get(T::class().id, &key.to_key()));
         row.map(|row| T::from_row(&row)).transpose()
-    }
-
-    /// Begins a transaction. An exclusive one waits here for its turn.
-    #[must_use]
-    pub fn begin(&self, mode: Mode, isolation: Isolation) -> Transaction {
-        Transaction::begin(self.clone(), mode, isolation)
     }
 
     /// The next number of a class that is numbered by the store, for batches; 0 when the class is unknown. A number is
@@ -273,7 +241,7 @@ impl Store {
 }
 
 impl Inner {
-    fn new(root: Root, options: Options, checkpoints: Option<Checkpoints>) -> Inner {
+    pub(crate) fn new(root: Root, options: Options, checkpoints: Option<Checkpoints>) -> Inner {
         let numbers = root.classes.iter().map(|class| AtomicU64::new(class.auto_next)).collect();
         let has_numbers = |(position, class): (usize, &Arc<Class>)| class.primary.auto.then_some(position);
         let numbered = root.schema().classes().iter().enumerate().filter_map(has_numbers).collect();

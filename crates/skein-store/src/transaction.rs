@@ -91,6 +91,14 @@ pub struct Transaction {
     turn: u64,
 }
 
+impl Store {
+    /// Begins a transaction. An exclusive one waits here for its turn.
+    #[must_use]
+    pub fn begin(&self, mode: Mode, isolation: Isolation) -> Transaction {
+        Transaction::begin(self.clone(), mode, isolation)
+    }
+}
+
 impl Transaction {
     pub(crate) fn begin(store: Store, mode: Mode, isolation: Isolation) -> Transaction {
         let turn = if mode == Mode::Exclusive { store.take_turn() } else { 0 };

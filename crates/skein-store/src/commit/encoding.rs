@@ -21,8 +21,8 @@
 )]
 
 use super::{Commit, Expect, RangeRead, Read, Write};
-use crate::engine::KeyRange;
 use crate::key::Key;
+use crate::range::KeyRange;
 use crate::row::{Row, RowFault, RowReader, RowWriter};
 use crate::schema::{CatalogueFault, ClassId, Schema};
 

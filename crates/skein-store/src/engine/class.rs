@@ -5,8 +5,8 @@
 
 use super::index::IndexState;
 use super::memory::{index_entry_bytes, row_bytes};
-use super::range::{Direction, KeyRange};
 use crate::key::Key;
+use crate::range::{Direction, KeyRange};
 use crate::row::Row;
 use crate::schema::Class;
 use imbl::OrdMap;

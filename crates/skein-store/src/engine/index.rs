@@ -7,8 +7,8 @@
 //!
 //! Changed by `class.rs` alone.
 
-use super::range::KeyRange;
 use crate::key::Key;
+use crate::range::KeyRange;
 use imbl::OrdMap;
 use imbl::ordmap;
 

@@ -3,10 +3,10 @@
 //! Nothing is written unless the schema given is a newer one than the stored one; that is then an entry of the log, and
 //! new indexes are made before it is written, so that a schema the rows do not fit is refused without a trace.
 
-use super::image::ImageReader;
 use crate::commit::encoding::{Entry, EntryFault, decode, encode_schema};
 use crate::engine::{Root, apply};
 use crate::error::OpenError;
+use crate::image::ImageReader;
 use crate::schema::Schema;
 use crate::store::Options;
 use skein_wal::{Directory, Entries, Log, LogOptions, SnapshotReader, StoreId};
@@ -71,7 +71,7 @@ fn read_image(reader: &mut SnapshotReader) -> Result<Root, OpenError> {
 }
 
 /// Carries out one entry of the log.
-pub(crate) fn replay(root: &mut Root, index: u64, entry: &[u8]) -> Result<(), EntryFault> {
+fn replay(root: &mut Root, index: u64, entry: &[u8]) -> Result<(), EntryFault> {
     match decode(entry, &root.schema)? {
         Entry::Commit(commit) => {
             // Its verdict was answered when it was new; the same function gives the same again.

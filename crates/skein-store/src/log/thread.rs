@@ -5,13 +5,12 @@
 //! refused, because nobody knows what is on the disk.
 
 use super::net::Net;
-use super::queue::{Group, Next};
-use super::round;
 use crate::commit::encoding::encode_commit;
 use crate::commit::{Commit, Write};
 use crate::engine::Verdict;
 use crate::error::SubmitError;
-use crate::store::{AbortOnPanic, Done, Durability, Inner};
+use crate::queue::{Answers as RoundAnswers, Done, Group, Next};
+use crate::store::{AbortOnPanic, Durability, Inner};
 use skein_wal::{Entries, Log};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -47,7 +46,7 @@ enum End {
 struct Answers {
     batches: Vec<Done>,
     /// Each with how many commits it has.
-    rounds: Vec<(Arc<round::Answers>, usize)>,
+    rounds: Vec<(Arc<RoundAnswers>, usize)>,
 }
 
 impl LogThread {

@@ -4,9 +4,8 @@
 
 use bytes::Bytes;
 
-use super::{ROW_FORMAT, Row, RowFault, RowFaultKind};
+use super::{FieldType, ROW_FORMAT, Row, RowFault, RowFaultKind};
 use crate::key::KeyBuilder;
-use crate::object::FieldType;
 use crate::value::{Time, Type, Value};
 
 /// Reads a row from its first field to its last.

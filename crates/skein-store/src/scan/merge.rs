@@ -5,8 +5,9 @@
 
 use super::{Access, Entry};
 use crate::commit::RangeRead;
-use crate::engine::{Direction, KeyRange, Root};
+use crate::engine::Root;
 use crate::key::Key;
+use crate::range::{Direction, KeyRange};
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Class, ClassId, ClassKind, Schema, SchemaFault, ValueFault};
 use crate::key::Key;
-use crate::object::ObjectKey;
+use crate::row::ObjectKey;
 use crate::row::RowFaultKind;
 use crate::value::{Time, Type, Value};
 

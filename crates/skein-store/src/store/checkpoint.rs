@@ -5,7 +5,7 @@
 
 use super::Inner;
 use crate::error::CheckpointError;
-use crate::log::image::write_blocks;
+use crate::image::write_blocks;
 use parking_lot::Mutex;
 use skein_wal::{Directory, SnapshotWriter};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,10 +14,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
     /// None once the store is closed, so that another may have it.
-    pub(super) directory: Mutex<Option<Directory>>,
+    directory: Mutex<Option<Directory>>,
     /// The index of the last one; held while one is written.
-    pub(super) last_index: Mutex<u64>,
-    pub(super) last_bytes: AtomicU64,
+    last_index: Mutex<u64>,
+    last_bytes: AtomicU64,
+}
+
+impl Checkpoints {
+    /// Of a store that was read from a snapshot with this index and length.
+    pub(crate) fn new(directory: Directory, last_index: u64, last_bytes: u64) -> Checkpoints {
+        Checkpoints {
+            directory: Mutex::new(Some(directory)),
+            last_index: Mutex::new(last_index),
+            last_bytes: AtomicU64::new(last_bytes),
+        }
+    }
 }
 
 impl Inner {

@@ -1,10 +1,11 @@
 //! The way of a commit with a log: it waits in the queue until the log thread has written and carried it out.
 
-use super::{Done, Inner};
+use super::Inner;
 use crate::batch::Batch;
 use crate::commit::{Commit, Write};
 use crate::engine::Verdict;
 use crate::error::{CommitError, SubmitError};
+use crate::queue::Done;
 
 impl Inner {
     pub(super) fn submit_logged(&self, batch: Batch, done: Done) {

@@ -1,10 +1,11 @@
 //! The statements of a transaction on Rust types that derive [`Object`].
 
 use super::Transaction;
-use crate::engine::{Direction, KeyRange};
 use crate::error::StatementError;
 use crate::key::Key;
-use crate::object::{Object, ObjectKey};
+use crate::object::Object;
+use crate::range::{Direction, KeyRange};
+use crate::row::ObjectKey;
 use crate::scan::{Access, Scan};
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -4,8 +4,9 @@
 //! what each write replaced.
 
 use crate::commit::{Expect, Write};
-use crate::engine::{Direction, KeyRange, index_key, joined};
+use crate::engine::{index_key, joined};
 use crate::key::Key;
+use crate::range::{Direction, KeyRange};
 use crate::row::Row;
 use crate::scan::{Access, Entry, Own};
 use crate::schema::Class;

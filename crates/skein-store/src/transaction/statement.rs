@@ -5,9 +5,10 @@
 use super::overlay::Pending;
 use super::{Isolation, Mode, Transaction, expectation};
 use crate::commit::{Expect, RangeRead, Read};
-use crate::engine::{Direction, KeyRange, Root, index_key};
+use crate::engine::{Root, index_key};
 use crate::error::StatementError;
 use crate::key::Key;
+use crate::range::{Direction, KeyRange};
 use crate::row::Row;
 use crate::scan::{Access, Covered, Merge, Scan};
 use crate::schema::{Class, ClassId};

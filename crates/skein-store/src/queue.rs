@@ -1,16 +1,25 @@
 //! Where commits and batches wait for the log thread.
 //!
-//! Whatever queued while the last group was synced is the next group: no timer gathers. The queue is bounded in bytes:
-//! transactions wait for room in it; batches are let in, because their producers bound themselves by what is unanswered,
-//! and are counted. While an exclusive transaction has its turn, only its own commit is taken.
+//! Whatever queued while the last group was synced is the next group: no timer gathers. Transactions wait while it holds more
+//! than a bound in bytes. Batches are always let in: whoever hands them over must bound what it has unanswered, and can look
+//! at the depth (`Store::stats`). The log thread takes whole groups, so that nothing but the disk holds the queue up. While an exclusive transaction has its turn, only its own commit is taken.
 
-use super::round::{CommitAnswer, Round};
+mod round;
+mod turn;
+
 use crate::commit::{Commit, Write};
 use crate::error::{CommitError, SubmitError};
-use crate::store::{Done, Turn};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::time::Instant;
+
+pub(crate) use round::{Answers, Round};
+pub(crate) use turn::Turn;
+
+use round::CommitAnswer;
+
+/// What is called with a batch's index, or with why it was not carried out.
+pub(crate) type Done = Box<dyn FnOnce(Result<u64, SubmitError>) + Send>;
 
 /// What may wait before transactions have to wait for room.
 const QUEUE_BYTES_MAX: u64 = 64 << 20;

@@ -14,8 +14,8 @@ pub(crate) type CommitAnswer = Result<(u64, Verdict), CommitError>;
 
 #[derive(Debug)]
 pub(crate) struct Round {
-    pub(super) commits: Vec<Commit>,
-    pub(super) answers: Arc<Answers>,
+    pub(crate) commits: Vec<Commit>,
+    pub(crate) answers: Arc<Answers>,
     pub(super) turn: u64,
     pub(super) writes: usize,
     pub(super) bytes: u64,
@@ -57,11 +57,11 @@ impl Round {
 
 impl Answers {
     /// The commits were carried out with these verdicts, the first at this index.
-    pub(super) fn ended(&self, first: u64, verdicts: Vec<Verdict>) {
+    pub(crate) fn ended(&self, first: u64, verdicts: Vec<Verdict>) {
         self.answer(Ok(Ended { first, verdicts }));
     }
 
-    pub(super) fn refuse(&self, why: &str) {
+    pub(crate) fn refuse(&self, why: &str) {
         self.answer(Err(why.to_owned()));
     }
 
