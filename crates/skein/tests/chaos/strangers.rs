@@ -106,7 +106,7 @@ fn a_node_with_another_secret_or_none_stays_outside() {
             outside.args(["--cluster.secret", secret]);
         }
         let mut outside = skein_testkit::Server::start("outside", &mut outside);
-        outside.wait_for_line("no other node was found");
+        outside.wait_for_line("no other node found yet");
         flow.pass(20);
         assert_eq!(cluster.node(1).members().unwrap(), members);
         assert_eq!(cluster.node(2).members().unwrap(), members_of(&cluster, 2));

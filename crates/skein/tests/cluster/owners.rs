@@ -104,7 +104,7 @@ fn a_client_id_belongs_to_its_user_on_every_node() {
 
     let url = format!("http://{}", cluster.node(1).http);
     let mut end = Command::new(env!("CARGO_BIN_EXE_skein"));
-    end.args(["sessions", "end", "lamp", "--url", &url, "--login", "root"]).env("SKEIN_PASSWORD", "secret");
+    end.args(["sessions", "end", "lamp", "--url", &url, "--user", "root"]).env("SKEIN_PASSWORD", "secret");
     let output = end.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     client.expect("e0 [ 98 * ]");
