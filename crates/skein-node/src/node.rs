@@ -32,7 +32,8 @@ use crate::{
     operator::OperatorFile,
     private,
     settings::{
-        http_door, node_queue_limits, plane_limits, tls_files, warn_of_many_connections, worker_count,
+        http_door, node_info, node_queue_limits, plane_limits, tls_files, warn_of_many_connections,
+        worker_count,
     },
     start_error::StartError,
     sys::SysTopics,
@@ -106,8 +107,8 @@ impl Node {
         let accepts_on = runtime.handle().clone();
         let (accept, accepting) = oneshot::channel();
         let token = operator.as_ref().map(|file| file.token().clone());
-        let view = Arc::new(cluster.view());
-        let http = http_door(&config, &shared, &listeners, &readiness, view, token, &bound.upgrades);
+        let node = node_info(&config, clock, Arc::new(cluster.view()));
+        let http = http_door(node, &shared, &listeners, &readiness, token, &bound.upgrades);
         let sys_interval = config.mqtt.door.sys_interval;
         let doors = Doors { doors: bound.doors(http), accept: accepting, sys_interval };
         let control = {

@@ -8,8 +8,8 @@ use std::{
 
 use skein_access::OperatorToken;
 use skein_door::{
-    ClientCertificates, Demand, ListenerSettings, ListenerState, Redirect, Shared, TlsFiles, TlsSource,
-    Transport, UpgradeRoute, WebRules,
+    ClientCertificates, Clock, Demand, ListenerSettings, ListenerState, Redirect, Shared, TlsFiles,
+    TlsSource, Transport, UpgradeRoute, WebRules,
 };
 use skein_http::{ClusterView, HttpDoor, HttpSettings, ListenerFigures, NodeInfo, ReadinessSwitch};
 use skein_mqtt::Settings;
@@ -144,25 +144,27 @@ pub(crate) fn transport_of(transport: config::Transport, tls: Option<&Arc<TlsSou
     }
 }
 
-/// The HTTP door, and what it may know of the node.
-pub(crate) fn http_door(
-    config: &Config,
-    shared: &Arc<Shared>,
-    listeners: &[Arc<ListenerState>],
-    readiness: &Arc<ReadinessSwitch>,
-    cluster: Arc<dyn ClusterView>,
-    operator_token: Option<OperatorToken>,
-    upgrades: &[UpgradeRoute],
-) -> Arc<HttpDoor> {
-    let clock = shared.clock;
-    let node = NodeInfo {
+/// What the HTTP door may know of the node.
+pub(crate) fn node_info(config: &Config, clock: Clock, cluster: Arc<dyn ClusterView>) -> NodeInfo {
+    NodeInfo {
         name: config.node.name.clone(),
         id: config.node.id,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: SystemTime::now(),
         clock: Arc::new(move || clock.now()),
         cluster,
-    };
+    }
+}
+
+/// The HTTP door.
+pub(crate) fn http_door(
+    node: NodeInfo,
+    shared: &Arc<Shared>,
+    listeners: &[Arc<ListenerState>],
+    readiness: &Arc<ReadinessSwitch>,
+    operator_token: Option<OperatorToken>,
+    upgrades: &[UpgradeRoute],
+) -> Arc<HttpDoor> {
     let states = listeners.to_vec();
     let figures = Arc::new(move || states.iter().map(|state| ListenerFigures::of(state)).collect());
     let settings = HttpSettings { operator_token, ..HttpSettings::default() };

@@ -331,7 +331,7 @@ impl Plane {
             if state.kept {
                 batch.effects.journal.session_changed(session);
             }
-            self.say_will(&session, &state, batch);
+            self.say_will(session, &state, batch);
         }
         for ended in &aftermath.ended {
             self.sessions().forget(ended);

@@ -77,6 +77,16 @@ impl MqttConnection {
         Ok(Step::Read)
     }
 
+    /// Who the client is, by its password, its exchange or its certificate.
+    fn identity(&self, client_id: &ClientId, proof: Option<Authenticated>) -> Identity {
+        let identity = Identity::anonymous(client_id.clone(), self.origin.peer.ip(), Door::Mqtt);
+        match (proof, &self.origin.certificate_user) {
+            (Some(proof), _) => identity.authenticated(proof),
+            (None, Some(user)) => identity.vouched(user.clone()),
+            (None, None) => identity,
+        }
+    }
+
     /// Opens the session of a client that was let in. The CONNACK is the first thing in its outbox.
     pub(super) fn open(
         &mut self,
@@ -89,29 +99,22 @@ impl MqttConnection {
             "" => assigned_client_id(cx.random),
             given => ClientId::new(given),
         };
-        let mut identity = Identity::anonymous(client_id.clone(), self.origin.peer.ip(), Door::Mqtt);
-        match (proof, &self.origin.certificate_user) {
-            (Some(proof), _) => identity = identity.authenticated(proof),
-            (None, Some(user)) => identity = identity.vouched(user.clone()),
-            (None, None) => {}
-        }
+        let identity = self.identity(&client_id, proof);
         let user = identity.user.clone();
         let access = Arc::new(cx.plane.access().bind(identity));
         if let Some(will) = &connect.will
             && access.check_publish(&will.topic) == Verdict::Deny
         {
-            self.phase = Phase::Checking(Box::new(connect));
-            return Err(Refusal::of(Code::NotAuthorized, "the client may not publish on its will's topic"));
+            let why = "the client may not publish on its will's topic";
+            return self.not_let_in(connect, Refusal::of(Code::NotAuthorized, why));
         }
         let terms = Terms::of(&connect, &self.settings);
         let greeting = terms.connack(&connect, &client_id, auth.as_ref(), &self.settings);
         let packet_bytes_max = packet_bytes_max_of(&connect);
         if greeting.encoded_len(connect.version) > packet_bytes_max as usize {
             // MQTT-3.1.2-24. Before the session is opened, so that one that is there stays as it is.
-            self.phase = Phase::Checking(Box::new(connect));
-            return Err(Refusal::no_room(
-                "the CONNACK would be larger than the client's maximum packet size",
-            ));
+            let why = "the CONNACK would be larger than the client's maximum packet size";
+            return self.not_let_in(connect, Refusal::no_room(why));
         }
         let wire = self.wire(&connect, greeting);
         let connection = Connection::new(
@@ -134,17 +137,14 @@ impl MqttConnection {
             durability: durability_of(&connect, &self.settings),
         };
         if open.durability == Durability::Disk && open.expiry_secs > 0 && !cx.plane.has_room_for_more() {
-            self.phase = Phase::Checking(Box::new(connect));
-            return Err(Refusal::of(Code::QuotaExceeded, "the server's store takes no more sessions now"));
+            let why = "the server's store takes no more sessions now";
+            return self.not_let_in(connect, Refusal::of(Code::QuotaExceeded, why));
         }
         let (handle, _present) = match ConnectionHandle::open(open, connection, &mut cx.split().0) {
             Ok(opened) => opened,
             Err(code) => {
-                self.phase = Phase::Checking(Box::new(connect));
-                return Err(Refusal::of(
-                    code,
-                    "the client identifier is another user's, or not for this user",
-                ));
+                let why = "the client identifier is another user's, or not for this user";
+                return self.not_let_in(connect, Refusal::of(code, why));
             }
         };
         let Settings { publish_rate_messages_per_sec: messages, publish_rate_bytes_per_sec: bytes, .. } =
@@ -165,6 +165,12 @@ impl MqttConnection {
             }),
         }));
         Ok(())
+    }
+
+    /// Does not let the client in: what answers it wants to see its CONNECT.
+    fn not_let_in(&mut self, connect: Connect, refusal: Refusal) -> Result<(), Refusal> {
+        self.phase = Phase::Checking(Box::new(connect));
+        Err(refusal)
     }
 
     fn wire(&self, connect: &Connect, greeting: ConnAck) -> MqttWire {
