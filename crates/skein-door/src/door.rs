@@ -39,7 +39,8 @@ pub trait Door: Send + Sync + fmt::Debug {
     fn tick(&self) {}
 
     /// Takes over a connection on which everything below the protocol is done. It starts a task among `tasks`, which
-    /// run on the thread of the connection, and returns: that task is all an open connection costs.
+    /// run on the thread of the connection, and returns: that task is all an open connection costs. The door bounds the
+    /// time in which the client has to log in, and tells its place when it has ([`Place::logged_in`]).
     fn serve(&self, incoming: Incoming, tasks: &TaskTracker);
 }
 

@@ -15,11 +15,12 @@ use tokio::{
 use crate::{
     door::{Door, Incoming},
     end_log::log_end,
-    listener::Transport,
+    failure::HandshakeFailure,
     proxy::{self, Header, Progress},
     shared::Shared,
     state::{ListenerSettings, Place},
     stream::{Carrier, Stream},
+    transport::Transport,
     websocket::{self, Web},
 };
 
@@ -29,25 +30,6 @@ const ALPN_WEB: &[u8] = b"http/1.1";
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// What it may send meanwhile.
 const LINGER_BYTES_MAX: usize = 64 * 1024;
-
-/// Why a handshake failed.
-pub(crate) struct HandshakeFailure {
-    code: Code,
-    detail: String,
-    /// Still open, when the client has been told why.
-    stream: Option<Box<dyn Stream>>,
-}
-
-impl HandshakeFailure {
-    pub(crate) fn new(code: Code, detail: String) -> Self {
-        Self { code, detail, stream: None }
-    }
-
-    /// The client was told why on `stream`.
-    pub(crate) fn on(self, stream: impl Stream + 'static) -> Self {
-        Self { stream: Some(Box::new(stream)), ..self }
-    }
-}
 
 /// Shakes hands on a socket that speaks something below its protocol; none when that fails.
 pub(crate) async fn open(

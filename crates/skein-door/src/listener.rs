@@ -9,7 +9,7 @@ use crate::{
     end_log::log_full,
     shared::Shared,
     state::{ListenerSettings, ListenerState, Place},
-    tls::TlsSource,
+    transport::Transport,
     workers::{Accepted, Workers},
 };
 
@@ -19,19 +19,6 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 const EXHAUSTED_LOG_PAUSE: Duration = Duration::from_secs(10);
 /// Connections the kernel keeps for us while we are busy.
 const BACKLOG: i32 = 4096;
-
-/// What the connections of a listener speak below their protocol.
-#[derive(Clone, Debug)]
-pub enum Transport {
-    /// TCP.
-    Tcp,
-    /// TLS over TCP.
-    Tls(Arc<TlsSource>),
-    /// WebSocket over TCP.
-    WebSocket,
-    /// WebSocket over TLS.
-    SecureWebSocket(Arc<TlsSource>),
-}
 
 /// A listener could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -136,17 +123,6 @@ fn admit(
 fn refuse(stream: tokio::net::TcpStream, text: &[u8]) {
     if !text.is_empty() {
         let _untold = stream.into_std().and_then(|mut stream| io::Write::write(&mut stream, text));
-    }
-}
-
-impl Transport {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Tls(_) => "tls",
-            Self::WebSocket => "ws",
-            Self::SecureWebSocket(_) => "wss",
-        }
     }
 }
 

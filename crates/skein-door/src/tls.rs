@@ -27,7 +27,7 @@ use skein_types::{Code, UserName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::handshake::HandshakeFailure;
+use crate::failure::HandshakeFailure;
 
 /// The files of a TLS listener and what it wants from clients.
 #[derive(Clone, Debug)]

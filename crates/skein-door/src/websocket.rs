@@ -20,7 +20,7 @@ use tokio_tungstenite::{
 pub use self::frames::WebSocketIo;
 use crate::{
     door::{Door, WebSocketProtocol},
-    handshake::HandshakeFailure,
+    failure::HandshakeFailure,
     origin::{WebRefusal, WebRules},
     stream::Stream,
 };

@@ -18,10 +18,10 @@ use crate::{
     door::{Door, Incoming},
     end_log::log_end,
     handshake,
-    listener::Transport,
     shared::Shared,
     state::Place,
     stream::Carrier,
+    transport::Transport,
 };
 
 /// Accepted connections that wait for their worker; the listener waits when there are more.

@@ -57,11 +57,12 @@ pub(crate) fn warn_of_many_connections(config: &Config) {
     }
 }
 
-/// What holds on the listeners of the HTTP door.
+/// What holds on each listener of the HTTP door: together they have the door's share of the open files.
 pub(crate) fn http_listener_settings(config: &Config, web: &Arc<WebRules>) -> ListenerSettings {
+    let connections_max = OpenFiles::now(config, worker_count(config)).http_connections_max;
     ListenerSettings {
         name: Arc::from("http"),
-        connections_max: OpenFiles::now(config, worker_count(config)).http_connections_max,
+        connections_max: (connections_max / config.http.addresses().count().max(1)).max(1),
         proxy_protocol: config.http.proxy_protocol,
         web: web.clone(),
         ..ListenerSettings::default()

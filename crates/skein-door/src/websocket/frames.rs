@@ -63,6 +63,8 @@ enum Reading {
     Ended,
 }
 
+/// The library reserves room for a frame when its header announces it, and touches it only as bytes come: an announcement
+/// costs addresses and no memory.
 pub(crate) fn config(packet_bytes_max: u32) -> WebSocketConfig {
     let message_bytes_max = message_bytes_max(packet_bytes_max);
     WebSocketConfig::default()

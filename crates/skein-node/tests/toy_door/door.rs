@@ -207,6 +207,7 @@ impl Toy {
         let text = |key: &str| request.get(key).and_then(Value::as_str);
         let Some(open) = &mut self.open else {
             self.open = Some(self.hello(text("hello")?, work)?);
+            self.place.logged_in();
             return Some(());
         };
         if let Some(filter) = text("sub") {
