@@ -1,7 +1,7 @@
 //! A protocol that is nothing like MQTT, added without touching plane or node: lines of JSON, the payload escaped and
 //! something behind it, numbers without end, cumulative acknowledgements. It publishes, subscribes and resumes beside MQTT, on
 //! two nodes.
-#![expect(clippy::unwrap_used, reason = "a failed expectation ends the test that stated it")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed expectation ends the test that stated it")]
 
 #[path = "toy_door/door.rs"]
 mod door;

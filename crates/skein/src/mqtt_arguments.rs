@@ -20,7 +20,7 @@ const PORT_DEFAULT: u16 = 1883;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ConnectionArgs {
-    /// Host of the server, with or without its port ([::1]:1883 for IPv6)
+    /// Host of the server, with or without its port; IPv6 addresses with a port stand in brackets
     #[arg(short = 'h', long, default_value = "127.0.0.1", value_name = "HOST[:PORT]", value_parser = Host::parse)]
     host: Host,
     /// Port of the server [default: that of -h, or 1883]
