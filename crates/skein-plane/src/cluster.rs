@@ -3,7 +3,7 @@
 //! A publish that other nodes have subscribers for goes to each of them once, encoded once (`announce/forward.rs`);
 //! what comes from
 //! them is delivered to this node's own sessions only (`inbound.rs`). What they say of themselves arrives through the
-//! [`Host`](skein_cluster::Host) in `host.rs`. Nothing here waits: what must be true on other nodes before a client is
+//! [`Host`] in `host.rs`. Nothing here waits: what must be true on other nodes before a client is
 //! answered joins the batch's [`Commit`](crate::Commit). Without a cluster all of it costs a branch.
 
 mod claims;

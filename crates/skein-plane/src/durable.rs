@@ -1,7 +1,7 @@
 //! What survives the node: sessions, their queues and the retained messages, in the store.
 //!
 //! The plane works in memory and writes down what it must be able to remember. Whatever a batch changes is collected
-//! in its [`Journal`] and handed to the store as one transaction when the batch ends; the answers that promise
+//! in its `Journal` and handed to the store as one transaction when the batch ends; the answers that promise
 //! something wait for its [`Commit`]. At start [`Plane::restore`](crate::Plane::restore) reads everything back.
 //!
 //! Rules that keep it right (docs/adr/0009):
@@ -42,7 +42,7 @@ pub struct Durable {
 }
 
 impl Durable {
-    /// Keeps durable things in `store`, which has the classes of [`schema()`].
+    /// Keeps durable things in `store`, which has the classes of `schema()`.
     #[must_use]
     pub fn new(store: Store, clock: WallClock) -> Self {
         Self {

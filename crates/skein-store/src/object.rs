@@ -9,7 +9,7 @@ use crate::schema::{Class, Schema, SchemaBuilder};
 
 /// A Rust type whose values are the objects of a class.
 ///
-/// Derive it for a struct with named fields whose types implement [`FieldType`]:
+/// Derive it for a struct with named fields whose types implement `FieldType`:
 ///
 /// ```
 /// use skein_store::{Object, ObjectKey, Time};

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What a batch promised, under way: its durable changes to the disk, and to other nodes what they must have done. It is said
-/// only when all of it is done; then hand the commit to [`Plane::committed`], which sends the messages that waited for it.
+/// only when all of it is done; then hand the commit to `Plane::committed`, which sends the messages that waited for it.
 #[derive(Debug)]
 #[must_use]
 pub struct Commit {
