@@ -46,7 +46,25 @@ use crate::{
 /// Who is told of changes of nodes' states, on the links' thread. It must not wait.
 pub type Observer = Arc<dyn Fn(&Notification) + Send + Sync>;
 
-type OnRefused = Box<dyn FnOnce(JoinRefused) + Send>;
+type OnEnd = Box<dyn FnOnce(Ended) + Send>;
+
+/// Why a node's part in its cluster ended although nobody stopped it. A node that goes on without it would serve clients that
+/// reach nobody, so it is to be stopped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ended {
+    /// The other nodes do not take it.
+    #[error(transparent)]
+    Refused(#[from] JoinRefused),
+    /// One of its two threads has ended, and the other one with it.
+    #[error(
+        "cluster: the thread {thread} has failed, so this node and the others do not reach each other any more; the log says \
+         above why. Start the node again."
+    )]
+    Failed {
+        /// The thread's name.
+        thread: &'static str,
+    },
+}
 
 /// What both threads share.
 struct Common {
@@ -61,12 +79,12 @@ struct Common {
     counters: Counters,
     /// What the core has counted, for whoever asks from another thread.
     core_figures: Mutex<CoreFigures>,
-    refused: Mutex<Refused>,
+    end: Mutex<End>,
 }
 
-enum Refused {
-    Not(Option<OnRefused>),
-    With(JoinRefused),
+enum End {
+    Not(Option<OnEnd>),
+    Reached(Ended),
 }
 
 impl Common {
@@ -74,11 +92,11 @@ impl Common {
         (self.clock)()
     }
 
-    fn refuse(&self, refused: JoinRefused) {
-        tracing::error!("{refused}");
-        let before = std::mem::replace(&mut *self.refused.lock(), Refused::With(refused.clone()));
-        if let Refused::Not(Some(tell)) = before {
-            tell(refused);
+    fn end(&self, ended: Ended) {
+        tracing::error!("{ended}");
+        let before = std::mem::replace(&mut *self.end.lock(), End::Reached(ended.clone()));
+        if let End::Not(Some(tell)) = before {
+            tell(ended);
         }
     }
 }
@@ -118,7 +136,7 @@ impl Running {
             to_gossip: Mailbox::default(),
             counters: Counters::default(),
             core_figures: Mutex::default(),
-            refused: Mutex::new(Refused::Not(None)),
+            end: Mutex::new(End::Not(None)),
         });
         let flushed = Arc::downgrade(&common);
         cluster.on_flush(move || {
@@ -148,7 +166,7 @@ impl Running {
         Ok(running)
     }
 
-    fn spawn<F>(&self, name: &str, work: impl FnOnce() -> F + Send + 'static) -> io::Result<()>
+    fn spawn<F>(&self, name: &'static str, work: impl FnOnce() -> F + Send + 'static) -> io::Result<()>
     where
         F: Future<Output = io::Result<()>>,
     {
@@ -156,10 +174,11 @@ impl Running {
         let common = self.common.clone();
         let thread = Builder::new().name(name.to_owned()).spawn(move || {
             // When one thread ends the other has to: a node that gossips and has no links would be taken for a live one.
-            let _other = EndBoth(common);
+            let end = EndBoth { common, thread: name };
             let result = LocalSet::new().block_on(&runtime, async { work().await });
             if let Err(error) = result {
                 tracing::error!(%error, "the cluster's port cannot be used any more");
+                end.failed();
             }
         })?;
         self.threads.lock().push(thread);
@@ -204,14 +223,14 @@ impl Running {
         }
     }
 
-    /// Calls `tell` once if this node cannot take part as it is set up, also when that was found already.
-    pub fn on_refused(&self, tell: impl FnOnce(JoinRefused) + Send + 'static) {
-        let mut refused = self.common.refused.lock();
-        match &mut *refused {
-            Refused::Not(waiting) => *waiting = Some(Box::new(tell)),
-            Refused::With(why) => {
+    /// Calls `tell` once if this node's part in the cluster ends although nobody stopped it, also when it has already.
+    pub fn on_end(&self, tell: impl FnOnce(Ended) + Send + 'static) {
+        let mut end = self.common.end.lock();
+        match &mut *end {
+            End::Not(waiting) => *waiting = Some(Box::new(tell)),
+            End::Reached(why) => {
                 let why = why.clone();
-                drop(refused);
+                drop(end);
                 tell(why);
             }
         }
@@ -239,11 +258,23 @@ impl std::fmt::Debug for Running {
 }
 
 /// Ends both threads when one of them ends, however it does.
-struct EndBoth(Arc<Common>);
+struct EndBoth {
+    common: Arc<Common>,
+    thread: &'static str,
+}
+
+impl EndBoth {
+    fn failed(&self) {
+        self.common.end(Ended::Failed { thread: self.thread });
+    }
+}
 
 impl Drop for EndBoth {
     fn drop(&mut self) {
-        self.0.to_gossip.put(GossipCommand::Stop);
-        self.0.to_links.put(Command::Stop);
+        if std::thread::panicking() {
+            self.failed();
+        }
+        self.common.to_gossip.put(GossipCommand::Stop);
+        self.common.to_links.put(Command::Stop);
     }
 }

@@ -186,15 +186,30 @@ fn too_much_to_be_told_cuts_the_link_and_is_forgotten_with_it() {
     let peer = peer();
     peer.link_opened(0, Waker::noop().clone());
     let body = Bytes::from(vec![0; 1 << 20]);
-    for _ in 0..64 {
+    for _ in 0..63 {
         peer.tell(Lane::Bulk, 1, body.clone());
     }
     assert!(!peer.is_overrun());
+    peer.tell(Lane::Bulk, 1, body.clone());
     peer.tell(Lane::Bulk, 1, body.clone());
     peer.tell(Lane::Bulk, 1, body);
     assert!(peer.is_overrun());
     peer.link_closed();
     assert!(!peer.is_overrun() && peer.take_told().is_none());
+}
+
+/// What is told without a body takes memory all the same.
+#[test]
+fn what_is_told_without_a_body_is_bounded_too() {
+    let peer = peer();
+    for _ in 0..2_000_000 {
+        peer.tell(Lane::Bulk, 1, Bytes::new());
+    }
+    assert!(peer.is_overrun());
+    while peer.take_told().is_some() {}
+    peer.link_closed();
+    peer.tell(Lane::Bulk, 1, Bytes::new());
+    assert!(!peer.is_overrun(), "room was given back");
 }
 
 #[test]

@@ -9,11 +9,12 @@ mod proxy;
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpStream, UdpSocket},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use skein_cluster::{Claim, Gone, Key, Lane, NodeState, Notification, Sent, Value};
+use skein_cluster::{Claim, Gone, Key, Lane, NodeState, Notification, Sent, Value, shell::Ended};
 use skein_testkit::{DEADLINE, free_address, wait_until};
 use skein_types::{ClientId, NodeId, Stamp};
 
@@ -276,6 +277,25 @@ fn strangers_are_refused_and_counted_and_nobody_is_disturbed() {
             "{:?}",
             node.notifications
         );
+    }
+}
+
+/// A node that went on without one of them would serve clients that reach nobody, and nobody would know.
+#[test]
+fn a_thread_that_fails_ends_the_nodes_part_and_says_so() {
+    for thread in ["cluster-gossip", "cluster-links"] {
+        let nodes = cluster(2, SECRET);
+        let (tell, told) = mpsc::channel();
+        nodes[1].running.on_end(move |ended| _ = tell.send(ended));
+        nodes[1].fail(thread);
+        assert_eq!(told.recv_timeout(DEADLINE), Ok(Ended::Failed { thread }));
+        wait_until("the other node notices", DEADLINE, || {
+            nodes[0].has_notified(&|told| is_down(told, 2, Gone::Failed))
+        });
+        // Who asks later is told, too.
+        let (tell, told) = mpsc::channel();
+        nodes[1].running.on_end(move |ended| _ = tell.send(ended));
+        assert_eq!(told.recv_timeout(DEADLINE), Ok(Ended::Failed { thread }));
     }
 }
 

@@ -19,8 +19,8 @@ use std::{
 
 use parking_lot::Mutex;
 use skein_cluster::{
-    Cluster, JoinRefused,
-    shell::{ClusterStartError, Running},
+    Cluster,
+    shell::{self, ClusterStartError, Running},
     strategy::{Strategies, Strategy},
 };
 use skein_door::{Clock, ListenerState, Redirect};
@@ -46,7 +46,8 @@ pub(crate) struct ClusterPart {
     drain: Arc<Drain>,
     /// None when the node runs alone.
     running: Option<Arc<Running>>,
-    refused: Arc<Mutex<Option<JoinRefused>>>,
+    /// Why it has no part in the cluster any more.
+    ended: Arc<Mutex<Option<shell::Ended>>>,
     search: Option<Search>,
 }
 
@@ -102,16 +103,16 @@ impl ClusterPart {
         let announcing = running.clone();
         let announce = Box::new(move || announcing.iter().for_each(|running| running.drain()));
         let drain = Drain::new(plane.clone(), cluster.clone(), redirect.clone(), readiness.clone(), announce);
-        let refused = Arc::<Mutex<Option<JoinRefused>>>::default();
+        let ended = Arc::<Mutex<Option<shell::Ended>>>::default();
         if let Some(running) = &running {
-            let (refused, drain) = (refused.clone(), drain.clone());
-            running.on_refused(move |why| {
-                let ended = Ended::Refused(why.to_string());
-                *refused.lock() = Some(why);
-                drain.end(ended);
+            let (ended, drain) = (ended.clone(), drain.clone());
+            running.on_end(move |why| {
+                let end = Ended::WithoutCluster(why.to_string());
+                *ended.lock() = Some(why);
+                drain.end(end);
             });
         }
-        Ok(Self { cluster, strategy, events, drain, running, refused, search })
+        Ok(Self { cluster, strategy, events, drain, running, ended, search })
     }
 
     /// Waits until other nodes are found, if any are looked for, or until the time for that is over.
@@ -126,8 +127,8 @@ impl ClusterPart {
         readiness.set(Readiness::Joining);
         let deadline = Instant::now() + config.cluster.join_timeout;
         loop {
-            if let Some(why) = self.refused.lock().take() {
-                return Err(StartError::JoinRefused(why));
+            if let Some(why) = self.ended.lock().take() {
+                return Err(StartError::WithoutCluster(why));
             }
             let peers = self.cluster.peers().len();
             if peers > 0 && self.cluster.is_joined() {

@@ -6,6 +6,7 @@
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -359,9 +360,9 @@ async fn look_after_deadlines(shared: Arc<Shared>, doors: Vec<Arc<dyn skein_door
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        shared.plane.expire(&mut batch, shared.clock.now());
+        go_on("looking after deadlines", &mut batch, |batch| shared.plane.expire(batch, shared.clock.now()));
         skein_door::log_left_out();
-        doors.iter().for_each(|door| door.tick());
+        doors.iter().for_each(|door| go_on("the tick of a door", &mut batch, |_| door.tick()));
     }
 }
 
@@ -372,7 +373,16 @@ async fn publish_figures(shared: Arc<Shared>, interval: Duration) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        sys.publish(&shared.plane, &mut batch);
+        go_on("publishing figures", &mut batch, |batch| sys.publish(&shared.plane, batch));
+    }
+}
+
+/// Does one turn of work that comes again, and lets it come again should this turn panic: keep alives, wills and expiry must not
+/// end for everybody because of one session. What was in the batch is lost with it.
+fn go_on(what: &'static str, batch: &mut Batch, turn: impl FnOnce(&mut Batch)) {
+    if catch_unwind(AssertUnwindSafe(|| turn(batch))).is_err() {
+        tracing::error!(what, "node: a turn has panicked, the next one comes at its time");
+        *batch = Batch::default();
     }
 }
 

@@ -5,7 +5,10 @@
 use std::io;
 
 use skein_access::AccessFaults;
-use skein_cluster::{JoinRefused, shell::ClusterStartError, strategy::StrategyError};
+use skein_cluster::{
+    shell::{ClusterStartError, Ended},
+    strategy::StrategyError,
+};
 use skein_discovery::DiscoveryError;
 use skein_door::{ListenError, TlsError};
 use skein_plane::{AccessChangeError, RestoreError};
@@ -79,9 +82,9 @@ pub enum StartError {
         /// Why.
         source: ClusterStartError,
     },
-    /// The other nodes do not take this one.
-    #[error("cluster: {0}")]
-    JoinRefused(JoinRefused),
+    /// The other nodes do not take this one, or its part in the cluster has failed.
+    #[error(transparent)]
+    WithoutCluster(Ended),
     /// The store holds something the plane does not know.
     #[error(transparent)]
     Restore(#[from] RestoreError),

@@ -89,7 +89,7 @@ pub(crate) fn serve(
     node.stop(STOP_PATIENCE);
     tracing::info!("skein: stopped");
     match ended.try_recv() {
-        Ok(Ended::Refused(why)) => bail!("{why}"),
+        Ok(Ended::WithoutCluster(why)) => bail!("{why}"),
         Ok(Ended::Drained) | Err(_) => Ok(ExitCode::SUCCESS),
     }
 }

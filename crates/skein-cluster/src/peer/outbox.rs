@@ -22,6 +22,7 @@ pub(super) struct Outbox {
     last_number: u64,
     last_taken: u64,
     told: [VecDeque<Told>; 4],
+    /// Bytes of memory, see [`weight`].
     told_bytes: usize,
     /// Publishers that wait for room.
     waiting: Vec<Waker>,
@@ -32,6 +33,11 @@ pub(super) struct Outbox {
 struct Numbered {
     number: Option<u64>,
     run: EncodedRun,
+}
+
+/// What takes memory until it is sent, of which the body may be nothing.
+const fn weight(told: &Told) -> usize {
+    told.body.len() + size_of::<Told>()
 }
 
 impl Outbox {
@@ -70,7 +76,7 @@ impl Outbox {
     }
 
     pub(super) fn tell(&mut self, told: Told) {
-        self.told_bytes += told.body.len();
+        self.told_bytes += weight(&told);
         if let Some(lane) = self.told.get_mut(told.lane as usize) {
             lane.push_back(told);
         }
@@ -145,7 +151,7 @@ impl Outbox {
             while left > 0 {
                 let Some(told) = lane.pop_front() else { break };
                 left = left.saturating_sub(told.body.len().max(1));
-                self.told_bytes -= told.body.len();
+                self.told_bytes -= weight(&told);
                 into.told.push(told);
             }
         }

@@ -217,7 +217,7 @@ impl Links {
             Action::Renew(info) => self.common.to_gossip.put(GossipCommand::Renew(info)),
             Action::Notify(notification) => (self.common.observer)(&notification),
             Action::Joined => {}
-            Action::Refused(refused) => self.common.refuse(refused),
+            Action::Refused(refused) => self.common.end(refused.into()),
         }
     }
 

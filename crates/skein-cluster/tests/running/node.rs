@@ -21,6 +21,7 @@ pub(crate) struct Node {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) host: Arc<Notes>,
     pub(crate) notifications: Arc<Mutex<Vec<Notification>>>,
+    fails: Arc<Mutex<Option<&'static str>>>,
 }
 
 impl Node {
@@ -48,11 +49,22 @@ impl Node {
         let host = Arc::new(Notes::default());
         let notifications = Arc::new(Mutex::new(Vec::new()));
         let began = Instant::now();
-        let clock = move || Moment::ZERO.after(began.elapsed());
+        let fails = Arc::<Mutex<Option<&'static str>>>::default();
+        let failing = fails.clone();
+        let clock = move || {
+            let thread = std::thread::current();
+            assert!(thread.name() != *failing.lock(), "a test lets this thread fail");
+            Moment::ZERO.after(began.elapsed())
+        };
         let told = notifications.clone();
         let observer = Arc::new(move |notification: &Notification| told.lock().push(notification.clone()));
         let running = Running::start(&settings, cluster.clone(), host.clone(), clock, observer).unwrap();
-        Self { running, cluster, host, notifications }
+        Self { running, cluster, host, notifications, fails }
+    }
+
+    /// Lets the thread of this name panic when it next asks for the time.
+    pub(crate) fn fail(&self, thread: &'static str) {
+        *self.fails.lock() = Some(thread);
     }
 
     pub(crate) fn id(&self) -> NodeId {

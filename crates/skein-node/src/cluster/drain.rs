@@ -27,8 +27,8 @@ const STEP: Duration = Duration::from_millis(20);
 pub enum Ended {
     /// An operator asked for it, and all clients are gone.
     Drained,
-    /// The other nodes do not take it, for this reason.
-    Refused(String),
+    /// It has no part in its cluster any more, for this reason: the other nodes do not take it, or that part of it has failed.
+    WithoutCluster(String),
 }
 
 /// Is called once, when the node is to be stopped.

@@ -141,7 +141,9 @@ impl Session {
                 return;
             }
             let Some(socket) = connection.socket.clone() else {
-                connection.handle.wake();
+                let handle = connection.handle.clone();
+                drop(state);
+                handle.wake();
                 return;
             };
             let mut taken = connection.outbox.take();
@@ -168,7 +170,10 @@ impl Session {
                 Written::All => state.pump(sources, now, effects),
                 Written::Blocked => {
                     connection.blocked = true;
-                    connection.handle.wake();
+                    // Not under the lock: it may be a system call.
+                    let handle = connection.handle.clone();
+                    drop(state);
+                    handle.wake();
                     return;
                 }
                 Written::Failed(_) => {
