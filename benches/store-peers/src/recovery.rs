@@ -5,7 +5,7 @@ use crate::measure::{Series, processor_seconds};
 use crate::report::{Column, Section, Table};
 use crate::rows::{Account, Record, account, record, scattered, schema};
 use skein_store::{
-    Batch, ClassId, Durability, Isolation, Mode, Object, Options, Outcome, Store, Transaction,
+    WriteBatch, ClassId, Durability, Isolation, Mode, Object, Options, Outcome, Store, Transaction,
 };
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ const CLIENTS: u64 = 32;
 struct Kind {
     name: &'static str,
     class: fn() -> ClassId,
-    put: fn(&mut Batch, u64),
+    put: fn(&mut WriteBatch, u64),
     insert: fn(&mut Transaction, u64),
 }
 
@@ -91,7 +91,7 @@ fn one_by_one(store: &Store, insert: fn(&mut Transaction, u64)) {
     });
 }
 
-fn together(store: &Store, put: fn(&mut Batch, u64), count: u64) {
+fn together(store: &Store, put: fn(&mut WriteBatch, u64), count: u64) {
     for from in (0..OBJECTS).step_by(count as usize) {
         let mut batch = store.batch();
         (from..from + count).for_each(|number| put(&mut batch, scattered(number)));

@@ -42,7 +42,7 @@ impl Host for Nothing {
     fn node_up(&self, _: &Arc<Peer>, _: Moment) {}
     fn node_gone(&self, _: &Arc<Peer>, _: Gone, _: Moment) {}
     fn apply(&self, _: &Arc<Peer>, _: &[Change], _: Moment) {}
-    fn told(&self, _: &Arc<Peer>, _: Lane, _: u8, _: Bytes, _: Moment) {}
+    fn received(&self, _: &Arc<Peer>, _: Lane, _: u8, _: Bytes, _: Moment) {}
     fn inbound(&self, _: &Arc<Peer>) -> Box<dyn Inbound> {
         Box::new(self.clone())
     }

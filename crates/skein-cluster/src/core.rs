@@ -29,7 +29,7 @@ use self::{
     dials::Dials, frame::Hello, life::Life, members::Member, past::Pasts, random::Random, refusal::Refusal,
 };
 pub use self::{figures::CoreFigures, refusal::JoinRefused};
-use crate::{Cluster, Gone, Host, LinkSettings, NodeInfo, Notification, Peer, Told};
+use crate::{Announcement, Cluster, Gone, Host, LinkSettings, NodeInfo, Notification, Peer};
 
 /// The delay between dials grows to this; while a peer waits for its link, to a quarter of the link's time-out.
 const DIAL_DELAY_MAX: Duration = Duration::from_secs(5);
@@ -79,11 +79,11 @@ pub enum Event {
         frame: Bytes,
     },
     /// The plane of a peer says something.
-    Told {
+    Announcement {
         /// The link it came over.
         link: LinkId,
         /// What it says.
-        told: Told,
+        announcement: Announcement,
     },
     /// This node's soft state changed.
     Flush,
@@ -256,7 +256,7 @@ impl Core {
             Event::DialFailed { to } => self.dial_failed(to, now),
             Event::LinkClosed { link } => self.link_closed(link, now, out),
             Event::Control { link, frame } => self.control(link, frame, now, out),
-            Event::Told { link, told } => self.told(link, told, now),
+            Event::Announcement { link, announcement } => self.received(link, announcement, now),
             Event::Flush => self.pump_all(now, out),
             Event::Tick => {}
             Event::Drain => self.drain(now, out),
@@ -307,12 +307,12 @@ impl Core {
     fn refuse(&mut self, link: LinkId, refusal: Refusal, now: Moment, out: &mut Vec<Action>) {
         let label = refusal.label();
         self.figures.refuse(label);
-        say(link, &frame::Frame::Refuse(refusal), out);
+        send(link, &frame::Frame::Refuse(refusal), out);
         self.close(link, CloseReason::Refused(label), now, out);
     }
 }
 
-fn say(link: LinkId, frame: &frame::Frame, out: &mut Vec<Action>) {
+fn send(link: LinkId, frame: &frame::Frame, out: &mut Vec<Action>) {
     out.push(Action::Control { link, frame: frame.encode() });
 }
 

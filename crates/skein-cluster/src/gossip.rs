@@ -135,7 +135,7 @@ pub struct Membership {
 enum Phase {
     /// A member, or on its own.
     Living,
-    /// Told that it was given up.
+    /// Announcement that it was given up.
     GivenUp,
     /// It has said good-bye.
     Left,

@@ -32,7 +32,7 @@ pub use host::{Completion, Gone, Handled, Host, Inbound};
 pub use identity::{NodeInfo, NodeState};
 pub use lane::Lane;
 pub use notify::{NodeStatus, Notification};
-pub use peer::{Peer, PeerFigures, Peers, Room, Sent, Taken, Told};
+pub use peer::{Announcement, Peer, PeerFigures, Peers, Room, Sent, Taken};
 pub use settings::{GossipSettings, LinkSettings, Secret, Settings};
 pub use soft::{Digest, OwnState};
 pub use strategy::{Broadcast, Interest, Outgoing, Strategy, Targets, View};

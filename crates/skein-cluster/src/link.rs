@@ -29,7 +29,7 @@ use self::{
     preamble::Preamble,
     seal::{Handshake, LinkKey, Seal},
 };
-use crate::{LinkSettings, Peer, Secret, Told};
+use crate::{Announcement, LinkSettings, Peer, Secret};
 
 /// How long the other side may take to show that it knows the secret.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(3);
@@ -40,7 +40,7 @@ const READ_BYTES_HANDSHAKE: usize = 512;
 const READ_BYTES_OPEN: usize = 64 * 1024;
 /// What is written at once. More urgent frames wait for as much at most, beside what the socket holds.
 const WRITE_BYTES: usize = 128 * 1024;
-/// Control frames and told ones that wait; who is further behind is cut and starts anew.
+/// Control frames and announcements that wait; who is further behind is cut and starts anew.
 const QUEUED_BYTES_MAX: usize = 64 << 20;
 
 /// What the links of a node have in common.
@@ -170,7 +170,7 @@ impl Link {
                 Arrived::Credit(bytes) => self.lanes.grant(bytes)?,
                 Arrived::Pong
                 | Arrived::Control(_)
-                | Arrived::Told(_)
+                | Arrived::Announcement(_)
                 | Arrived::Run { .. }
                 | Arrived::Handled(_) => arrived.push(frame),
             }
@@ -225,8 +225,8 @@ impl Link {
     }
 
     /// Says something to the other node's plane.
-    pub fn told(&mut self, told: Told) {
-        self.lanes.told(told);
+    pub fn announce(&mut self, announcement: Announcement) {
+        self.lanes.announce(announcement);
     }
 
     /// Every kept run of the other node up to this number is handled.

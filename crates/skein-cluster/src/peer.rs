@@ -28,8 +28,8 @@ use crate::{EncodedRun, Lane, NodeInfo, lane::FRAME_BYTES_MAX};
 
 /// Bytes waiting for a link. Above three quarters publishers slow down; above this QoS 0 is dropped.
 const OUTBOX_BYTES_MAX: usize = 16 << 20;
-/// Bytes told to the peer that wait. Above this the link is cut: whoever is told must begin anew.
-const TOLD_BYTES_MAX: usize = 64 << 20;
+/// Bytes of announcements to the peer that wait. Above this the link is cut, and begins anew.
+const ANNOUNCED_BYTES_MAX: usize = 64 << 20;
 /// A run beside which its number still fits into a frame.
 const RUN_BYTES_MAX: usize = FRAME_BYTES_MAX - 64;
 
@@ -43,7 +43,7 @@ pub struct Peer {
     came: AtomicU64,
     received: AtomicU64,
     down: AtomicBool,
-    /// Whether more than [`TOLD_BYTES_MAX`] waited.
+    /// Whether more than [`ANNOUNCED_BYTES_MAX`] waited.
     overrun: AtomicBool,
     waiting: Mutex<Vec<Waker>>,
     figures: Figures,
@@ -51,7 +51,7 @@ pub struct Peer {
 
 /// What a plane says to another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct Announcement {
     /// Over which lane.
     pub lane: Lane,
     /// What it is, in the plane's own numbering.
@@ -147,16 +147,16 @@ impl Peer {
     }
 
     /// Says something to the peer's plane, in order per lane. It is lost when the link is cut.
-    pub fn tell(&self, lane: Lane, kind: u8, body: Bytes) {
+    pub fn announce(&self, lane: Lane, kind: u8, body: Bytes) {
         let mut out = self.out.lock();
         if self.is_down() {
             return;
         }
-        if out.told_bytes() > TOLD_BYTES_MAX {
+        if out.announced_bytes() > ANNOUNCED_BYTES_MAX {
             self.overrun.store(true, Release);
             return;
         }
-        out.tell(Told { lane, kind, body });
+        out.announce(Announcement { lane, kind, body });
     }
 
     /// Lets the link write what waits. One that was woken already and has not come yet is not woken again.
@@ -231,8 +231,8 @@ impl Peer {
 pub struct Room {
     /// Bytes of runs; the last one may be larger.
     pub runs_bytes: usize,
-    /// Bytes told, by lane; the last one of each may be larger.
-    pub told_bytes: [usize; 4],
+    /// Bytes of announcements, by lane; the last one of each may be larger.
+    pub announced_bytes: [usize; 4],
 }
 
 /// What a link takes at once, each oldest first.
@@ -241,7 +241,7 @@ pub struct Taken {
     /// Runs, with their number if they are kept.
     pub runs: Vec<(Option<u64>, EncodedRun)>,
     /// What the plane says.
-    pub told: Vec<Told>,
+    pub announcements: Vec<Announcement>,
 }
 
 /// For the link and the core.
@@ -278,17 +278,17 @@ impl Peer {
     }
 
     /// What the plane says to the peer's: the oldest on the most urgent lane.
-    pub fn take_told(&self) -> Option<Told> {
+    pub fn take_announcement(&self) -> Option<Announcement> {
         Lane::ALL.into_iter().find_map(|lane| {
             let mut room = Room::default();
-            *room.told_bytes.get_mut(lane as usize)? = 1;
+            *room.announced_bytes.get_mut(lane as usize)? = 1;
             let mut taken = Taken::default();
             self.take(room, &mut taken);
-            taken.told.pop()
+            taken.announcements.pop()
         })
     }
 
-    /// Whether so much waits to be told that the link must be cut.
+    /// Whether so many announcements wait that the link must be cut.
     #[must_use]
     pub fn is_overrun(&self) -> bool {
         self.overrun.load(Acquire)

@@ -6,7 +6,7 @@ use std::{sync::Arc, task::Waker, time::Duration};
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use skein_cluster::{
-    EncodedRun, Lane, LinkSettings, NodeInfo, Peer, Secret, Told,
+    Announcement, EncodedRun, Lane, LinkSettings, NodeInfo, Peer, Secret,
     link::{Arrived, Features, Link, LinkConfig, LinkFault, Side, Versions},
 };
 use skein_types::{Incarnation, Moment, NodeId};
@@ -86,12 +86,12 @@ fn everything_crosses_with_and_without_a_secret() {
         to.link_opened(0, Waker::noop().clone());
         to.send(&run("unkept", false));
         to.send(&run("kept", true));
-        to.tell(Lane::Bulk, 7, Bytes::from(vec![9; 100_000]));
-        to.tell(Lane::Consensus, 8, Bytes::from_static(b"vote"));
+        to.announce(Lane::Bulk, 7, Bytes::from(vec![9; 100_000]));
+        to.announce(Lane::Consensus, 8, Bytes::from_static(b"vote"));
         pair.ends[0].control(None, Bytes::from_static(b"hello"));
         pair.ends[0].handled(42);
         pair.settle([Some(&to), None]).unwrap();
-        let told = |lane, kind, body| Arrived::Told(Told { lane, kind, body });
+        let told = |lane, kind, body| Arrived::Announcement(Announcement { lane, kind, body });
         assert_eq!(
             pair.arrived[1],
             [
@@ -122,7 +122,7 @@ fn urgent_frames_pass_large_ones() {
     .collect();
     let (body, to) = (Bytes::from(body), peer(2));
     to.link_opened(0, Waker::noop().clone());
-    pair.ends[0].told(Told { lane: Lane::Bulk, kind: 1, body: body.clone() });
+    pair.ends[0].announce(Announcement { lane: Lane::Bulk, kind: 1, body: body.clone() });
     pair.carry(0, Some(&to), usize::MAX).unwrap();
     to.send(&run("message", true));
     pair.ends[0].control(None, Bytes::from_static(b"urgent"));
@@ -136,14 +136,17 @@ fn urgent_frames_pass_large_ones() {
         "both arrive while the large one is under way"
     );
     pair.settle([Some(&to), None]).unwrap();
-    assert!(pair.arrived[1].last() == Some(&Arrived::Told(Told { lane: Lane::Bulk, kind: 1, body })));
+    assert!(
+        pair.arrived[1].last()
+            == Some(&Arrived::Announcement(Announcement { lane: Lane::Bulk, kind: 1, body }))
+    );
 }
 
 /// Between two chunks something more urgent may go, so none is large.
 #[test]
 fn chunks_are_small() {
     let mut pair = Pair::open(None);
-    pair.ends[0].told(Told { lane: Lane::Control, kind: 1, body: Bytes::from(vec![3; 100_000]) });
+    pair.ends[0].announce(Announcement { lane: Lane::Control, kind: 1, body: Bytes::from(vec![3; 100_000]) });
     let mut wire = BytesMut::new();
     pair.ends[0].write(None, &mut wire).unwrap();
     let (mut rest, mut chunks) = (&wire[..], 0);
@@ -199,13 +202,13 @@ fn neighbouring_versions_run_together() {
     let mut pair = Pair::new(&speaking(1, 1, 1), &speaking(1, 2, 0b1011));
     pair.settle([None, None]).unwrap();
     assert_eq!(pair.ends.each_ref().map(Link::open_version), [Some(1), Some(1)]);
-    pair.ends[1].told(Told { lane: Lane::Bulk, kind: 1, body: Bytes::from(vec![1; 5000]) });
+    pair.ends[1].announce(Announcement { lane: Lane::Bulk, kind: 1, body: Bytes::from(vec![1; 5000]) });
     pair.settle([None, None]).unwrap();
     assert_eq!(pair.ends[0].came()[3].compressed, 1, "what both know is used");
 
     let mut pair = Pair::new(&speaking(1, 1, 0), &speaking(1, 2, 1));
     pair.settle([None, None]).unwrap();
-    pair.ends[1].told(Told { lane: Lane::Bulk, kind: 1, body: Bytes::from(vec![1; 5000]) });
+    pair.ends[1].announce(Announcement { lane: Lane::Bulk, kind: 1, body: Bytes::from(vec![1; 5000]) });
     pair.settle([None, None]).unwrap();
     assert_eq!(pair.ends[0].came()[3].compressed, 0, "what only one knows is not");
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bolero::check;
 use bytes::{Bytes, BytesMut};
 use skein_cluster::{
-    Lane, LinkSettings, Secret, Told,
+    Announcement, Lane, LinkSettings, Secret,
     link::{Arrived, Link, LinkConfig, Side},
 };
 use skein_types::Moment;
@@ -77,7 +77,7 @@ fn fuzz_frames() {
 fn size(arrived: &Arrived) -> usize {
     let bytes = |bytes: &Bytes| bytes.len();
     match arrived {
-        Arrived::Control(body) | Arrived::Told(Told { body, .. }) => bytes(body),
+        Arrived::Control(body) | Arrived::Announcement(Announcement { body, .. }) => bytes(body),
         Arrived::Run { bytes: run, .. } => bytes(run),
         Arrived::Ping | Arrived::Pong | Arrived::Handled(_) | Arrived::Credit(_) => 0,
     }
@@ -88,10 +88,11 @@ fn size(arrived: &Arrived) -> usize {
 fn chunks_of_lanes_may_be_mixed() {
     let (mut link, mut arrived) = (link(false), Vec::new());
     let mut bytes = greeting();
-    // Told, more follows, on bulk; told on consensus; the end of the first.
+    // Announcement, more follows, on bulk; told on consensus; the end of the first.
     bytes.extend_from_slice(&[0x37, 2, 0, 9, b'a', 0x31, 2, 0, 8, b'x', 0x33, 1, 0, b'b']);
     feed(&mut link, &bytes, &mut arrived);
-    let told = |lane, kind, body| Arrived::Told(Told { lane, kind, body: Bytes::from_static(body) });
+    let told =
+        |lane, kind, body| Arrived::Announcement(Announcement { lane, kind, body: Bytes::from_static(body) });
     assert_eq!(arrived, [told(Lane::Consensus, 8, b"x"), told(Lane::Bulk, 9, b"ab")]);
 }
 

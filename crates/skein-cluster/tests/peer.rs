@@ -163,7 +163,7 @@ fn a_link_is_woken_once_for_all_that_waits() {
     peer.flush();
     assert_eq!(count.0.load(Relaxed), 1, "whoever leaves something comes back for it");
     peer.take(Room { runs_bytes: 1000, ..Room::default() }, &mut Taken::default());
-    peer.tell(Lane::Bulk, 1, Bytes::new());
+    peer.announce(Lane::Bulk, 1, Bytes::new());
     peer.flush();
     peer.flush();
     assert_eq!(count.0.load(Relaxed), 2);
@@ -187,15 +187,15 @@ fn too_much_to_be_told_cuts_the_link_and_is_forgotten_with_it() {
     peer.link_opened(0, Waker::noop().clone());
     let body = Bytes::from(vec![0; 1 << 20]);
     for _ in 0..63 {
-        peer.tell(Lane::Bulk, 1, body.clone());
+        peer.announce(Lane::Bulk, 1, body.clone());
     }
     assert!(!peer.is_overrun());
-    peer.tell(Lane::Bulk, 1, body.clone());
-    peer.tell(Lane::Bulk, 1, body.clone());
-    peer.tell(Lane::Bulk, 1, body);
+    peer.announce(Lane::Bulk, 1, body.clone());
+    peer.announce(Lane::Bulk, 1, body.clone());
+    peer.announce(Lane::Bulk, 1, body);
     assert!(peer.is_overrun());
     peer.link_closed();
-    assert!(!peer.is_overrun() && peer.take_told().is_none());
+    assert!(!peer.is_overrun() && peer.take_announcement().is_none());
 }
 
 /// What is told without a body takes memory all the same.
@@ -203,12 +203,12 @@ fn too_much_to_be_told_cuts_the_link_and_is_forgotten_with_it() {
 fn what_is_told_without_a_body_is_bounded_too() {
     let peer = peer();
     for _ in 0..2_000_000 {
-        peer.tell(Lane::Bulk, 1, Bytes::new());
+        peer.announce(Lane::Bulk, 1, Bytes::new());
     }
     assert!(peer.is_overrun());
-    while peer.take_told().is_some() {}
+    while peer.take_announcement().is_some() {}
     peer.link_closed();
-    peer.tell(Lane::Bulk, 1, Bytes::new());
+    peer.announce(Lane::Bulk, 1, Bytes::new());
     assert!(!peer.is_overrun(), "room was given back");
 }
 
@@ -218,8 +218,8 @@ fn told_goes_by_lane_and_in_order() {
     for (lane, kind) in
         [(Lane::Bulk, 1), (Lane::Control, 2), (Lane::Bulk, 3), (Lane::Messages, 4), (Lane::Control, 5)]
     {
-        peer.tell(lane, kind, Bytes::new());
+        peer.announce(lane, kind, Bytes::new());
     }
-    let kinds: Vec<u8> = std::iter::from_fn(|| peer.take_told()).map(|told| told.kind).collect();
+    let kinds: Vec<u8> = std::iter::from_fn(|| peer.take_announcement()).map(|told| told.kind).collect();
     assert_eq!(kinds, [2, 5, 4, 1, 3]);
 }

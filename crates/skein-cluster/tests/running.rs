@@ -175,7 +175,7 @@ fn copies_do_not_hold_up_what_is_urgent() {
     })
     .take(16 << 20)
     .collect();
-    peer.tell(Lane::Bulk, 1, copy.into());
+    peer.announce(Lane::Bulk, 1, copy.into());
     peer.flush();
     wait_until("the copy is under way", DEADLINE, || {
         let figures = nodes[1].running.figures();
@@ -183,7 +183,7 @@ fn copies_do_not_hold_up_what_is_urgent() {
     });
     peer.send(&node::run("urgent", true));
     let number = claim(&nodes[0].cluster, "ada");
-    peer.tell(Lane::Consensus, 2, Bytes::from_static(b"vote"));
+    peer.announce(Lane::Consensus, 2, Bytes::from_static(b"vote"));
     peer.flush();
     let began = Instant::now();
     wait_until("the urgent ones are answered", DEADLINE, || {
@@ -285,7 +285,7 @@ fn strangers_are_refused_and_counted_and_nobody_is_disturbed() {
 fn a_thread_that_fails_ends_the_nodes_part_and_says_so() {
     for thread in ["cluster-gossip", "cluster-links"] {
         let nodes = cluster(2, SECRET);
-        let (tell, told) = mpsc::channel();
+        let (tell, told) = mpsc::sync_channel(1);
         nodes[1].running.on_end(move |ended| _ = tell.send(ended));
         nodes[1].fail(thread);
         assert_eq!(told.recv_timeout(DEADLINE), Ok(Ended::Failed { thread }));
@@ -293,7 +293,7 @@ fn a_thread_that_fails_ends_the_nodes_part_and_says_so() {
             nodes[0].has_notified(&|told| is_down(told, 2, Gone::Failed))
         });
         // Who asks later is told, too.
-        let (tell, told) = mpsc::channel();
+        let (tell, told) = mpsc::sync_channel(1);
         nodes[1].running.on_end(move |ended| _ = tell.send(ended));
         assert_eq!(told.recv_timeout(DEADLINE), Ok(Ended::Failed { thread }));
     }

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     shared::Shared,
-    state::{ListenerState, Place},
+    state::{ConnectionPermit, ListenerState},
     stream::Carrier,
 };
 
@@ -40,7 +40,7 @@ pub trait Door: Send + Sync + fmt::Debug {
 
     /// Takes over a connection on which everything below the protocol is done. It starts a task among `tasks`, which
     /// run on the thread of the connection, and returns: that task is all an open connection costs. The door bounds the
-    /// time in which the client has to log in, and tells its place when it has ([`Place::logged_in`]).
+    /// time in which the client has to log in, and tells its place when it has ([`ConnectionPermit::logged_in`]).
     fn serve(&self, incoming: Incoming, tasks: &TaskTracker);
 }
 
@@ -71,7 +71,7 @@ pub struct Incoming {
     /// What all connections share.
     pub shared: Arc<Shared>,
     /// Its place among those its listener allows; given back when dropped.
-    pub place: Place,
+    pub place: ConnectionPermit,
     /// The client's address; what a PROXY header says, where one is asked for.
     pub peer: SocketAddr,
     /// Its bytes.

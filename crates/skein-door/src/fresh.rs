@@ -27,7 +27,7 @@ impl Fresh {
     pub fn enter(&self, handle: &Arc<TaskHandle>) {
         let mut inner = self.inner.lock();
         if inner.closed {
-            handle.part(Code::ServerShuttingDown, Outbox::default());
+            handle.close(Code::ServerShuttingDown, Outbox::default());
         } else {
             inner.handles.insert(address(handle), Arc::downgrade(handle));
         }
@@ -46,7 +46,7 @@ impl Fresh {
             std::mem::take(&mut inner.handles)
         };
         for handle in handles.values().filter_map(Weak::upgrade) {
-            handle.part(Code::ServerShuttingDown, Outbox::default());
+            handle.close(Code::ServerShuttingDown, Outbox::default());
         }
     }
 }

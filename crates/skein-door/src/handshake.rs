@@ -18,7 +18,7 @@ use crate::{
     failure::HandshakeFailure,
     proxy::{self, Header, Progress},
     shared::Shared,
-    state::{ListenerSettings, Place},
+    state::{ConnectionPermit, ListenerSettings},
     stream::{Carrier, Stream},
     transport::Transport,
     websocket::{self, Web},
@@ -35,7 +35,7 @@ const LINGER_BYTES_MAX: usize = 64 * 1024;
 pub(crate) async fn open(
     stream: TcpStream,
     peer: SocketAddr,
-    mut place: Place,
+    mut place: ConnectionPermit,
     transport: Transport,
     door: &dyn Door,
     shared: Arc<Shared>,
@@ -76,7 +76,7 @@ type Established = (SocketAddr, Carrier, Option<UserName>);
 async fn establish(
     mut stream: TcpStream,
     mut peer: SocketAddr,
-    place: &mut Place,
+    place: &mut ConnectionPermit,
     transport: Transport,
     door: &dyn Door,
     settings: &ListenerSettings,

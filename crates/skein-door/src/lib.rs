@@ -35,7 +35,7 @@ pub use password::check_password;
 pub use pending::Pending;
 pub use redirect::Redirect;
 pub use shared::Shared;
-pub use state::{ListenerSettings, ListenerState, Place};
+pub use state::{ConnectionPermit, ListenerSettings, ListenerState, SharedLimit};
 pub use stream::{Carrier, DirectSocket, Io, Owned, Stream, StreamFault};
 pub use tls::{ClientCertificates, Demand, TlsError, TlsFiles, TlsSource};
 pub use transport::Transport;

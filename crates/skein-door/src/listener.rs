@@ -8,7 +8,7 @@ use crate::{
     door::Door,
     end_log::log_full,
     shared::Shared,
-    state::{ListenerSettings, ListenerState, Place},
+    state::{ConnectionPermit, ListenerSettings, ListenerState},
     transport::Transport,
     workers::{Accepted, Workers},
 };
@@ -100,7 +100,7 @@ fn admit(
     transport: &Transport,
     door: &Arc<dyn Door>,
 ) -> Option<Accepted> {
-    let place = Place::take(state).and_then(|mut place| {
+    let place = ConnectionPermit::take(state).and_then(|mut place| {
         // Behind a balancer the peer says nothing about the client.
         let is_known = !state.settings.load().proxy_protocol;
         (!is_known || place.is_from(peer.ip())).then_some(place)

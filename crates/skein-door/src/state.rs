@@ -23,6 +23,9 @@ pub struct ListenerSettings {
     pub name: Arc<str>,
     /// Connections at once.
     pub connections_max: usize,
+    /// What this listener shares with others: all their connections together are bounded, too. It stays as it is when the
+    /// other settings are replaced.
+    pub together: Arc<SharedLimit>,
     /// New connections per second; 0 for any.
     pub connect_rate_per_sec: u32,
     /// Time for everything below the protocol, and again for the protocol's first packet.
@@ -42,6 +45,7 @@ impl Default for ListenerSettings {
         Self {
             name: Arc::from("listener"),
             connections_max: usize::MAX,
+            together: Arc::default(),
             connect_rate_per_sec: 0,
             connect_timeout: Duration::from_secs(10),
             unauthenticated_max: usize::MAX,
@@ -52,6 +56,27 @@ impl Default for ListenerSettings {
     }
 }
 
+/// A bound on the connections of several listeners together, such as the open files that the process may have.
+#[derive(Debug)]
+pub struct SharedLimit {
+    open: AtomicUsize,
+    max: usize,
+}
+
+impl SharedLimit {
+    /// So many connections at once on all listeners that share it.
+    #[must_use]
+    pub fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { open: AtomicUsize::new(0), max })
+    }
+}
+
+impl Default for SharedLimit {
+    fn default() -> Self {
+        Self { open: AtomicUsize::new(0), max: usize::MAX }
+    }
+}
+
 /// One listener's state: its settings for the next connections, and its counts.
 #[derive(Debug)]
 pub struct ListenerState {
@@ -59,6 +84,8 @@ pub struct ListenerState {
     pub settings: ArcSwap<ListenerSettings>,
     /// The door behind it.
     pub door: &'static str,
+    /// What it shares with other listeners.
+    together: Arc<SharedLimit>,
     /// Where it listens.
     pub address: SocketAddr,
     /// What its connections speak below the protocol.
@@ -83,6 +110,7 @@ impl ListenerState {
         settings: ListenerSettings,
     ) -> Arc<Self> {
         Arc::new(Self {
+            together: settings.together.clone(),
             settings: ArcSwap::from_pointee(settings),
             door,
             address,
@@ -97,21 +125,22 @@ impl ListenerState {
 
 /// A connection's place among those its listener allows, given back however the connection ends.
 #[derive(Debug)]
-pub struct Place {
+pub struct ConnectionPermit {
     listener: Arc<ListenerState>,
-    /// Its place among those that have not logged in.
-    pending: Option<PendingPlace>,
+    /// Its place among those that have not logged in; boxed, because an open connection has none.
+    pending: Option<Box<PendingPlace>>,
 }
 
-impl Place {
-    /// A place, unless the listener is full. It counts as one that has not logged in until [`Place::logged_in`].
+impl ConnectionPermit {
+    /// A place, unless the listener is full, or all that share its limit. It counts as one that has not logged in until [`ConnectionPermit::logged_in`].
     #[must_use]
     pub fn take(listener: &Arc<ListenerState>) -> Option<Self> {
         let mut place = Self { listener: listener.clone(), pending: None };
-        let settings = listener.settings.load();
+        let (settings, together) = (listener.settings.load(), &listener.together);
         let is_full = listener.open.fetch_add(1, Relaxed) >= settings.connections_max;
-        if !is_full {
-            place.pending = listener.pending.enter(settings.unauthenticated_max);
+        let are_full = together.open.fetch_add(1, Relaxed) >= together.max;
+        if !is_full && !are_full {
+            place.pending = listener.pending.enter(settings.unauthenticated_max).map(Box::new);
         }
         if place.pending.is_none() {
             listener.refused.fetch_add(1, Relaxed);
@@ -144,9 +173,10 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.listener.open.fetch_sub(1, Relaxed);
+        self.listener.together.open.fetch_sub(1, Relaxed);
     }
 }
 
@@ -155,5 +185,30 @@ impl ListenerState {
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.address.ip().to_canonical().is_loopback()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listener(together: &Arc<SharedLimit>, connections_max: usize) -> Arc<ListenerState> {
+        let settings =
+            ListenerSettings { connections_max, together: together.clone(), ..ListenerSettings::default() };
+        ListenerState::new("test", ([127, 0, 0, 1], 1).into(), "tcp", settings)
+    }
+
+    #[test]
+    fn listeners_that_share_a_limit_are_full_together() {
+        let together = SharedLimit::new(3);
+        let (one, other) = (listener(&together, usize::MAX), listener(&together, 2));
+        let of_one = ConnectionPermit::take(&one).unwrap();
+        let of_other = [ConnectionPermit::take(&other), ConnectionPermit::take(&other)];
+        assert!(of_other.iter().all(Option::is_some));
+        assert!(ConnectionPermit::take(&one).is_none() && ConnectionPermit::take(&other).is_none());
+        assert_eq!((one.refused.load(Relaxed), other.refused.load(Relaxed)), (1, 1));
+        drop(of_one);
+        assert!(ConnectionPermit::take(&other).is_none(), "it has a limit of its own, too");
+        assert!(ConnectionPermit::take(&one).is_some());
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     end_log::log_end,
     handshake,
     shared::Shared,
-    state::Place,
+    state::ConnectionPermit,
     stream::Carrier,
     transport::Transport,
 };
@@ -31,7 +31,7 @@ const BACKLOG: usize = 256;
 pub(crate) struct Accepted {
     pub(crate) stream: std::net::TcpStream,
     pub(crate) peer: SocketAddr,
-    pub(crate) place: Place,
+    pub(crate) place: ConnectionPermit,
     pub(crate) transport: Transport,
     pub(crate) door: Arc<dyn Door>,
 }

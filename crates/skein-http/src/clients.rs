@@ -40,7 +40,7 @@ pub(crate) struct Client {
     session_clean: bool,
     session_expiry_seconds: u32,
     session_expires_at: Option<String>,
-    kept: bool,
+    durable: bool,
     subscriptions_count: usize,
     inflight_count: usize,
     queued_count: usize,
@@ -51,7 +51,7 @@ pub(crate) struct Client {
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Ended {
+pub(crate) struct EndedSession {
     id: String,
     username: Option<String>,
     ended: bool,
@@ -89,7 +89,7 @@ pub(crate) async fn end(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
     id: Result<Path<String>, PathRejection>,
-) -> Result<Json<Ended>, Problem> {
+) -> Result<Json<EndedSession>, Problem> {
     let session = shared.session(id)?;
     let mut batch = Batch::default();
     shared.plane.disconnect(&session, Code::AdministrativeAction, true, &mut batch, shared.now());
@@ -98,7 +98,7 @@ pub(crate) async fn end(
     let user = caller.user.as_deref();
     tracing::info!(client = id, by = %caller.peer, user, "http: session ended by an operator");
     let username = session.owner().map(ToString::to_string);
-    Ok(Json(Ended { id, username, ended: true }))
+    Ok(Json(EndedSession { id, username, ended: true }))
 }
 
 /// Ends the connection of a client. Its session stays as long as the client asked for, and its will is published.
@@ -207,7 +207,7 @@ impl Shared {
             session_clean: info.expiry_secs == 0,
             session_expiry_seconds: info.expiry_secs,
             session_expires_at: session.expires_at().and_then(|at| self.wall_text(at)),
-            kept: info.kept,
+            durable: info.durable,
             subscriptions_count: info.subscriptions_count,
             inflight_count: info.in_flight,
             queued_count: info.queued_messages,

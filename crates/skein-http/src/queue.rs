@@ -27,7 +27,7 @@ pub(crate) struct Queued {
     bytes: usize,
     state: &'static str,
     expires_at: Option<String>,
-    kept: bool,
+    durable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<String>,
 }
@@ -56,7 +56,7 @@ impl Shared {
             bytes: queued.size_bytes(),
             state: queued.state.name(),
             expires_at: queued.expires_at().and_then(|at| self.wall_text(at)),
-            kept: queued.kept,
+            durable: queued.durable,
             payload: payload.and_then(|payload| shown.of(payload)),
         }
     }

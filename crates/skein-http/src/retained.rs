@@ -29,7 +29,7 @@ pub(crate) struct RetainedMessage {
     qos: u8,
     expires_at: Option<String>,
     content_type: Option<String>,
-    kept: bool,
+    durable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<String>,
 }
@@ -108,7 +108,7 @@ impl Shared {
             content_type: properties
                 .and_then(|properties| properties.content_type.as_ref())
                 .map(ToString::to_string),
-            kept: self.plane.keeps(topic),
+            durable: self.plane.keeps(topic),
             payload: shown.of(&message.payload),
         })
     }

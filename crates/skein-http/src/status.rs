@@ -16,7 +16,7 @@ use crate::{
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Status {
-    node: Node,
+    node: NodeStatus,
     clients: Clients,
     messages: Messages,
     traffic: Traffic,
@@ -29,7 +29,7 @@ pub(crate) struct Status {
 }
 
 #[derive(Debug, Serialize)]
-struct Node {
+struct NodeStatus {
     name: String,
     id: u16,
     version: String,
@@ -111,7 +111,7 @@ fn status_blocking(shared: &Shared) -> Status {
     let (sessions, traffic) = (plane.sessions(), plane.traffic());
     let process = ProcessFigures::read_blocking();
     Status {
-        node: Node {
+        node: NodeStatus {
             name: shared.node.name.clone(),
             id: shared.node.id,
             version: shared.node.version.clone(),

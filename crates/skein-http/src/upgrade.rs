@@ -13,8 +13,8 @@ use axum::{
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use skein_door::{
-    Carrier, Incoming, Place, UpgradeRefusal, UpgradeRoute, WebRefusal, WebSocketIo, WebSocketProtocol,
-    answer_upgrade,
+    Carrier, ConnectionPermit, Incoming, UpgradeRefusal, UpgradeRoute, WebRefusal, WebSocketIo,
+    WebSocketProtocol, answer_upgrade,
 };
 
 use crate::{
@@ -47,8 +47,8 @@ pub(crate) async fn upgrade(
     let request = axum::http::Request::from_parts(parts, ());
     let answer = answer_upgrade(&request, &protocol, &arrived.web, arrived.is_loopback)
         .map_err(|error| refusal(&error, &protocol))?;
-    let place =
-        Place::take(&listener).and_then(|mut place| place.is_from(arrived.peer.ip()).then_some(place));
+    let place = ConnectionPermit::take(&listener)
+        .and_then(|mut place| place.is_from(arrived.peer.ip()).then_some(place));
     let place = place.ok_or_else(|| {
         Problem::new(Kind::Busy, "there are as many connections as the listener allows", "try again later")
     })?;

@@ -10,7 +10,8 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use skein_door::{
-    Carrier, Door, Incoming, ListenerState, Place, Shared, Stream, WebSocketProtocol, log_end, log_full,
+    Carrier, ConnectionPermit, Door, Incoming, ListenerState, Shared, Stream, WebSocketProtocol, log_end,
+    log_full,
 };
 use skein_types::Code;
 use tokio_util::task::TaskTracker;
@@ -59,7 +60,7 @@ impl MqttDoor {
         peer: SocketAddr,
         stream: Box<dyn Stream>,
     ) {
-        let Some(place) = Place::take(&listener) else { return log_full(NAME, peer) };
+        let Some(place) = ConnectionPermit::take(&listener) else { return log_full(NAME, peer) };
         let incoming = Incoming { shared, place, peer, carrier: Carrier::Layered(stream), user: None };
         if let Some(connection) = self.connection(incoming) {
             task::serve(connection).await;

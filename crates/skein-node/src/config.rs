@@ -38,6 +38,7 @@ pub use mqtt::{Durability, MqttConfig, MqttDoor, MqttLimits, MqttListener, Trans
 pub use node::{DataConfig, DataSync, LogConfig, LogFormat, LogLevel, NodeConfig};
 pub(crate) use peers::PORT_DEFAULT;
 pub use peers::{Advertise, HostPort, Join, JoinAddress};
+pub(crate) use secrets::url_without_password;
 pub use secrets::{DatabaseUrl, Secret, secrets_in_flags};
 pub use section::{Effect, Key};
 pub use security::{AccessConfig, ClientAuth, HttpConfig, TlsConfig};

@@ -7,14 +7,17 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use skein_door::{
-    Door, Listener, ListenerSettings, ListenerState, Redirect, TlsSource, Transport, UpgradeRoute,
+    Door, Listener, ListenerSettings, ListenerState, Redirect, SharedLimit, TlsSource, Transport,
+    UpgradeRoute,
 };
 use skein_http::HttpDoor;
 use skein_mqtt::{MqttDoor, Settings};
 
 use crate::{
     config::{Config, MqttListener},
-    settings::{http_listener_settings, listener_settings, mqtt_settings, transport_of, web_rules},
+    settings::{
+        http_listener_settings, listener_settings, mqtt_connections, mqtt_settings, transport_of, web_rules,
+    },
     start_error::StartError,
 };
 
@@ -47,11 +50,12 @@ impl Bound {
         redirect: &Arc<Redirect>,
     ) -> Result<Self, StartError> {
         let mqtt_door = MqttDoor::new(all_mqtt_settings(config, redirect));
-        let (mqtt, http) = (bind_mqtt(config, tls)?, bind_http(config, tls)?);
+        let together = mqtt_connections(config);
+        let (mqtt, http) = (bind_mqtt(config, tls, &together)?, bind_http(config, tls)?);
         let mut states: Vec<_> = mqtt.iter().chain(&http).map(|listener| listener.state().clone()).collect();
         let mut upgrades = Vec::new();
         if let Some(first) = http.first() {
-            let settings = listener_settings(config, &mqtt_on_http(config), &web_rules(config));
+            let settings = listener_settings(config, &mqtt_on_http(config), &web_rules(config), &together);
             let listener = ListenerState::new(MqttDoor::NAME, first.state().address, "ws", settings);
             states.push(listener.clone());
             upgrades.push(UpgradeRoute { path: MQTT_PATH, door: mqtt_door.clone(), listener });
@@ -80,7 +84,7 @@ pub(crate) fn reload(
         if state.door == HttpDoor::NAME {
             state.settings.store(Arc::new(http_listener_settings(config, &web)));
         } else if let Some(listener) = listeners.iter().find(|listener| *listener.name == *name) {
-            state.settings.store(Arc::new(listener_settings(config, listener, &web)));
+            state.settings.store(Arc::new(listener_settings(config, listener, &web, &Arc::default())));
         }
     }
     mqtt.reload(all_mqtt_settings(config, redirect));
@@ -107,12 +111,16 @@ fn mqtt_on_http(config: &Config) -> MqttListener {
     }
 }
 
-fn bind_mqtt(config: &Config, tls: Option<&Arc<TlsSource>>) -> Result<Vec<Listener>, StartError> {
+fn bind_mqtt(
+    config: &Config,
+    tls: Option<&Arc<TlsSource>>,
+    together: &Arc<SharedLimit>,
+) -> Result<Vec<Listener>, StartError> {
     let (mut bound, web) = (Vec::new(), web_rules(config));
     for listener in config.mqtt.all_listeners() {
         // The configuration was refused if a listener needs a certificate that is not there.
         let Some(transport) = transport_of(listener.transport, tls) else { continue };
-        let settings = listener_settings(config, &listener, &web);
+        let settings = listener_settings(config, &listener, &web, together);
         bound.push(Listener::bind(MqttDoor::NAME, listener.address, transport, settings)?);
     }
     Ok(bound)

@@ -182,9 +182,13 @@ impl Node {
         own.map(|state| (state.settings.load().name.to_string(), transport_word(state), state.address))
     }
 
-    /// Where programs of this machine reach the HTTP door; the command line speaks no TLS.
-    fn plain_http(&self) -> Option<SocketAddr> {
-        self.listeners.iter().find(|state| transport_word(state) == "http").map(|state| state.address)
+    /// Where programs of this machine reach the HTTP door; without TLS if there is such a listener.
+    fn http_url(&self) -> Option<String> {
+        let mut of = ["http", "https"].into_iter().filter_map(|scheme| {
+            let listener = self.listeners.iter().find(|state| transport_word(state) == scheme)?;
+            Some(format!("{scheme}://{}", reached_at(listener.address)))
+        });
+        of.next()
     }
 
     fn is_upgrade(&self, state: &ListenerState) -> bool {
@@ -204,10 +208,9 @@ impl Node {
         }
         let dir = &self.config.data.dir;
         let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
-        match (&self.operator, self.plain_http(), &self.config.access.file) {
-            (Some(_), Some(http), _) if self.plane.durable().is_some() => Some(format!(
-                "skein user add NAME --role {ROLE_ADMIN} --node http://{} --data-dir {}",
-                reached_at(http),
+        match (&self.operator, self.http_url(), &self.config.access.file) {
+            (Some(_), Some(url), _) if self.plane.durable().is_some() => Some(format!(
+                "skein user add NAME --role {ROLE_ADMIN} --node {url} --data-dir {}",
                 dir.display()
             )),
             (.., Some(file)) => {

@@ -8,8 +8,8 @@ use std::{
 
 use skein_access::OperatorToken;
 use skein_door::{
-    ClientCertificates, Clock, Demand, ListenerSettings, ListenerState, Redirect, Shared, TlsFiles,
-    TlsSource, Transport, UpgradeRoute, WebRules,
+    ClientCertificates, Clock, Demand, ListenerSettings, ListenerState, Redirect, Shared, SharedLimit,
+    TlsFiles, TlsSource, Transport, UpgradeRoute, WebRules,
 };
 use skein_http::{ClusterView, HttpDoor, HttpSettings, ListenerFigures, NodeInfo, ReadinessSwitch};
 use skein_mqtt::Settings;
@@ -29,6 +29,7 @@ pub(crate) fn listener_settings(
     config: &Config,
     listener: &MqttListener,
     web: &Arc<WebRules>,
+    together: &Arc<SharedLimit>,
 ) -> ListenerSettings {
     let limits = &listener.limits;
     let allowed = OpenFiles::now(config, worker_count(config)).mqtt_connections_max;
@@ -36,6 +37,7 @@ pub(crate) fn listener_settings(
     ListenerSettings {
         name: Arc::from(listener.name.as_str()),
         connections_max: allowed.min(or_any(limits.max_connections)),
+        together: together.clone(),
         connect_rate_per_sec: limits.connect_rate_per_sec,
         connect_timeout: limits.connect_timeout,
         unauthenticated_max: or_any(limits.max_unauthenticated),
@@ -43,6 +45,11 @@ pub(crate) fn listener_settings(
         proxy_protocol: limits.proxy_protocol,
         web: web.clone(),
     }
+}
+
+/// What the limit of open files leaves room for on all MQTT listeners together.
+pub(crate) fn mqtt_connections(config: &Config) -> Arc<SharedLimit> {
+    SharedLimit::new(OpenFiles::now(config, worker_count(config)).mqtt_connections_max)
 }
 
 /// Warns of listeners that were to hold more connections than the limit of open files leaves room for.
@@ -78,7 +85,7 @@ pub(crate) fn mqtt_settings(
 ) -> Settings {
     let limits = &listener.limits;
     Settings {
-        listener: listener_settings(config, listener, web),
+        listener: listener_settings(config, listener, web, &Arc::default()),
         packet_bytes_max: u32::try_from(limits.packet_bytes_max.0).unwrap_or(u32::MAX),
         publish_rate_messages_per_sec: limits.publish_rate_messages_per_sec,
         publish_rate_bytes_per_sec: u32::try_from(limits.publish_rate_bytes_per_sec.0).unwrap_or(u32::MAX),

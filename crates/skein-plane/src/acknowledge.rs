@@ -45,7 +45,7 @@ impl Plane {
         let Some(mut state) = session.lock_as(epoch) else { return Acked::Unknown };
         let seq = seq_of(state.delivery.front());
         let (acked, rejected) = apply(&mut state.delivery, seq, what);
-        if state.kept {
+        if state.durable {
             if acked == Acked::Release {
                 batch.effects.journal.take_turn(&mut state);
             }
@@ -75,7 +75,7 @@ impl Plane {
     ) -> u64 {
         let Some(mut state) = session.lock_as(epoch) else { return 0 };
         let acknowledged = state.delivery.completed_up_to(seq);
-        if state.kept {
+        if state.durable {
             batch.effects.journal.free(session.key(), state.delivery.take_freed());
         }
         if acknowledged > 0 {
@@ -101,7 +101,7 @@ impl Plane {
         if !state.inbound.receive(id) {
             return None;
         }
-        if state.kept {
+        if state.durable {
             batch.effects.journal.take_turn(&mut state);
             batch.effects.journal.received(session.key(), id);
         }
@@ -112,7 +112,7 @@ impl Plane {
     pub(crate) fn release(&self, session: &Session, epoch: Epoch, id: u64, batch: &mut Batch) -> bool {
         let Some(mut state) = session.lock_as(epoch) else { return false };
         let known = state.inbound.release(id);
-        if known && state.kept {
+        if known && state.durable {
             batch.effects.journal.take_turn(&mut state);
             batch.effects.journal.released(session.key(), id);
         }

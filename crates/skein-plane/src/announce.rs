@@ -45,7 +45,7 @@ impl Plane {
     /// Other nodes must know what this one says of itself before clients are answered.
     pub(crate) fn wait_for_nodes(&self, batch: &mut Batch) {
         if let Some(Clustered { cluster, .. }) = self.clustered() {
-            batch.said = true;
+            batch.announces = true;
             cluster.wait_for_all(&mut batch.waits);
         }
     }
@@ -63,7 +63,7 @@ impl Plane {
         }
         let claim = Claim { stamp, since: state.owned_since, user, clean };
         cluster.own().set(Key::Client(client), Some(Value::Claim(claim)));
-        batch.said = true;
+        batch.announces = true;
         if cluster.peers().is_empty() {
             return false;
         }
@@ -76,7 +76,7 @@ impl Plane {
     pub(crate) fn unclaim(&self, client: &ClientId, batch: &mut Batch) {
         if let Some(Clustered { cluster, .. }) = self.clustered() {
             cluster.own().set(Key::Client(client.clone()), None);
-            batch.said = true;
+            batch.announces = true;
         }
     }
 
@@ -90,7 +90,7 @@ impl Plane {
     }
 
     /// Tells other nodes the will of a client as it is now. Called under the lock of its session.
-    pub(crate) fn say_will(&self, session: &Session, state: &State, batch: &mut Batch) {
+    pub(crate) fn announce_will(&self, session: &Session, state: &State, batch: &mut Batch) {
         let Some(Clustered { cluster, .. }) = self.clustered() else { return };
         let owner = || session.access().map_or_else(nobody, |access| owner_of(access.identity()));
         let will = state.will.as_deref().map(|will| {
@@ -100,7 +100,7 @@ impl Plane {
             Value::Will(Box::new(RemoteWill { owner, message, expiry_secs, delay_secs }))
         });
         let before = cluster.own().number();
-        batch.said |= cluster.own().set(Key::Will(session.client_id().clone()), will) != before;
+        batch.announces |= cluster.own().set(Key::Will(session.client_id().clone()), will) != before;
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Batch {
     /// A connection whose client is greeted when what the batch promises is done.
     pub(crate) held: Option<(Arc<Session>, Epoch)>,
     /// The node has something new to say of itself to the others.
-    pub(crate) said: bool,
+    pub(crate) announces: bool,
 }
 
 impl Batch {
@@ -62,7 +62,7 @@ impl Batch {
     #[must_use]
     pub fn may_promise(&self) -> bool {
         let may_wait = |route: &Arc<Route>| {
-            route.has_kept_sessions() || route.goes_further() || self.run.version().is_some()
+            route.has_durable_sessions() || route.goes_further() || self.run.version().is_some()
         };
         self.run.is_acknowledged() && self.route.as_ref().is_some_and(may_wait)
     }

@@ -22,7 +22,7 @@ use skein_types::Moment;
 use self::host::PlaneHost;
 use crate::{
     batch::Batch,
-    clustered::{Clustered, LoadSaid, Node, Tickets},
+    clustered::{Clustered, KnownNode, LoadAnnounced, Tickets},
     plane::Plane,
 };
 
@@ -42,7 +42,7 @@ impl Plane {
             tickets: Tickets::default(),
             wills: Mutex::default(),
             digests_said_at: Mutex::default(),
-            load_said: Mutex::default(),
+            load_announced: Mutex::default(),
         });
         self
     }
@@ -63,12 +63,12 @@ impl Plane {
     pub(crate) fn flush_cluster(&self, batch: &mut Batch) {
         let Some(clustered) = self.clustered() else { return };
         if clustered.tickets.take_flag() {
-            self.say_done(batch);
+            self.announce_done(batch);
         }
         for peer in batch.take_peers() {
             peer.flush();
         }
-        if std::mem::take(&mut batch.said) {
+        if std::mem::take(&mut batch.announces) {
             clustered.cluster.flush();
         }
     }
@@ -76,24 +76,24 @@ impl Plane {
     /// What is to be done from time to time. Called about ten times a second.
     pub(crate) fn look_after_cluster(&self, batch: &mut Batch, now: Moment) {
         let Some(clustered) = self.clustered() else { return };
-        let lost: u64 = clustered.nodes.lock().values_mut().map(Node::newly_lost).sum();
+        let lost: u64 = clustered.nodes.lock().values_mut().map(KnownNode::newly_lost).sum();
         batch.effects.tally.link_dropped += lost;
         self.publish_due_wills(batch, now);
         self.ask_for_tickets(batch, now);
-        self.say_digests(batch, now);
-        self.say_load(clustered, batch, now);
+        self.announce_digests(batch, now);
+        self.announce_load(clustered, batch, now);
     }
 
     /// Once in a second, and only what is new.
-    fn say_load(&self, clustered: &Clustered, batch: &mut Batch, now: Moment) {
+    fn announce_load(&self, clustered: &Clustered, batch: &mut Batch, now: Moment) {
         let accepted = self.ledger().figures().accepted;
         let messages = {
-            let mut said = clustered.load_said.lock();
+            let mut said = clustered.load_announced.lock();
             let elapsed_millis = now.since(said.at).as_millis();
             if elapsed_millis < LOAD_INTERVAL_MILLIS {
                 return;
             }
-            let before = std::mem::replace(&mut *said, LoadSaid { at: now, accepted });
+            let before = std::mem::replace(&mut *said, LoadAnnounced { at: now, accepted });
             u128::from(accepted - before.accepted) * 1000 / elapsed_millis
         };
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -106,7 +106,7 @@ impl Plane {
         if cluster.load(cluster.id()) != Some(load) {
             cluster.note_load(cluster.id(), Some(load));
             cluster.own().set(Key::Load, Some(Value::Load(load)));
-            batch.said = true;
+            batch.announces = true;
         }
     }
 }

@@ -26,24 +26,24 @@ pub(crate) struct Clustered {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) strategy: Arc<dyn Strategy>,
     /// What is known of each node that is up. No other lock is taken under it but leaves.
-    pub(crate) nodes: Mutex<BTreeMap<NodeId, Node>>,
+    pub(crate) nodes: Mutex<BTreeMap<NodeId, KnownNode>>,
     /// Messages kept until a member of a group on another node has acknowledged them.
     pub(crate) tickets: Tickets,
     pub(crate) wills: Mutex<Wills>,
     pub(crate) digests_said_at: Mutex<Moment>,
-    pub(crate) load_said: Mutex<LoadSaid>,
+    pub(crate) load_announced: Mutex<LoadAnnounced>,
 }
 
 /// When this node said last how busy it is, and how many messages it had taken over then.
 #[derive(Debug, Default)]
-pub(crate) struct LoadSaid {
+pub(crate) struct LoadAnnounced {
     pub(crate) at: Moment,
     pub(crate) accepted: u64,
 }
 
 /// What is known of another node.
 #[derive(Debug)]
-pub(crate) struct Node {
+pub(crate) struct KnownNode {
     pub(crate) peer: Arc<Peer>,
     pub(crate) routes: HashSet<SubscriptionFilter, RandomState>,
     pub(crate) claims: HashMap<ClientId, Claim, RandomState>,
@@ -56,7 +56,7 @@ pub(crate) struct Node {
     pub(crate) lost_known: u64,
 }
 
-impl Node {
+impl KnownNode {
     pub(crate) fn new(peer: &Arc<Peer>, tickets: &Tickets) -> Self {
         Self {
             peer: peer.clone(),
@@ -88,13 +88,13 @@ impl Clustered {
     /// Says something to every node that is up.
     pub(crate) fn tell_all(&self, kind: u8, body: &bytes::Bytes, batch: &mut Batch) {
         for peer in self.cluster.peers().iter() {
-            peer.tell(skein_cluster::Lane::Control, kind, body.clone());
+            peer.announce(skein_cluster::Lane::Control, kind, body.clone());
             batch.touch_peer(peer);
         }
     }
 
     /// Does something with what is known of a node; nothing when it is not up, or not in this life.
-    pub(crate) fn with_node<T>(&self, peer: &Arc<Peer>, act: impl FnOnce(&mut Node) -> T) -> Option<T> {
+    pub(crate) fn with_node<T>(&self, peer: &Arc<Peer>, act: impl FnOnce(&mut KnownNode) -> T) -> Option<T> {
         let mut nodes = self.nodes.lock();
         let node = nodes.get_mut(&peer.id()).filter(|node| Arc::ptr_eq(&node.peer, peer))?;
         Some(act(node))

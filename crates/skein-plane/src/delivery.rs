@@ -10,22 +10,22 @@
 //! are not needed any more are handed out by [`Delivery::take_freed`].
 
 mod inspect;
-mod kept;
 mod node_queue;
+mod on_disk;
 mod window;
 
 use std::{collections::VecDeque, sync::Arc};
 
 use skein_types::{Message, Moment, QoS, Topic};
 
-pub(crate) use self::kept::Restored;
+pub(crate) use self::on_disk::Restored;
 pub use self::{
     inspect::{QueueState, QueuedMessage},
     node_queue::NodeQueue,
 };
 use crate::{
     ledger::QueueTally,
-    stored::{Freed, Kept, Rest, free},
+    stored::{Freed, OnDisk, Rest, free},
     subscription::GroupKey,
     ticket::Ticket,
     wire::DeliveryOptions,
@@ -70,7 +70,7 @@ pub(crate) struct Waiting {
     /// What another node keeps it under until this session is done with it.
     pub ticket: Option<Ticket>,
     /// Its stored row.
-    pub kept: Kept,
+    pub on_disk: OnDisk,
     /// Its number among the session's messages at QoS 1 and 2; given by [`Delivery`].
     seq: u64,
     /// It may have been sent before the node was restarted.
@@ -84,14 +84,14 @@ impl Waiting {
         message: Arc<Message>,
         options: DeliveryOptions,
         group: Option<Arc<GroupKey>>,
-        kept: Kept,
+        on_disk: OnDisk,
     ) -> Self {
-        Self { message, options, group, ticket: None, kept, seq: 0, again: false, retained: false }
+        Self { message, options, group, ticket: None, on_disk, seq: 0, again: false, retained: false }
     }
 
     /// The last retained message of its topic for a new subscription.
-    pub(crate) fn of_retained(message: Arc<Message>, options: DeliveryOptions, kept: Kept) -> Self {
-        Self { retained: true, ..Self::new(message, options, None, kept) }
+    pub(crate) fn of_retained(message: Arc<Message>, options: DeliveryOptions, on_disk: OnDisk) -> Self {
+        Self { retained: true, ..Self::new(message, options, None, on_disk) }
     }
 
     /// Whether it goes to a new subscription as the last retained message of its topic.
@@ -118,7 +118,7 @@ struct InFlight {
     phase: Phase,
     /// None once the client has the message (phases Released and Done).
     waiting: Option<Waiting>,
-    kept: Kept,
+    on_disk: OnDisk,
 }
 
 /// What to do with a message offered to a session.
@@ -312,7 +312,7 @@ impl Delivery {
             self.queue_bytes -= waiting.message.size_bytes();
             if !lives {
                 *expired += 1;
-                free(&mut self.freed, waiting.seq, waiting.kept);
+                free(&mut self.freed, waiting.seq, waiting.on_disk);
                 continue;
             }
             if !numbered {
@@ -341,7 +341,7 @@ impl Delivery {
                 let first = entry.phase == Phase::PublishedTwice;
                 entry.phase = Phase::Released;
                 entry.waiting = None;
-                if first && let Kept::Stored { shared, .. } = &mut entry.kept {
+                if first && let OnDisk::Stored { shared, .. } = &mut entry.on_disk {
                     let shared = shared.take();
                     self.freed.push(Freed { seq, rest: Rest::Released, shared });
                 }
@@ -399,7 +399,7 @@ impl Delivery {
         let mut held = 0;
         let mut waiting = Vec::new();
         for (entry, seq) in std::mem::take(&mut self.window).into_iter().zip(self.front..) {
-            free(&mut self.freed, seq, entry.kept);
+            free(&mut self.freed, seq, entry.on_disk);
             match (entry.phase, entry.waiting) {
                 (Phase::Done, _) => {}
                 (Phase::PublishedTwice, Some(message)) => waiting.push(Waiting { group: None, ..message }),
@@ -408,7 +408,7 @@ impl Delivery {
             }
         }
         for mut entry in std::mem::take(&mut self.queue) {
-            free(&mut self.freed, entry.seq, std::mem::take(&mut entry.kept));
+            free(&mut self.freed, entry.seq, std::mem::take(&mut entry.on_disk));
             waiting.push(entry);
         }
         self.front = self.next_seq;
@@ -429,13 +429,13 @@ impl Delivery {
             };
             if entry.phase == Phase::PublishedTwice {
                 entry.phase = Phase::Released;
-                if let Kept::Stored { shared, .. } = &mut entry.kept {
+                if let OnDisk::Stored { shared, .. } = &mut entry.on_disk {
                     self.freed.push(Freed { seq, rest: Rest::Released, shared: shared.take() });
                 }
                 continue;
             }
             entry.phase = Phase::Done;
-            free(&mut self.freed, seq, std::mem::take(&mut entry.kept));
+            free(&mut self.freed, seq, std::mem::take(&mut entry.on_disk));
             taken.push(waiting);
         }
         self.pop_done();
@@ -445,7 +445,7 @@ impl Delivery {
         for mut waiting in std::mem::take(&mut self.queue) {
             if forbidden(&mut waiting) {
                 *bytes -= waiting.message.size_bytes();
-                free(freed, waiting.seq, std::mem::take(&mut waiting.kept));
+                free(freed, waiting.seq, std::mem::take(&mut waiting.on_disk));
                 taken.push(waiting);
             } else {
                 rest.push_back(waiting);
@@ -469,7 +469,7 @@ impl Delivery {
                 bytes += waiting.message.size_bytes();
                 expires_at = expires_at.min(waiting.message.expires_at.unwrap_or(Moment::NEVER));
             } else {
-                free(freed, waiting.seq, std::mem::take(&mut waiting.kept));
+                free(freed, waiting.seq, std::mem::take(&mut waiting.on_disk));
             }
             keep
         });
@@ -492,10 +492,10 @@ impl Delivery {
 impl Waiting {
     /// A QoS 2 message of a session kept on disk is sent only once it is there.
     fn may_be_sent(&self) -> bool {
-        match &self.kept {
-            Kept::No => true,
-            Kept::Recorded => self.options.qos != QoS::ExactlyOnce,
-            Kept::Stored { commit, .. } => commit.as_ref().is_none_or(|commit| commit.is_set()),
+        match &self.on_disk {
+            OnDisk::No => true,
+            OnDisk::Recorded => self.options.qos != QoS::ExactlyOnce,
+            OnDisk::Stored { commit, .. } => commit.as_ref().is_none_or(|commit| commit.is_set()),
         }
     }
 

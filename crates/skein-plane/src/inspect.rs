@@ -13,7 +13,7 @@ impl Plane {
         let (version, told) = self.retained_version(topic);
         let removed = self.retained().remove_as(topic, version);
         if removed && told {
-            self.say_removed(topic, version, batch);
+            self.announce_removed(topic, version, batch);
         }
         if removed && self.keeps(topic) {
             batch.effects.journal.retained_changed(topic);

@@ -9,6 +9,7 @@
 
 mod acknowledge;
 mod announce;
+mod announcement;
 mod batch;
 mod cluster;
 mod clustered;
@@ -37,7 +38,6 @@ mod stored;
 mod subscribe;
 mod subscription;
 mod task_handle;
-mod telling;
 mod ticket;
 mod turn;
 mod users;
@@ -65,6 +65,6 @@ pub use session::{
 };
 pub use session_table::Sessions;
 pub use subscription::{RetainHandling, SubscribeOptions};
-pub use task_handle::{Parting, TaskHandle};
+pub use task_handle::{Closing, TaskHandle};
 pub use users::{AccessChangeError, NewPassword, StoredRule, StoredUser, UserChange};
 pub use will::Will;

@@ -1,4 +1,4 @@
-//! The life of sessions: opening, taking over, parting, expiring; and the wills that go with it.
+//! The life of sessions: opening, taking over, closing, expiring; and the wills that go with it.
 //!
 //! One session exists per client id, and one connection per session (MQTT-3.1.4-3). Locks are taken in the order
 //! shard, session, matcher; messages are published only when none of them is held.
@@ -99,7 +99,7 @@ impl Plane {
                 let mut state = present.lock();
                 // What is gone from the disk must not come back either once the client was told; nor what the connection
                 // before was not told of yet.
-                hold = state.kept || state.connection.as_ref().is_some_and(|connection| connection.held);
+                hold = state.durable || state.connection.as_ref().is_some_and(|connection| connection.held);
                 self.unschedule(&present, &state);
                 state.leave(self, open.clean_start, now, &mut aftermath, &mut batch.effects);
                 // Without a session that outlives it, the connection before took its own along.
@@ -118,7 +118,7 @@ impl Plane {
                 self.session_began(&open.client_id);
                 session
             });
-            let may_be_kept = open.access.is_some() && self.durable().is_some();
+            let may_be_durable = open.access.is_some() && self.durable().is_some();
             let asked = open.durability == Durability::Disk && open.expiry_secs > 0;
             session.bind(open.access);
             let mut state = session.lock();
@@ -128,19 +128,19 @@ impl Plane {
             }
             // A row that another batch is about to hand over would come after its removal: such a session stays on
             // disk until its client connects once more.
-            let kept = may_be_kept && (asked || (state.kept && state.delivery.has_recorded()));
+            let durable = may_be_durable && (asked || (state.durable && state.delivery.has_recorded()));
             state.will = open.will.map(Box::new);
             state.will_at = None;
             state.limits = open.limits;
             state.expiry_secs = open.expiry_secs;
-            self.keep(&session, &mut state, kept, &mut batch.effects.journal);
+            self.keep(&session, &mut state, durable, &mut batch.effects.journal);
             let epoch = state.connected(connection, open.window);
-            hold |= kept;
+            hold |= durable;
             if hold && self.durable().is_some() {
                 batch.effects.journal.promise();
                 batch.held = Some((session.clone(), epoch));
             }
-            self.say_will(&session, &state, batch);
+            self.announce_will(&session, &state, batch);
             hold &= self.durable().is_some();
             if self.claim(&session, &mut state, open.clean_start, batch) {
                 batch.held = Some((session.clone(), epoch));
@@ -160,7 +160,7 @@ impl Plane {
             Opened { session, epoch, present }
         };
         sessions.counted_in();
-        self.finish_parting(aftermath, batch, now);
+        self.finish_teardown(aftermath, batch, now);
         Ok(opened)
     }
 
@@ -234,16 +234,16 @@ impl Plane {
                     Some(if never { Moment::NEVER } else { now.after_secs(state.expiry_secs) });
                 self.schedule(session, &state);
             }
-            if state.kept {
+            if state.durable {
                 batch.effects.journal.session_changed(session);
             }
-            self.say_will(session, &state, batch);
+            self.announce_will(session, &state, batch);
             self.unclaim(session.client_id(), batch);
         }
         for ended in &aftermath.ended {
             self.sessions().forget(ended);
         }
-        self.finish_parting(aftermath, batch, now);
+        self.finish_teardown(aftermath, batch, now);
         outbox
     }
 
@@ -269,7 +269,7 @@ impl Plane {
                 }
                 return false;
             };
-            connection.say_farewell(code, &mut batch.effects);
+            connection.queue_farewell(code, &mut batch.effects);
             state.epoch
         };
         self.close(session, epoch, Ending::WithWill(code), None, batch, now).is_some()
@@ -328,36 +328,36 @@ impl Plane {
             } else {
                 self.schedule(session, &state);
             }
-            if state.kept {
+            if state.durable {
                 batch.effects.journal.session_changed(session);
             }
-            self.say_will(session, &state, batch);
+            self.announce_will(session, &state, batch);
         }
         for ended in &aftermath.ended {
             self.sessions().forget(ended);
         }
-        self.finish_parting(aftermath, batch, now);
+        self.finish_teardown(aftermath, batch, now);
     }
 
     /// Begins or ends to keep a session on disk, or notes that it changed.
-    fn keep(&self, session: &Arc<Session>, state: &mut State, kept: bool, journal: &mut Journal) {
-        let (was_kept, Some(durable)) = (state.kept, self.durable()) else { return };
-        if !was_kept && !kept {
+    fn keep(&self, session: &Arc<Session>, state: &mut State, durable: bool, journal: &mut Journal) {
+        let (was_durable, Some(store)) = (state.durable, self.durable()) else { return };
+        if !was_durable && !durable {
             return;
         }
-        session.set_kept(state, kept);
+        session.set_durable(state, durable);
         journal.session_changed(session);
         journal.take_turn_after(state);
         let State { subscriptions, inbound, delivery, .. } = state;
         let filters = || subscriptions.to_vec().into_iter().map(|(filter, _)| filter);
-        if was_kept && !kept {
+        if was_durable && !durable {
             journal.forget(session.key(), filters(), inbound.ids());
             delivery.unkeep();
             journal.free(session.key(), delivery.take_freed());
-        } else if kept && !was_kept {
+        } else if durable && !was_durable {
             filters().for_each(|filter| journal.subscription_changed(session, &filter));
             inbound.ids().for_each(|id| journal.received(session.key(), id));
-            delivery.keep(|seq, waiting, sent| journal.keep(session, seq, waiting, sent, durable.rows()));
+            delivery.keep(|seq, waiting, sent| journal.keep(session, seq, waiting, sent, store.rows()));
         }
     }
 

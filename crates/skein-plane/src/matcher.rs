@@ -22,7 +22,7 @@ use foldhash::fast::RandomState;
 use parking_lot::{Mutex, MutexGuard};
 use skein_types::{Code, Filter, GroupName, SessionKey, SubscriptionFilter, Topic};
 
-pub(crate) use self::group::{Group, Place};
+pub(crate) use self::group::{Group, MemberPlace};
 pub(crate) use self::route::{Origin, Reach, Route, RouteCache};
 use self::{nodes::Nodes, subscribers::Subscribers, trie::Trie};
 use crate::{
@@ -199,7 +199,7 @@ impl Matcher {
         };
         self.change_in_turn(&mut turn, &filter.filter, count);
         // Only what is in effect here may be said, and in the order in which it came into effect.
-        nodes.say(filter, before, now);
+        nodes.announce(filter, before, now);
         drop(turn);
     }
 

@@ -24,7 +24,7 @@ use crate::{
         schema::{INBOUND, MESSAGE, QUEUE, RETAINED, SESSION, SUBSCRIPTION},
     },
     session::{EXPIRY_NEVER_SECS, Session, SessionLimits},
-    stored::{Kept, SharedRow},
+    stored::{OnDisk, SharedRow},
 };
 
 /// What was read back.
@@ -141,7 +141,7 @@ impl Plane {
         let moment = |time| clock.map_or(now, |clock| clock.moment_of(time));
         {
             let mut state = session.lock();
-            session.set_kept(&mut state, true);
+            session.set_durable(&mut state, true);
             (state.claimed, state.owned_since) = (claimed, owned_since);
             state.expiry_secs = expiry_secs;
             let will_delay = will.as_ref().map_or(0, |will| will.delay_secs.min(expiry_secs));
@@ -164,7 +164,7 @@ impl Plane {
                 state.will_at = state.will_at.map(|at| at.max(now.after_secs(RESTORED_WILL_SECS)));
             }
             state.will = will.map(Box::new);
-            self.say_will(&session, &state, batch);
+            self.announce_will(&session, &state, batch);
             self.schedule(&session, &state);
         }
         self.use_up(key);
@@ -251,7 +251,7 @@ impl Plane {
             },
         };
         message.iter().for_each(|message| self.use_up(message.origin));
-        let waiting = message.map(|message| Waiting::new(message, options, group, Kept::No));
+        let waiting = message.map(|message| Waiting::new(message, options, group, OnDisk::No));
         Ok(Some(delivery::Restored { seq, waiting, shared, sent }))
     }
 }

@@ -85,7 +85,7 @@ pub struct Session {
     owner: Option<UserName>,
     access: ArcSwapOption<BoundAccess>,
     /// Whether the session is on disk, for those who ask without the lock.
-    kept: AtomicBool,
+    durable: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -114,7 +114,7 @@ pub(crate) struct State {
     /// The claim by which its owner got the client id; none yet is before all others.
     pub(crate) owned_since: Stamp,
     /// What the session has to remember is on disk (docs/adr/0009).
-    pub(crate) kept: bool,
+    pub(crate) durable: bool,
     /// The last batch of one of its connections that recorded something of it.
     pub(crate) last_batch: Option<Arc<Turn>>,
 }
@@ -143,7 +143,7 @@ pub struct SessionInfo {
     /// Seconds it outlives its connection.
     pub expiry_secs: u32,
     /// Whether it is on disk and outlives the node.
-    pub kept: bool,
+    pub durable: bool,
 }
 
 /// What waits for clients, of one session or of all together.
@@ -195,7 +195,7 @@ impl Session {
             ended: false,
             claimed: Stamp::default(),
             owned_since: Stamp::default(),
-            kept: false,
+            durable: false,
             last_batch: None,
         };
         Arc::new_cyclic(|me| Self {
@@ -203,7 +203,7 @@ impl Session {
             client_id,
             owner,
             access: ArcSwapOption::empty(),
-            kept: AtomicBool::new(false),
+            durable: AtomicBool::new(false),
             state: Mutex::new(state(me)),
         })
     }
@@ -244,13 +244,13 @@ impl Session {
 
     /// Whether what the session has to remember is on disk.
     #[must_use]
-    pub fn is_kept(&self) -> bool {
-        self.kept.load(Relaxed)
+    pub fn is_durable(&self) -> bool {
+        self.durable.load(Relaxed)
     }
 
-    pub(crate) fn set_kept(&self, state: &mut State, kept: bool) {
-        state.kept = kept;
-        self.kept.store(kept, Relaxed);
+    pub(crate) fn set_durable(&self, state: &mut State, durable: bool) {
+        state.durable = durable;
+        self.durable.store(durable, Relaxed);
     }
 
     /// Whether a client is connected.
@@ -300,7 +300,7 @@ impl Session {
             queued_bytes,
             outbox_bytes: state.outbox_bytes(),
             expiry_secs: state.expiry_secs,
-            kept: state.kept,
+            durable: state.durable,
         }
     }
 
@@ -327,8 +327,8 @@ impl State {
         self.me.upgrade()
     }
 
-    /// Whether the session is kept when its client goes.
-    pub(crate) fn is_durable(&self) -> bool {
+    /// Whether the session outlives its connection.
+    pub(crate) fn is_persistent(&self) -> bool {
         self.expiry_secs > 0
     }
 

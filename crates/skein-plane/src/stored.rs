@@ -70,7 +70,7 @@ impl SharedRow {
 
 /// Where the stored row of a message in a session stands.
 #[derive(Clone, Debug, Default)]
-pub(crate) enum Kept {
+pub(crate) enum OnDisk {
     /// It has none.
     #[default]
     No,
@@ -107,8 +107,8 @@ pub(crate) enum Rest {
 
 /// Notes that the row of message `seq` is not needed any more. One that is not handed to the store yet is left to its
 /// batch.
-pub(crate) fn free(freed: &mut Vec<Freed>, seq: u64, kept: Kept) {
-    if let Kept::Stored { shared, .. } = kept {
+pub(crate) fn free(freed: &mut Vec<Freed>, seq: u64, on_disk: OnDisk) {
+    if let OnDisk::Stored { shared, .. } = on_disk {
         freed.push(Freed { seq, rest: Rest::Nothing, shared });
     }
 }

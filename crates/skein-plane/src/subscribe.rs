@@ -42,7 +42,7 @@ impl Plane {
         if new && !state.subscriptions.has_room_for(&filter, &state.limits) {
             return Err(Code::QuotaExceeded);
         }
-        if state.kept && !self.has_room_for_more() {
+        if state.durable && !self.has_room_for_more() {
             return Err(Code::QuotaExceeded);
         }
         // One that changes nothing leaves the routes of all publishers as they are.
@@ -51,7 +51,7 @@ impl Plane {
             self.matcher().subscribe(&filter, session, options)?;
             state.subscriptions.insert(filter.clone(), options);
         }
-        if state.kept {
+        if state.durable {
             batch.effects.journal.subscription_changed(session, &filter);
             batch.effects.journal.promise();
         }
@@ -78,7 +78,7 @@ impl Plane {
         batch: &mut Batch,
     ) -> bool {
         let Some(mut state) = session.lock_as(epoch) else { return false };
-        if state.kept {
+        if state.durable {
             batch.effects.journal.subscription_changed(session, filter);
             batch.effects.journal.promise();
         }
@@ -88,7 +88,7 @@ impl Plane {
         {
             pending.end(&filter.filter);
         }
-        batch.said = true;
+        batch.announces = true;
         self.matcher().unsubscribe(filter, session.key())
     }
 
@@ -106,7 +106,7 @@ impl Plane {
             let mut state = session.lock();
             self.recheck_subscriptions(&session, &mut state, batch);
         }
-        batch.said = true;
+        batch.announces = true;
         self.matcher().invalidate();
     }
 
@@ -131,8 +131,8 @@ impl Plane {
             if verdict == Verdict::Deny {
                 self.matcher().unsubscribe(&filter, session.key());
                 state.subscriptions.remove(&filter);
-                batch.said = true;
-                if state.kept {
+                batch.announces = true;
+                if state.durable {
                     batch.effects.journal.subscription_changed(session, &filter);
                 }
             } else if options.partly_allowed != partly_allowed {

@@ -17,13 +17,13 @@ pub struct TaskHandle {
 struct Inner {
     waker: Option<Waker>,
     awake: bool,
-    parting: Option<Box<Parting>>,
+    closing: Option<Box<Closing>>,
     asked: Option<Code>,
 }
 
 /// A connection's last word: why it ends and the bytes still to be written.
 #[derive(Debug)]
-pub struct Parting {
+pub struct Closing {
     /// Why.
     pub code: Code,
     /// What was waiting, the farewell of the protocol included.
@@ -53,12 +53,12 @@ impl TaskHandle {
     }
 
     /// Tells the task to write `outbox` and end. Only the first farewell counts.
-    pub fn part(&self, code: Code, outbox: Outbox) {
-        self.inner.lock().parting.get_or_insert_with(|| Box::new(Parting { code, outbox }));
+    pub fn close(&self, code: Code, outbox: Outbox) {
+        self.inner.lock().closing.get_or_insert_with(|| Box::new(Closing { code, outbox }));
         self.wake();
     }
 
-    /// Asks the task to end when it has answered everything it has received. Unlike [`TaskHandle::part`] it may take its time,
+    /// Asks the task to end when it has answered everything it has received. Unlike [`TaskHandle::close`] it may take its time,
     /// and the farewell is its own.
     pub fn ask(&self, code: Code) {
         self.inner.lock().asked.get_or_insert(code);
@@ -71,7 +71,7 @@ impl TaskHandle {
     }
 
     /// The farewell, if there is one.
-    pub fn take_parting(&self) -> Option<Parting> {
-        self.inner.lock().parting.take().map(|parting| *parting)
+    pub fn take_closing(&self) -> Option<Closing> {
+        self.inner.lock().closing.take().map(|closing| *closing)
     }
 }

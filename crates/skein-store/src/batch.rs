@@ -38,17 +38,17 @@ pub enum BatchFault {
 
 /// Blind writes to be carried out together; see [`crate::Store::submit`].
 #[derive(Debug)]
-pub struct Batch {
+pub struct WriteBatch {
     schema: Schema,
     pub(crate) writes: Vec<Write>,
     bytes: u64,
 }
 
-impl Batch {
+impl WriteBatch {
     /// An empty batch for stores of this schema. [`crate::Store::batch`] gives the store's own.
     #[must_use]
-    pub fn new(schema: Schema) -> Batch {
-        Batch { schema, writes: Vec::new(), bytes: 0 }
+    pub fn new(schema: Schema) -> WriteBatch {
+        WriteBatch { schema, writes: Vec::new(), bytes: 0 }
     }
 
     /// Adds or replaces the object that the row encodes.
@@ -63,7 +63,7 @@ impl Batch {
     /// delete of it waits in the same group, neither is written at all.
     ///
     /// # Errors
-    /// As [`Batch::put`].
+    /// As [`WriteBatch::put`].
     pub fn put_fresh(&mut self, class: ClassId, row: Row) -> Result<(), BatchFault> {
         self.put_row(class, row, true)
     }
@@ -71,7 +71,7 @@ impl Batch {
     /// Adds or replaces an object.
     ///
     /// # Errors
-    /// As [`Batch::put`].
+    /// As [`WriteBatch::put`].
     pub fn put_object<T: Object>(&mut self, object: &T) -> Result<(), BatchFault> {
         self.put_row(T::class().id, object.to_row(), false)
     }

@@ -43,7 +43,7 @@ impl Schema {
         if text.len() > DDL_BYTES_MAX {
             let length = text.len();
             faults.add(
-                Place::START,
+                Position::START,
                 format!("the text has {length} bytes: at most {DDL_BYTES_MAX} are parsed"),
             );
             return Err(faults);
@@ -97,7 +97,7 @@ impl fmt::Display for DdlFaults {
 }
 
 impl DdlFaults {
-    fn add(&mut self, at: Place, text: impl Into<String>) {
+    fn add(&mut self, at: Position, text: impl Into<String>) {
         if !self.is_full() {
             self.0.push(DdlFault { line: at.line, column: at.column, text: text.into() });
         }
@@ -110,18 +110,18 @@ impl DdlFaults {
 
 /// Where in the text something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
+struct Position {
     line: u32,
     column: u32,
 }
 
-impl Place {
-    const START: Place = Place { line: 1, column: 1 };
+impl Position {
+    const START: Position = Position { line: 1, column: 1 };
 }
 
 /// Something a fault can point at: a word of the text and where it stands.
 #[derive(Clone, Debug)]
 struct Word {
     text: String,
-    at: Place,
+    at: Position,
 }

@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of topics, sessions or protocols and needs no runtime; it can be used alone.
 //!
-//! Start with [`Store`] (`store.rs`): open it with a [`Schema`], hand over a [`Batch`] of blind writes, take a
+//! Start with [`Store`] (`store.rs`): open it with a [`Schema`], hand over a [`WriteBatch`] of blind writes, take a
 //! [`Snapshot`], begin a [`Transaction`]. `examples/accounts.rs` is a whole program, docs/store/transactions.md says what a
 //! commit promises.
 //!
@@ -53,7 +53,7 @@ mod store;
 mod transaction;
 mod value;
 
-pub use batch::{Batch, BatchFault};
+pub use batch::{BatchFault, WriteBatch};
 pub use commit::encoding::EntryFault;
 pub use commit::{Commit, Expect};
 pub use engine::{

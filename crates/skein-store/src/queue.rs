@@ -4,7 +4,7 @@
 //! than a bound in bytes. Batches are always let in: whoever hands them over must bound what it has unanswered, and can look
 //! at the depth (`Store::stats`). The log thread takes whole groups, so that nothing but the disk holds the queue up. While an exclusive transaction has its turn, only its own commit is taken.
 
-mod round;
+mod commit_group;
 mod turn;
 
 use crate::commit::{Commit, Write};
@@ -13,10 +13,10 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-pub(crate) use round::{Answers, Round};
+pub(crate) use commit_group::{Answers, CommitGroup};
 pub(crate) use turn::Turn;
 
-use round::CommitAnswer;
+use commit_group::CommitAnswer;
 
 /// What is called with a batch's index, or with why it was not carried out.
 pub(crate) type Done = Box<dyn FnOnce(Result<u64, SubmitError>) + Send>;
@@ -36,17 +36,17 @@ pub(crate) struct WaitingBatch {
 
 /// What is written, synced and carried out together.
 #[derive(Default)]
-pub(crate) struct Group {
+pub(crate) struct WriteGroup {
     pub(crate) batches: Vec<WaitingBatch>,
-    pub(crate) rounds: Vec<Round>,
+    pub(crate) commit_groups: Vec<CommitGroup>,
     pub(crate) writes: usize,
     grown: u64,
     bytes: u64,
 }
 
-impl Group {
+impl WriteGroup {
     pub(crate) fn is_empty(&self) -> bool {
-        self.batches.is_empty() && self.rounds.is_empty()
+        self.batches.is_empty() && self.commit_groups.is_empty()
     }
 
     fn has_room(&self) -> bool {
@@ -56,7 +56,7 @@ impl Group {
 
 /// Why the log thread was woken.
 pub(crate) enum Next {
-    Group(Group),
+    Group(WriteGroup),
     /// The time it asked to be woken at has come.
     Due,
     /// The store is closed and nothing waits any more.
@@ -66,7 +66,7 @@ pub(crate) enum Next {
 #[derive(Default)]
 struct Waiting {
     batches: VecDeque<WaitingBatch>,
-    rounds: VecDeque<Round>,
+    commit_groups: VecDeque<CommitGroup>,
     bytes: u64,
     /// What the puts that wait, or are being written, may add to memory.
     grown: u64,
@@ -130,7 +130,7 @@ impl Queue {
         }
         waiting.bytes += bytes;
         waiting.grown += grown;
-        let ticket = waiting.round(turn).join(commit, bytes, grown);
+        let ticket = waiting.commit_group(turn).join(commit, bytes, grown);
         if !waiting.in_group {
             self.work.notify_one();
         }
@@ -146,7 +146,8 @@ impl Queue {
     /// How many commits and batches wait, and their bytes.
     pub(crate) fn depth(&self) -> (usize, u64) {
         let waiting = self.waiting.lock();
-        let commits: usize = waiting.rounds.iter().map(|round| round.commits.len()).sum();
+        let commits: usize =
+            waiting.commit_groups.iter().map(|commit_group| commit_group.commits.len()).sum();
         (waiting.batches.len() + commits, waiting.bytes)
     }
 
@@ -228,13 +229,13 @@ impl Queue {
     }
 
     /// Refuses everything from now on, and gives what still waits to be answered so.
-    pub(crate) fn stop(&self, why: &str) -> Group {
+    pub(crate) fn stop(&self, why: &str) -> WriteGroup {
         let mut waiting = self.waiting.lock();
         waiting.stopped = Some(why.to_owned());
         waiting.in_group = false;
-        let mut group = Group::default();
+        let mut group = WriteGroup::default();
         group.batches.extend(waiting.batches.drain(..));
-        group.rounds.extend(waiting.rounds.drain(..));
+        group.commit_groups.extend(waiting.commit_groups.drain(..));
         self.ended.notify_all();
         group
     }
@@ -245,34 +246,38 @@ impl Waiting {
         self.stopped.clone().or_else(|| self.closing.then(|| "it was closed".to_owned()))
     }
 
-    /// The round that a commit made under `turn` joins: the last one, if it has room and waits for the same turn.
-    fn round(&mut self, turn: u64) -> &mut Round {
-        let joins = |last: &Round| last.turn == turn && has_room(last.writes, last.bytes);
-        if !self.rounds.back().is_some_and(joins) {
-            self.rounds.push_back(Round::new(turn));
+    /// The commit group that a commit made under `turn` joins: the last one, if it has room and waits for the same turn.
+    fn commit_group(&mut self, turn: u64) -> &mut CommitGroup {
+        let joins = |last: &CommitGroup| last.turn == turn && has_room(last.writes, last.bytes);
+        if !self.commit_groups.back().is_some_and(joins) {
+            self.commit_groups.push_back(CommitGroup::new(turn));
         }
-        self.rounds.back_mut().expect("one was added where there was none")
+        self.commit_groups.back_mut().expect("one was added where there was none")
     }
 
-    fn take_group(&mut self, turn: &Turn) -> Group {
-        let mut group = Group::default();
+    fn take_group(&mut self, turn: &Turn) -> WriteGroup {
+        let mut group = WriteGroup::default();
         while group.has_room() && !turn.bars(0) {
             let Some(batch) = self.batches.pop_front() else { break };
             group.count(batch.writes.len(), batch.bytes, batch.grown);
             group.batches.push(batch);
         }
         while group.has_room() {
-            let Some(place) = self.rounds.iter().position(|round| !turn.bars(round.turn)) else { break };
-            let Some(round) = self.rounds.remove(place) else { break };
-            group.count(round.writes, round.bytes, round.grown);
-            group.rounds.push(round);
+            let Some(place) =
+                self.commit_groups.iter().position(|commit_group| !turn.bars(commit_group.turn))
+            else {
+                break;
+            };
+            let Some(commit_group) = self.commit_groups.remove(place) else { break };
+            group.count(commit_group.writes, commit_group.bytes, commit_group.grown);
+            group.commit_groups.push(commit_group);
         }
         self.bytes = self.bytes.saturating_sub(group.bytes);
         group
     }
 }
 
-impl Group {
+impl WriteGroup {
     fn count(&mut self, writes: usize, bytes: u64, grown: u64) {
         self.writes += writes;
         self.bytes += bytes;

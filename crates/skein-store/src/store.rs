@@ -11,7 +11,7 @@ mod memory_path;
 mod options;
 mod stats;
 
-use crate::batch::Batch;
+use crate::batch::WriteBatch;
 use crate::commit::Commit;
 use crate::engine::{Root, Verdict};
 use crate::error::{CheckpointError, CommitError, SubmitError};
@@ -79,14 +79,14 @@ impl Store {
 
     /// An empty batch for this store.
     #[must_use]
-    pub fn batch(&self) -> Batch {
-        Batch::new(self.0.inner.schema.clone())
+    pub fn batch(&self) -> WriteBatch {
+        WriteBatch::new(self.0.inner.schema.clone())
     }
 
     /// Hands over a batch. `done` is called with its index once it is carried out and, in the durable modes, written as
     /// the mode promises; or with why it was not. It runs on the thread that carried the batch out, in memory mode the
     /// caller's: it must be short and must not write to the store itself.
-    pub fn submit(&self, batch: Batch, done: impl FnOnce(Result<u64, SubmitError>) + Send + 'static) {
+    pub fn submit(&self, batch: WriteBatch, done: impl FnOnce(Result<u64, SubmitError>) + Send + 'static) {
         let inner = &self.0.inner;
         if inner.has_log() {
             inner.submit_logged(batch, Box::new(done))
@@ -99,7 +99,7 @@ impl Store {
     ///
     /// # Errors
     /// The batch was not carried out.
-    pub fn commit(&self, batch: Batch) -> Result<u64, SubmitError> {
+    pub fn commit(&self, batch: WriteBatch) -> Result<u64, SubmitError> {
         if !self.0.inner.has_log() {
             return self.0.inner.commit_batch_now(batch);
         }

@@ -183,7 +183,7 @@ fn what_comes_and_goes_while_a_sync_lasts_is_never_written() {
     let store = open(&disk);
     let held = disk.hold_syncs();
     let answers = Arc::new(Mutex::new(Vec::new()));
-    let submit = |fill: &dyn Fn(&mut skein_store::Batch)| {
+    let submit = |fill: &dyn Fn(&mut skein_store::WriteBatch)| {
         let mut batch = store.batch();
         fill(&mut batch);
         let answers = Arc::clone(&answers);

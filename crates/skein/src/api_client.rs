@@ -1,6 +1,9 @@
 //! Asks a running node over its HTTP interface.
 //!
-//! Used by the commands that look at a node or change something of it. It speaks plain HTTP: across machines, use it through a tunnel or on the node itself.
+//! Used by the commands that look at a node or change something of it. Over `https://` the node's certificate is checked
+//! against the authorities of `--cacert`, or the system's.
+
+mod trust;
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -9,7 +12,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Args;
 use serde_json::Value;
 use skein_node::OPERATOR_FILE;
+use ureq::tls::TlsConfig;
 
+pub(crate) use self::trust::TrustArgs;
 use crate::secret;
 
 /// The variable of the key `data.dir`, and its default.
@@ -19,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ApiArgs {
-    /// HTTP address of the node
+    /// HTTP address of the node, http:// or https://
     #[arg(long, visible_alias = "node", default_value = "http://127.0.0.1:8080", value_name = "URL")]
     url: String,
     /// User name; the password is read from --password-file or SKEIN_PASSWORD
@@ -28,6 +33,8 @@ pub(crate) struct ApiArgs {
     /// A file whose first line is the password
     #[arg(long, value_name = "FILE", requires = "user")]
     password_file: Option<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArgs,
     #[command(flatten)]
     operator: OperatorArgs,
 }
@@ -66,9 +73,10 @@ impl ApiArgs {
         url: String,
         user: Option<String>,
         password_file: Option<PathBuf>,
+        trust: TrustArgs,
         operator: OperatorArgs,
     ) -> Self {
-        Self { url, user, password_file, operator }
+        Self { url, user, password_file, trust, operator }
     }
 
     /// Asks for `path` with the pairs of `query`.
@@ -99,15 +107,14 @@ impl ApiArgs {
     fn ask(&self, method: &str, target: &str, body: Option<&Value>) -> anyhow::Result<Value> {
         let url = format!("{}{target}", self.url.trim_end_matches('/'));
         let authorization = self.authorization()?;
+        let agent = agent(self.trust.tls(&url)?);
         // A token that nobody named may be that of another node; what needs none must not fail for it.
         let is_found = authorization.is_some() && self.user.is_none() && self.operator.data_dir.is_none();
-        let mut answered = send(method, &url, body, authorization);
+        let mut answered = send(&agent, method, &url, body, authorization);
         if is_found && answered.as_ref().is_ok_and(|answer| answer.status().as_u16() == 401) {
-            answered = send(method, &url, body, None);
+            answered = send(&agent, method, &url, body, None);
         }
-        let mut response = answered.map_err(|error| {
-            anyhow!("cannot reach {url}: {error}. Is a node running, and is --url its http.listen address?")
-        })?;
+        let mut response = answered.map_err(|error| unreachable(&url, &error))?;
         let status = response.status();
         let body = response
             .body_mut()
@@ -142,17 +149,33 @@ impl ApiArgs {
     }
 }
 
+fn unreachable(url: &str, error: &ureq::Error) -> anyhow::Error {
+    match error {
+        ureq::Error::Rustls(_) => anyhow!("cannot reach {url}: {error}. {}", trust::ADVICE),
+        // rustls' own errors arrive within those of reading and writing.
+        ureq::Error::Io(inner) if inner.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+            anyhow!("cannot reach {url}: {error}. {}", trust::ADVICE)
+        }
+        _ => anyhow!("cannot reach {url}: {error}. Is a node running, and is --url its http.listen address?"),
+    }
+}
+
+fn agent(tls: TlsConfig) -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .timeout_global(Some(TIMEOUT))
+        .http_status_as_error(false)
+        .tls_config(tls)
+        .build()
+        .into()
+}
+
 fn send(
+    agent: &ureq::Agent,
     method: &str,
     url: &str,
     body: Option<&Value>,
     authorization: Option<String>,
 ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(TIMEOUT))
-        .http_status_as_error(false)
-        .build()
-        .into();
     let mut request = ureq::http::Request::builder().method(method).uri(url);
     if let Some(authorization) = authorization {
         request = request.header("authorization", authorization);

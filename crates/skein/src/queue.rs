@@ -31,7 +31,7 @@ impl QueueArgs {
             Column("TOPIC", |item| member(item, "topic")),
             Column("QOS", |item| member(item, "qos")),
             Column("BYTES", |item| member(item, "payload_bytes")),
-            Column("ON DISK", |item| member(item, "kept")),
+            Column("ON DISK", |item| member(item, "durable")),
             Column("EXPIRES", expiry),
         ];
         if self.payload {

@@ -38,7 +38,7 @@ impl RetainedArgs {
             Column("TOPIC", |item| member(item, "topic")),
             Column("BYTES", |item| member(item, "payload_bytes")),
             Column("QOS", |item| member(item, "qos")),
-            Column("ON DISK", |item| member(item, "kept")),
+            Column("ON DISK", |item| member(item, "durable")),
             Column("EXPIRES", expiry),
         ];
         if self.payload {

@@ -24,7 +24,7 @@ const COLUMNS: [Column; 10] = [
     Column("MQTT", |item| member(item, "protocol_version")),
     Column("FILTERS", |item| member(item, "subscriptions_count")),
     Column("QUEUED", |item| member(item, "queued_count")),
-    Column("ON DISK", |item| member(item, "kept")),
+    Column("ON DISK", |item| member(item, "durable")),
     Column("EXPIRES", expires),
 ];
 

@@ -17,7 +17,7 @@ use super::{
     Action, CloseReason, Core, JoinRefused, Link, LinkId, Stage,
     frame::{Frame, Hello, VERSION_MAX, VERSION_MIN, Welcome},
     refusal::Refusal,
-    say,
+    send,
 };
 use crate::Peer;
 
@@ -49,7 +49,7 @@ impl Core {
             return;
         }
         link.dial = hello.dial;
-        say(id, &self.hello(hello.dial), out);
+        send(id, &self.hello(hello.dial), out);
         match self.judge(id, &hello, now) {
             Err(Refusal::IdTaken { id: taken, name, address }) if taken == self.cluster.id() => {
                 self.settle_taken_id(id, &hello, Refusal::IdTaken { id: taken, name, address }, now, out);
@@ -59,9 +59,9 @@ impl Core {
                 if let Some(link) = self.links.get_mut(&id) {
                     link.stage = Stage::AwaitsInsistence;
                 }
-                say(id, &Frame::Refuse(Refusal::Linked { established: true }), out);
+                send(id, &Frame::Refuse(Refusal::Linked { established: true }), out);
             }
-            Ok(()) => say(id, &self.welcome(&hello), out),
+            Ok(()) => send(id, &self.welcome(&hello), out),
         }
     }
 
@@ -157,7 +157,7 @@ impl Core {
             return self.close(id, CloseReason::Replaced, now, out);
         }
         if dialled.is_some() {
-            say(id, &self.welcome(&hello), out);
+            send(id, &self.welcome(&hello), out);
         }
         self.agree(id, &hello, welcome, now, out);
     }
@@ -188,7 +188,7 @@ impl Core {
         out.push(Action::Attach { link: id, peer: peer.clone(), handled: welcome.received });
         out.push(Action::Meet(hello.info.clone()));
         if self.life.leaving {
-            say(id, &Frame::Leaving, out);
+            send(id, &Frame::Leaving, out);
         }
         if newcomer {
             tracing::info!(node = %hello.info.id, "cluster: the first link to another node");
@@ -231,7 +231,7 @@ impl Core {
     pub(super) fn insist_or_close(&mut self, id: LinkId, now: Moment, out: &mut Vec<Action>) {
         let info = self.links.get(&id).and_then(|link| link.hello.as_ref()).map(|hello| hello.info.clone());
         match info {
-            Some(info) if self.links_of(&info) == [id] => say(id, &Frame::Insist, out),
+            Some(info) if self.links_of(&info) == [id] => send(id, &Frame::Insist, out),
             _ => self.close(id, CloseReason::RefusedElsewhere("linked"), now, out),
         }
     }
@@ -246,7 +246,7 @@ impl Core {
             self.close(other, CloseReason::Replaced, now, out);
         }
         match self.judge(id, &hello, now) {
-            Ok(()) => say(id, &self.welcome(&hello), out),
+            Ok(()) => send(id, &self.welcome(&hello), out),
             Err(refusal) => self.refuse(id, refusal, now, out),
         }
     }

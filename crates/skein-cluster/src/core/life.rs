@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use skein_types::{Incarnation, Moment, NodeId};
 
-use super::{Action, CloseReason, Core, JoinRefused, frame::Frame, members::Recollection, say};
+use super::{Action, CloseReason, Core, JoinRefused, frame::Frame, members::Recollection, send};
 use crate::{Gone, NodeState};
 
 /// A node of which this one was told is waited for so long before the doors open without it.
@@ -151,13 +151,13 @@ impl Core {
         self.life.leaving = true;
         self.cluster.set_status(&self.cluster.me(), NodeState::Leaving, now);
         for link in self.members.values().filter_map(|member| member.link) {
-            say(link, &Frame::Leaving, out);
+            send(link, &Frame::Leaving, out);
         }
     }
 
     pub(super) fn leave(&mut self, now: Moment, out: &mut Vec<Action>) {
         for link in self.members.values().filter_map(|member| member.link) {
-            say(link, &Frame::Left, out);
+            send(link, &Frame::Left, out);
         }
         self.end(now, out);
         self.cluster.set_status(&self.cluster.me(), NodeState::Down, now);

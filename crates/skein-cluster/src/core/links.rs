@@ -10,7 +10,7 @@ use super::{
     frame::{Frame, FrameError},
     members::Recollection,
     refusal::Refusal,
-    say,
+    send,
 };
 use crate::{Gone, NodeInfo};
 
@@ -33,7 +33,7 @@ impl Core {
         if self.life.is_given_up() {
             self.close(link, CloseReason::Ending, now, out);
         } else if dialled.is_some() {
-            say(link, &self.hello(dial), out);
+            send(link, &self.hello(dial), out);
         }
     }
 

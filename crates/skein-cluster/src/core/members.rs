@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use skein_types::{Moment, NodeId};
 
-use super::{Action, CloseReason, Core, LinkId, frame::Frame, refusal::Refusal, say};
+use super::{Action, CloseReason, Core, LinkId, frame::Frame, refusal::Refusal, send};
 use crate::{
     Gone, NodeInfo, NodeState, Notification, Peer,
     soft::{Incoming, Outgoing},
@@ -246,7 +246,7 @@ impl Core {
         for link in theirs {
             if member.link == Some(link) && gone == Gone::Failed && recollection == Recollection::Over {
                 // It may be alive: so it learns that it has to begin another life.
-                say(link, &Frame::Refuse(Refusal::GivenUp(member.info.incarnation)), out);
+                send(link, &Frame::Refuse(Refusal::GivenUp(member.info.incarnation)), out);
             }
             self.close(link, CloseReason::PeerGone(gone), now, out);
         }

@@ -2,9 +2,9 @@
 
 use skein_types::{Moment, NodeId};
 
-use super::{Action, Core, LinkId, frame::Frame, say};
+use super::{Action, Core, LinkId, frame::Frame, send};
 use crate::{
-    Told, Value,
+    Announcement, Value,
     soft::{Applied, SoftFrame},
 };
 
@@ -14,7 +14,7 @@ impl Core {
         let Some(member) = self.members.get_mut(&id) else { return };
         let Some(link) = member.link else { return };
         while let Some(frame) = member.outgoing.next_frame(self.cluster.own(), now) {
-            say(link, &Frame::Soft(frame), out);
+            send(link, &Frame::Soft(frame), out);
         }
     }
 
@@ -58,10 +58,10 @@ impl Core {
             tracing::warn!(node = %id, "cluster: what this node has of another one differs; it asks for all of it again");
         }
         if needs_copy {
-            say(link, &Frame::CopyAgain, out);
+            send(link, &Frame::CopyAgain, out);
         }
         let (number, frames) = (member.incoming.applied().unwrap_or(0), member.incoming.frames());
-        say(link, &Frame::Confirm { number, frames }, out);
+        send(link, &Frame::Confirm { number, frames }, out);
         if ends_copy {
             self.figures.copies_received += 1;
             self.note_up(id, now, out);
@@ -94,11 +94,11 @@ impl Core {
     }
 
     /// The plane of a peer says something.
-    pub(super) fn told(&mut self, link: LinkId, told: Told, now: Moment) {
+    pub(super) fn received(&mut self, link: LinkId, announcement: Announcement, now: Moment) {
         let member = self.members.values().find(|member| member.link == Some(link));
         if let Some(peer) = member.and_then(|member| member.peer.as_ref()) {
-            let Told { lane, kind, body } = told;
-            self.host.told(peer, lane, kind, body, now);
+            let Announcement { lane, kind, body } = announcement;
+            self.host.received(peer, lane, kind, body, now);
         }
     }
 }

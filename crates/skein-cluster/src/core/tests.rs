@@ -24,7 +24,7 @@ impl Host for Recorder {
     fn apply(&self, from: &Arc<Peer>, changes: &[Change], _now: Moment) {
         self.calls.lock().push(format!("apply {} {}", from.id(), changes.len()));
     }
-    fn told(&self, from: &Arc<Peer>, _lane: Lane, kind: u8, _body: Bytes, _now: Moment) {
+    fn received(&self, from: &Arc<Peer>, _lane: Lane, kind: u8, _body: Bytes, _now: Moment) {
         self.calls.lock().push(format!("told {} {kind}", from.id()));
     }
     fn inbound(&self, _from: &Arc<Peer>) -> Box<dyn Inbound> {

@@ -13,7 +13,7 @@ use crate::{Gone, NodeInfo};
 /// Members that are up, and members that will be.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
-    /// Told as alive, by id. Ten thousand nodes of a simulation have one each: it is kept small.
+    /// Announcement as alive, by id. Ten thousand nodes of a simulation have one each: it is kept small.
     told: Vec<Arc<NodeInfo>>,
     /// Alive, and not told before the moment.
     held: BTreeMap<NodeId, (Moment, Arc<NodeInfo>)>,

@@ -3,13 +3,13 @@
 //! Layout of a chunk, integers little-endian: tag (u8: lane in bits 0-1, more follows 2, compressed 3, kind in bits 4-7),
 //! length (u16), that many bytes. A frame is the bytes of its chunks, which all have the same tag but for bit 2; chunks of
 //! frames on other lanes may come between them. Frames by kind: `Ping`, `Pong`: nothing; `Control`: what the core says;
-//! `Told`: the plane's kind (u8), its body; `Run`: a run; `KeptRun`: its number (u64), a run; `Handled`: a number (u64);
+//! `Announcement`: the plane's kind (u8), its body; `Run`: a run; `KeptRun`: its number (u64), a run; `Handled`: a number (u64);
 //! `Credit`: bytes (u32). Bytes from a peer never panic, and take no more room than has arrived or than a frame may have.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::{compress, fault::LinkFault};
-use crate::{Lane, Told, lane::FRAME_BYTES_MAX};
+use crate::{Announcement, Lane, lane::FRAME_BYTES_MAX};
 
 /// What a chunk carries at most. Small, so that a large frame does not hold up what is more urgent.
 pub(super) const CHUNK_BYTES_MAX: usize = 16 * 1024;
@@ -25,7 +25,7 @@ pub(super) enum Kind {
     Ping = 0,
     Pong = 1,
     Control = 2,
-    Told = 3,
+    Announcement = 3,
     Run = 4,
     KeptRun = 5,
     Handled = 6,
@@ -38,7 +38,7 @@ impl Kind {
             0 => Self::Ping,
             1 => Self::Pong,
             2 => Self::Control,
-            3 => Self::Told,
+            3 => Self::Announcement,
             4 => Self::Run,
             5 => Self::KeptRun,
             6 => Self::Handled,
@@ -54,7 +54,7 @@ impl Kind {
                 matches!(lane, Lane::Control)
             }
             Self::Run | Self::KeptRun => matches!(lane, Lane::Messages),
-            Self::Told => true,
+            Self::Announcement => true,
         }
     }
 }
@@ -87,7 +87,7 @@ impl Tag {
             return Err(LinkFault::Garbled("a frame is on a lane that is not for its kind"));
         }
         let compressed = tag & COMPRESSED != 0;
-        if compressed && kind != Kind::Told {
+        if compressed && kind != Kind::Announcement {
             return Err(LinkFault::Garbled("a frame is compressed that must not be"));
         }
         Ok(Self { lane, kind, compressed })
@@ -104,7 +104,7 @@ pub enum Arrived {
     /// What the other node's core says.
     Control(Bytes),
     /// What the other node's plane says.
-    Told(Told),
+    Announcement(Announcement),
     /// A run of messages, with its number if it is kept until it is handled.
     Run {
         /// The number.
@@ -203,11 +203,11 @@ fn read_frame(tag: Tag, mut frame: Bytes) -> Result<Arrived, LinkFault> {
         Kind::Ping => Arrived::Ping,
         Kind::Pong => Arrived::Pong,
         Kind::Control => Arrived::Control(std::mem::take(&mut frame)),
-        Kind::Told => {
+        Kind::Announcement => {
             let kind = frame.try_get_u8().map_err(short)?;
             let body = std::mem::take(&mut frame);
             let body = if tag.compressed { compress::expand(&body)? } else { body };
-            Arrived::Told(Told { lane: tag.lane, kind, body })
+            Arrived::Announcement(Announcement { lane: tag.lane, kind, body })
         }
         Kind::Run => Arrived::Run { number: None, bytes: std::mem::take(&mut frame) },
         Kind::KeptRun => {

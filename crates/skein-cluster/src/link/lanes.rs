@@ -10,12 +10,12 @@ use super::{
     fault::LinkFault,
     frame::{CHUNK_BYTES_MAX, CHUNK_HEAD_BYTES, Kind, LaneCount, Tag},
 };
-use crate::{Lane, Peer, Room, Told};
+use crate::{Announcement, Lane, Peer, Room};
 
 /// What the messages lane may carry before the receiver has given credit for more.
 pub(super) const WINDOW_BYTES: usize = 4 << 20;
-/// Told frames taken from the peer at once, by lane: as much as one buffer.
-const TOLD_BYTES: usize = 128 * 1024;
+/// Announcement frames taken from the peer at once, by lane: as much as one buffer.
+const ANNOUNCED_BYTES: usize = 128 * 1024;
 /// A chunk smaller than this waits for more credit, unless it is all there is.
 const CHUNK_BYTES_MIN: usize = CHUNK_BYTES_MAX / 4;
 
@@ -56,7 +56,7 @@ impl Lanes {
     /// Says something to the other node's core, behind what this node's plane said before: a confirmation must not
     /// overtake what the plane has to say about what is confirmed.
     pub(super) fn control(&mut self, peer: Option<&Peer>, body: Bytes) {
-        self.take_told(peer);
+        self.take_announcement(peer);
         self.push(Frame::new(Tag::new(Lane::Control, Kind::Control), &[], body, 0));
     }
 
@@ -95,10 +95,10 @@ impl Lanes {
         messages.iter().map(|frame| u64::from(frame.unkept)).sum()
     }
 
-    pub(super) fn told(&mut self, told: Told) {
-        let Told { lane, kind, body } = told;
+    pub(super) fn announce(&mut self, announcement: Announcement) {
+        let Announcement { lane, kind, body } = announcement;
         let small = if lane == Lane::Bulk && self.compress_bulk { compress::shrink(&body) } else { None };
-        let tag = Tag { lane, kind: Kind::Told, compressed: small.is_some() };
+        let tag = Tag { lane, kind: Kind::Announcement, compressed: small.is_some() };
         self.push(Frame::new(tag, &[kind], small.unwrap_or(body), 0));
     }
 
@@ -132,9 +132,10 @@ impl Lanes {
         let Some(peer) = peer else { return };
         let [_, _, messages, _] = &self.queues;
         let runs_bytes = if messages.is_empty() { budget.min(self.allowance) } else { 0 };
-        let told_bytes = self.queued_bytes.map(|queued| if queued < TOLD_BYTES { TOLD_BYTES } else { 0 });
+        let announced_bytes =
+            self.queued_bytes.map(|queued| if queued < ANNOUNCED_BYTES { ANNOUNCED_BYTES } else { 0 });
         let mut taken = std::mem::take(&mut self.taken);
-        peer.take(Room { runs_bytes, told_bytes }, &mut taken);
+        peer.take(Room { runs_bytes, announced_bytes }, &mut taken);
         for (number, run) in taken.runs.drain(..) {
             let frame = match number {
                 Some(number) => {
@@ -144,22 +145,22 @@ impl Lanes {
             };
             self.push(frame);
         }
-        for told in taken.told.drain(..) {
-            self.told(told);
+        for announcement in taken.announcements.drain(..) {
+            self.announce(announcement);
         }
         self.taken = taken;
     }
 
     /// Takes what the plane says on the lane of the core.
-    fn take_told(&mut self, peer: Option<&Peer>) {
+    fn take_announcement(&mut self, peer: Option<&Peer>) {
         let Some(peer) = peer else { return };
         let mut room = Room::default();
-        if let Some(control) = room.told_bytes.get_mut(Lane::Control as usize) {
+        if let Some(control) = room.announced_bytes.get_mut(Lane::Control as usize) {
             *control = usize::MAX;
         }
         let mut taken = std::mem::take(&mut self.taken);
         peer.take(room, &mut taken);
-        taken.told.drain(..).for_each(|told| self.told(told));
+        taken.announcements.drain(..).for_each(|announcement| self.announce(announcement));
         self.taken = taken;
     }
 

@@ -1,11 +1,11 @@
-//! What waits for a peer: runs in one order, kept or not, and what is told, by lane. The owner's lock is around it.
+//! What waits for a peer: runs in one order, kept or not, and announcements, by lane. The owner's lock is around it.
 //!
 //! Runs wait in `queue` until the link takes them. A kept one is then in `taken` until the peer has handled it, and goes back
 //! to the front of the queue when there is a new link. So `taken` holds smaller numbers than `queue`, both in order.
 
 use std::{collections::VecDeque, mem, task::Waker};
 
-use super::{OUTBOX_BYTES_MAX, Room, Taken, Told};
+use super::{Announcement, OUTBOX_BYTES_MAX, Room, Taken};
 use crate::EncodedRun;
 
 #[derive(Debug, Default)]
@@ -21,9 +21,9 @@ pub(super) struct Outbox {
     /// The numbers of the last kept run that was sent, and of the last one a link ever took.
     last_number: u64,
     last_taken: u64,
-    told: [VecDeque<Told>; 4],
+    announcements: [VecDeque<Announcement>; 4],
     /// Bytes of memory, see [`weight`].
-    told_bytes: usize,
+    announced_bytes: usize,
     /// Publishers that wait for room.
     waiting: Vec<Waker>,
 }
@@ -36,8 +36,8 @@ struct Numbered {
 }
 
 /// What takes memory until it is sent, of which the body may be nothing.
-const fn weight(told: &Told) -> usize {
-    told.body.len() + size_of::<Told>()
+const fn weight(announcement: &Announcement) -> usize {
+    announcement.body.len() + size_of::<Announcement>()
 }
 
 impl Outbox {
@@ -49,8 +49,8 @@ impl Outbox {
         self.queued_bytes
     }
 
-    pub(super) const fn told_bytes(&self) -> usize {
-        self.told_bytes
+    pub(super) const fn announced_bytes(&self) -> usize {
+        self.announced_bytes
     }
 
     /// Bytes of all runs that are under way.
@@ -75,10 +75,10 @@ impl Outbox {
         number
     }
 
-    pub(super) fn tell(&mut self, told: Told) {
-        self.told_bytes += weight(&told);
-        if let Some(lane) = self.told.get_mut(told.lane as usize) {
-            lane.push_back(told);
+    pub(super) fn announce(&mut self, announcement: Announcement) {
+        self.announced_bytes += weight(&announcement);
+        if let Some(lane) = self.announcements.get_mut(announcement.lane as usize) {
+            lane.push_back(announcement);
         }
     }
 
@@ -89,7 +89,7 @@ impl Outbox {
     }
 
     fn has_more(&self) -> bool {
-        !self.queue.is_empty() || self.told.iter().any(|lane| !lane.is_empty())
+        !self.queue.is_empty() || self.announcements.iter().any(|lane| !lane.is_empty())
     }
 
     /// The link, if it must be woken for what waits.
@@ -117,8 +117,8 @@ impl Outbox {
     pub(super) fn link_closed(&mut self) -> u64 {
         self.link = None;
         self.awake = false;
-        self.told.iter_mut().for_each(VecDeque::clear);
-        self.told_bytes = 0;
+        self.announcements.iter_mut().for_each(VecDeque::clear);
+        self.announced_bytes = 0;
         let (mut dropped, mut bytes) = (0, 0);
         self.queue.retain(|numbered| {
             let keep = numbered.number.is_some();
@@ -147,12 +147,12 @@ impl Outbox {
             }
             into.runs.push((next.number, next.run));
         }
-        for (lane, mut left) in self.told.iter_mut().zip(room.told_bytes) {
+        for (lane, mut left) in self.announcements.iter_mut().zip(room.announced_bytes) {
             while left > 0 {
-                let Some(told) = lane.pop_front() else { break };
-                left = left.saturating_sub(told.body.len().max(1));
-                self.told_bytes -= weight(&told);
-                into.told.push(told);
+                let Some(announcement) = lane.pop_front() else { break };
+                left = left.saturating_sub(announcement.body.len().max(1));
+                self.announced_bytes -= weight(&announcement);
+                into.announcements.push(announcement);
             }
         }
         self.awake = self.has_more();

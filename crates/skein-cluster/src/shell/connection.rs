@@ -214,7 +214,9 @@ impl Connection {
         let link = self.id;
         match frame {
             Arrived::Control(frame) => self.links.handle(Event::Control { link, frame }),
-            Arrived::Told(told) => self.links.handle(Event::Told { link, told }),
+            Arrived::Announcement(announcement) => {
+                self.links.handle(Event::Announcement { link, announcement });
+            }
             Arrived::Run { number, bytes } if self.inflow.is_some() => self.run(number, bytes),
             Arrived::Run { number, bytes } => self.early.push_back((number, bytes)),
             Arrived::Handled(number) => {

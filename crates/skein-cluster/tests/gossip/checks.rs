@@ -19,7 +19,7 @@ pub(crate) enum End {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum Announcement {
     Alive,
     Down,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Checks {
     lives: BTreeMap<Life, NodeInfo>,
     ends: BTreeMap<Life, End>,
     /// By process of the observer.
-    told: BTreeMap<(usize, Life), Told>,
+    told: BTreeMap<(usize, Life), Announcement>,
     given_up: BTreeSet<Life>,
     accepted: BTreeSet<u64>,
     pub(crate) fault: Option<String>,
@@ -71,14 +71,14 @@ impl Checks {
         }
         let last = self.told.range((observer, (id, 0))..=(observer, (id, u64::MAX))).next_back();
         if let Some(((_, (_, newest)), told)) = last.map(|(of, told)| (*of, *told))
-            && (newest >= incarnation || told == Told::Alive)
+            && (newest >= incarnation || told == Announcement::Alive)
         {
             self.fail(format!(
                 "at {now} node {} is told that {id}.{incarnation} is alive after {id}.{newest} was {told:?}",
                 me.id
             ));
         }
-        self.told.insert((observer, (id, incarnation)), Told::Alive);
+        self.told.insert((observer, (id, incarnation)), Announcement::Alive);
     }
 
     /// Once for each life that was told as alive; a leave only of who left.
@@ -91,7 +91,7 @@ impl Checks {
     ) {
         self.down += 1;
         let (id, incarnation) = life(peer);
-        if self.told.insert((observer, life(peer)), Told::Down) != Some(Told::Alive) {
+        if self.told.insert((observer, life(peer)), Announcement::Down) != Some(Announcement::Alive) {
             self.fail(format!("at {now} node {} is told again that {id}.{incarnation} is down", me.id));
         }
         let end = self.ends.get(&life(peer)).copied();
@@ -132,7 +132,7 @@ impl Checks {
     pub(crate) fn lists(&mut self, observer: usize, me: &NodeInfo, members: &BTreeSet<Life>, now: u64) {
         let told = self.told.range((observer, (0, 0))..(observer + 1, (0, 0)));
         let alive: BTreeSet<Life> =
-            told.filter(|(_, told)| **told == Told::Alive).map(|((_, life), _)| *life).collect();
+            told.filter(|(_, told)| **told == Announcement::Alive).map(|((_, life), _)| *life).collect();
         if alive != *members {
             self.fail(format!("at {now} node {} lists {members:?} and was told {alive:?}", me.id));
         }

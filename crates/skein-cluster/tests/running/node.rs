@@ -129,7 +129,7 @@ impl Host for Notes {
         }
     }
 
-    fn told(&self, _: &Arc<Peer>, lane: Lane, kind: u8, body: Bytes, _: Moment) {
+    fn received(&self, _: &Arc<Peer>, lane: Lane, kind: u8, body: Bytes, _: Moment) {
         self.told.lock().push((lane, kind, body.len()));
     }
 

@@ -120,7 +120,7 @@ impl Host for ToyHost {
         }
     }
 
-    fn told(&self, from: &Arc<Peer>, _lane: Lane, _kind: u8, body: Bytes, _now: Moment) {
+    fn received(&self, from: &Arc<Peer>, _lane: Lane, _kind: u8, body: Bytes, _now: Moment) {
         let number = u64::from_le_bytes(body[..].try_into().expect("planes tell each other numbers"));
         let mut state = self.state.lock();
         let last = state.told.insert((from.id(), from.info().incarnation.0), number);

@@ -179,7 +179,7 @@ fn tell(world: &mut World, place: usize) {
     let Some(node) = &mut world.nodes[place] else { return };
     for peer in node.cluster.peers().iter() {
         node.told += 1;
-        peer.tell(Lane::Bulk, 1, Bytes::copy_from_slice(&node.told.to_le_bytes()));
+        peer.announce(Lane::Bulk, 1, Bytes::copy_from_slice(&node.told.to_le_bytes()));
     }
     world.settle(place);
 }

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
-use skein_cluster::{Action, Event, ForwardedRun, LinkId, Peer, Told};
+use skein_cluster::{Action, Announcement, Event, ForwardedRun, LinkId, Peer};
 use skein_types::Moment;
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
 #[derive(Clone, Debug)]
 pub(crate) enum Wire {
     Control(Bytes),
-    Told(Told),
+    Announcement(Announcement),
     Run(Option<u64>, Bytes),
     /// Kept runs up to this number are handled.
     Handled(u64),
@@ -266,7 +266,7 @@ impl World {
         let link = link_of(end);
         match wire {
             Wire::Control(frame) => self.core(place, Event::Control { link, frame }),
-            Wire::Told(told) => self.core(place, Event::Told { link, told }),
+            Wire::Announcement(announcement) => self.core(place, Event::Announcement { link, announcement }),
             Wire::Fin => self.closed_from_below(place, end),
             Wire::Handled(number) => {
                 if let Some(peer) = self.peer_at(place, end) {
@@ -472,8 +472,8 @@ impl World {
         let attached =
             node.ends.iter().filter_map(|(end, state)| state.peer.clone().map(|peer| (*end, peer)));
         for (end, peer) in attached.collect::<Vec<_>>() {
-            while let Some(told) = peer.take_told() {
-                self.send(place, end, Wire::Told(told));
+            while let Some(announcement) = peer.take_announcement() {
+                self.send(place, end, Wire::Announcement(announcement));
             }
             while let Some((number, run)) = peer.take_run() {
                 self.send(place, end, Wire::Run(number, run.bytes));

@@ -36,12 +36,12 @@ pub struct Search {
 }
 
 /// What ended.
-enum Ended {
+enum Finished {
     Look(usize, Seed, Result<Vec<SocketAddr>, LookError>),
     Round(usize, Registry, Result<Vec<SocketAddr>, RegistryError>),
 }
 
-type Tries = FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + Send>>>;
+type Tries = FuturesUnordered<Pin<Box<dyn Future<Output = Finished> + Send>>>;
 
 impl Search {
     /// What is to be looked for, as whom, and who is asked for names.
@@ -103,24 +103,24 @@ impl Search {
         match source {
             Source::Seed(seed) => tries.push(Box::pin(async move {
                 let result = names.look(&seed).await;
-                Ended::Look(index, seed, result)
+                Finished::Look(index, seed, result)
             })),
             Source::Registry => {
                 let own = self.own_row();
                 if let Some(mut registry) = self.registry.take() {
                     tries.push(Box::pin(async move {
                         let result = round(&mut registry, &own, &names).await;
-                        Ended::Round(index, registry, result)
+                        Finished::Round(index, registry, result)
                     }));
                 }
             }
         }
     }
 
-    fn end(&mut self, ended: Ended, found: &impl Fn(Vec<SocketAddr>)) {
+    fn end(&mut self, ended: Finished, found: &impl Fn(Vec<SocketAddr>)) {
         let now = self.now();
         match ended {
-            Ended::Look(index, seed, result) => {
+            Finished::Look(index, seed, result) => {
                 match (self.discovery.done(index, result.is_ok(), now), &result) {
                     (Word::Fails, Err(error)) => tracing::warn!(
                         "cluster: {seed} in cluster.join gives no address: {error}. It is looked up again; if it is \
@@ -131,7 +131,7 @@ impl Search {
                 }
                 self.suggest(result.unwrap_or_default(), found);
             }
-            Ended::Round(index, registry, result) => {
+            Finished::Round(index, registry, result) => {
                 let url = registry.url();
                 match (self.discovery.done(index, result.is_ok(), now), &result) {
                     (Word::Fails, Err(error)) => tracing::warn!(
@@ -178,7 +178,7 @@ impl Search {
             while self.registry.is_none()
                 && let Some(ended) = tries.next().await
             {
-                if let Ended::Round(_, registry, _) = ended {
+                if let Finished::Round(_, registry, _) = ended {
                     self.registry = Some(registry);
                 }
             }

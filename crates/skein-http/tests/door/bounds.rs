@@ -152,7 +152,7 @@ fn a_shutdown_lets_requests_end_and_closes_idle_connections() {
     busy.send("body");
     assert_eq!(busy.read().unwrap().status, 200);
     assert!(busy.is_closed());
-    assert!(ann.handle.take_parting().is_some());
+    assert!(ann.handle.take_closing().is_some());
     node.wait_for_end();
 }
 

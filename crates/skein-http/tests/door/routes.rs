@@ -263,7 +263,7 @@ fn one_client_in_full() {
     let mut expect = json!({
         "id": "ann", "online": true, "username": "anna", "ip": "192.0.2.1", "port": 40000, "listener": "mqtt",
         "protocol_version": "3.1.1", "keepalive": 60, "connected_at": "2025-01-01T00:01:01.250Z",
-        "session_clean": false, "session_expiry_seconds": 30, "session_expires_at": null, "kept": false,
+        "session_clean": false, "session_expiry_seconds": 30, "session_expires_at": null, "durable": false,
         "subscriptions_count": 2, "inflight_count": 0,
         "queued_count": 0, "queued_bytes": 0, "outbox_bytes": GREETING_BYTES,
         "topic_filters": ["$share/g/a/+", "b/#"]
@@ -296,7 +296,7 @@ fn client_ids_that_need_percent_encoding() {
         assert_eq!((answer.status, &answer.json()["id"]), (200, &json!(id)));
         let answer = request(node.address, "POST", &format!("/api/v1/mqtt/clients/{path}/disconnect"), &[]);
         assert_eq!((answer.status, answer.json()), (200, json!({"id": id, "disconnected": true})));
-        assert!(client.handle.take_parting().is_some(), "{id}");
+        assert!(client.handle.take_closing().is_some(), "{id}");
     }
     for path in ["%FF", "%C3%28"] {
         let answer = get(node.address, &format!("/api/v1/mqtt/clients/{path}"));
@@ -319,7 +319,7 @@ fn disconnecting_a_client() {
     assert_eq!(node.plane.ledger().figures().accepted, 0);
     assert_eq!(disconnect("ann").json(), json!({"id": "ann", "disconnected": true}));
     assert_eq!(node.plane.ledger().figures().accepted, 1, "the will is published");
-    assert_eq!(ann.handle.take_parting().unwrap().code, Code::AdministrativeAction);
+    assert_eq!(ann.handle.take_closing().unwrap().code, Code::AdministrativeAction);
     assert_eq!(node.plane.sessions().connected(), 0);
     assert_eq!(node.plane.sessions().len(), 1, "a durable session stays");
     assert_eq!(disconnect("ann").json(), json!({"id": "ann", "disconnected": false}));
@@ -335,7 +335,7 @@ fn ending_a_session() {
     let end = |id: &str| request(node.address, "DELETE", &format!("/api/v1/sessions/{id}"), &[]);
     let ann = node.connect("a/b", Some("ann"), 60);
     assert_eq!(end("a%2Fb").json(), json!({"id": "a/b", "username": "ann", "ended": true}));
-    assert_eq!(ann.handle.take_parting().unwrap().code, Code::AdministrativeAction);
+    assert_eq!(ann.handle.take_closing().unwrap().code, Code::AdministrativeAction);
     assert!(node.plane.sessions().is_empty());
     // One whose client is away, and which is nobody's.
     let away = node.connect("away", None, 60);

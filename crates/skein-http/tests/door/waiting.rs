@@ -69,7 +69,7 @@ fn retained_messages_by_filter_and_page() {
     assert_eq!(
         all["items"][4],
         json!({"topic": "c", "payload_bytes": 5000, "qos": 0, "expires_at": "2025-01-01T00:01:01.500Z",
-            "content_type": null, "kept": false})
+            "content_type": null, "durable": false})
     );
     assert_eq!(topics(&list("?filter=a/%23")), ["a", "a/1", "a/2"]);
     assert_eq!(topics(&list("?filter=%2B/1&page_size=1&page=2")), ["b/1"]);
@@ -120,7 +120,7 @@ fn a_queue_message_by_message() {
     }
     let item = |seq, topic, qos, payload_bytes, payload| {
         json!({"seq": seq, "topic": topic, "qos": qos, "payload_bytes": payload_bytes, "state": "waiting",
-            "expires_at": null, "kept": false, "payload": payload})
+            "expires_at": null, "durable": false, "payload": payload})
     };
     let first = items[0]["seq"].as_u64().unwrap();
     assert_eq!(items, json!([item(first, "a", 1, 3, "b25l"), item(first + 1, "b", 2, 5, "dGhyZQ==")]));

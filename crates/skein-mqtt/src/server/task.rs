@@ -3,7 +3,7 @@
 //! Between two waits everything is synchronous. The buffers it works with belong to the thread, so that an idle
 //! connection holds none.
 
-mod parting;
+mod closing;
 mod password;
 mod timer;
 
@@ -18,12 +18,12 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use skein_door::{Incoming, Io, Place, Shared, StreamFault};
+use skein_door::{ConnectionPermit, Incoming, Io, Shared, StreamFault};
 use skein_plane::{Batch, Commit, Congestion, ConnectionHandle, Flushed, Outbox, TaskHandle, Work};
 use skein_types::{Code, Moment};
 use tokio::time::Sleep;
 
-use self::parting::End;
+use self::closing::End;
 use crate::{
     codec::frame_length,
     connection::{Context, MqttConnection, Origin, Step},
@@ -64,26 +64,22 @@ pub(super) struct Connection {
     commit: Option<Box<Commit>>,
     /// It is to end as soon as nothing is in hand, and to tell the client so.
     leaving: Option<Code>,
+    /// Size of the buffer that was read into last, which every part of it keeps.
+    buffer_bytes: u32,
     timer: Option<Pin<Box<Sleep>>>,
     connected_at: Moment,
     last_heard: Moment,
-    place: Place,
+    place: ConnectionPermit,
 }
 
 enum Event {
-    Read(Received),
+    /// What was read and not handled yet.
+    Read(Bytes),
     Eof,
     Writable,
     Woken,
     Timer,
     Failed(io::Error),
-}
-
-/// What was read and not handled yet.
-struct Received {
-    bytes: Bytes,
-    /// Size of the buffer they are in, which a part of them keeps.
-    buffer_bytes: usize,
 }
 
 /// Serves one connection until it ends. What it seldom does is boxed: this future is most of what an idle connection
@@ -92,7 +88,7 @@ struct Received {
 pub(super) fn serve(mut connection: Connection) -> impl Future<Output = ()> + Send {
     async move {
         let end = connection.run().await;
-        Box::pin(connection.part(end)).await;
+        Box::pin(connection.finish(end)).await;
     }
 }
 
@@ -119,6 +115,7 @@ impl Connection {
             congestion: Congestion::default(),
             commit: None,
             leaving: None,
+            buffer_bytes: 0,
             timer: None,
         };
         connection.set_timer();
@@ -136,10 +133,10 @@ impl Connection {
             });
             let outcome = match event.await {
                 Event::Read(mut received) => {
-                    let full = received.bytes.len() >= READ_BYTES;
+                    let full = received.len() >= READ_BYTES;
                     match self.received(&mut received) {
                         Step::Read if !full && self.is_unhindered() => {
-                            self.keep_rest(&received.bytes);
+                            self.keep_rest(&received);
                             continue;
                         }
                         step => Box::pin(self.wait_and_receive(step, received)).await,
@@ -224,43 +221,43 @@ impl Connection {
 
     /// Reads into the thread's buffer, or behind the rest of an incomplete packet.
     fn poll_read(&mut self, cx: &mut TaskContext<'_>) -> Poll<Event> {
-        let (io, rest) = (&mut self.io, &mut self.rest);
+        let (io, rest, buffer_bytes) = (&mut self.io, &mut self.rest, &mut self.buffer_bytes);
         loop {
-            let (result, bytes, buffer_bytes) = if rest.is_empty() {
+            let (result, bytes) = if rest.is_empty() {
+                *buffer_bytes = READ_BYTES as u32;
                 READ.with_borrow_mut(|buffer| {
                     buffer.reserve(READ_BYTES);
                     let result = io.poll_read(cx, buffer);
-                    (result, buffer.split().freeze(), READ_BYTES)
+                    (result, buffer.split().freeze())
                 })
             } else {
                 // Room grows with what has arrived, not with what was announced.
                 rest.reserve(READ_BYTES.min(rest.len()).max(1024));
                 let result = io.poll_read(cx, rest);
-                let buffer_bytes = rest.capacity();
+                *buffer_bytes = u32::try_from(rest.capacity()).unwrap_or(u32::MAX);
                 // All of it is given away: an idle connection keeps no part of the buffer.
                 let bytes = if is_complete(rest) { std::mem::take(rest).freeze() } else { Bytes::new() };
-                (result, bytes, buffer_bytes)
+                (result, bytes)
             };
             return match result {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Err(error)) => Poll::Ready(Event::Failed(error)),
                 Poll::Ready(Ok(0)) => Poll::Ready(Event::Eof),
                 Poll::Ready(Ok(_)) if bytes.is_empty() => continue,
-                Poll::Ready(Ok(_)) => Poll::Ready(Event::Read(Received { bytes, buffer_bytes })),
+                Poll::Ready(Ok(_)) => Poll::Ready(Event::Read(bytes)),
             };
         }
     }
 
-    fn received(&mut self, received: &mut Received) -> Step {
-        let bytes = received.bytes.len() as u64;
+    fn received(&mut self, received: &mut Bytes) -> Step {
         self.handle_batch(|mqtt, cx| {
-            cx.batch.effects.tally.traffic.received_bytes += bytes;
-            received.handle(mqtt, cx)
+            cx.batch.effects.tally.traffic.received_bytes += received.len() as u64;
+            mqtt.receive(received, cx)
         })
     }
 
     /// What a batch left that takes time: a password to check, a rate to keep, subscribers to wait for.
-    async fn wait_and_receive(&mut self, mut step: Step, mut received: Received) -> Result<(), End> {
+    async fn wait_and_receive(&mut self, mut step: Step, mut received: Bytes) -> Result<(), End> {
         loop {
             if !matches!(step, Step::Close(_)) {
                 self.wait_for_commit().await?;
@@ -270,20 +267,20 @@ impl Connection {
                 Step::Close(closed) => return Err(closed.into()),
                 Step::PauseUntil(moment) => {
                     self.wait_for(tokio::time::sleep(self.shared.clock.until(moment))).await?;
-                    step = self.handle_batch(|mqtt, cx| received.handle(mqtt, cx));
+                    step = self.handle_batch(|mqtt, cx| mqtt.receive(&mut received, cx));
                 }
                 Step::CheckPassword(check) => {
-                    let bytes = std::mem::take(&mut received.bytes);
+                    let bytes = std::mem::take(&mut received);
                     let (result, more) = Box::pin(self.check_password(check, bytes)).await?;
-                    received.bytes = more;
+                    received = more;
                     step = self.handle_batch(|mqtt, cx| match mqtt.password_checked(result, cx) {
-                        Step::Read => received.handle(mqtt, cx),
+                        Step::Read => mqtt.receive(&mut received, cx),
                         other => other,
                     });
                 }
             }
         }
-        self.keep_rest(&received.bytes);
+        self.keep_rest(&received);
         drop(received);
         if self.is_overfull()
             && let Some(readable) = self.mqtt.handle().map(ConnectionHandle::readable)
@@ -342,6 +339,7 @@ impl Connection {
         self.last_heard = now;
         let opening = self.mqtt.handle().is_none();
         let step = SCRATCH.with_borrow_mut(|Scratch { batch, out }| {
+            batch.read_from(self.buffer_bytes as usize);
             let mut cx = Context { plane: &self.shared.plane, batch, now, out, random: fill_random };
             let mut step = handle(&mut self.mqtt, &mut cx);
             if opening && self.mqtt.handle().is_some() {
@@ -400,9 +398,9 @@ impl Connection {
 
     /// Somebody called: the session went to another connection, or there is something to write.
     fn woken(&mut self) -> Result<(), End> {
-        if let Some(parting) = self.handle.take_parting() {
+        if let Some(closing) = self.handle.take_closing() {
             let detail = "ended by the server";
-            return Err(End { code: parting.code, detail, outbox: parting.outbox, commit: None });
+            return Err(End { code: closing.code, detail, outbox: closing.outbox, commit: None });
         }
         self.leaving = self.leaving.or_else(|| self.handle.asked());
         let Some(handle) = self.mqtt.handle() else { return Ok(()) };
@@ -443,9 +441,9 @@ impl Connection {
                 self.set_timer();
             }
             Flushed::Lost => {
-                let parting = self.handle.take_parting();
-                let (code, outbox) = parting.map_or((Code::SessionTakenOver, Outbox::default()), |parting| {
-                    (parting.code, parting.outbox)
+                let closing = self.handle.take_closing();
+                let (code, outbox) = closing.map_or((Code::SessionTakenOver, Outbox::default()), |closing| {
+                    (closing.code, closing.outbox)
                 });
                 return Err(End { code, detail: "ended by the server", outbox, commit: None });
             }
@@ -462,14 +460,6 @@ impl Connection {
         });
         // Drained or not, one more batch follows: a consumer that takes nothing is dealt with by its own bounds.
         self.wait_for(tokio::time::timeout(CONGESTION_WAIT, drained)).await.map(|_drained_or_not| ())
-    }
-}
-
-impl Received {
-    /// Runs the state machine over the packets among them.
-    fn handle(&mut self, mqtt: &mut MqttConnection, cx: &mut Context<'_>) -> Step {
-        cx.batch.read_from(self.buffer_bytes);
-        mqtt.receive(&mut self.bytes, cx)
     }
 }
 

@@ -325,8 +325,8 @@ impl Pair {
     fn settle(&mut self) {
         for door in &mut self.doors {
             door.sent.append(&mut door.socket.flow.lock().1);
-            if let Some(mut parting) = door.handle.take_parting().filter(|_| !door.closed) {
-                parting.outbox.drain_into(&mut door.sent);
+            if let Some(mut closing) = door.handle.take_closing().filter(|_| !door.closed) {
+                closing.outbox.drain_into(&mut door.sent);
                 door.closed = true;
             }
         }
@@ -390,10 +390,10 @@ impl Pair {
             std::mem::replace(&mut self.doors[number], Door::new(choice, number, self.durability));
         self.feed(number, &[]);
         before.sent.append(&mut before.socket.flow.lock().1);
-        let parting = before.handle.take_parting().filter(|_| !before.closed);
-        let over = before.closed || parting.is_some();
-        if let Some(mut parting) = parting {
-            parting.outbox.drain_into(&mut before.sent);
+        let closing = before.handle.take_closing().filter(|_| !before.closed);
+        let over = before.closed || closing.is_some();
+        if let Some(mut closing) = closing {
+            closing.outbox.drain_into(&mut before.sent);
         }
         before.check_sent();
         // It learns only now that it lost its session, or that nobody wanted it.

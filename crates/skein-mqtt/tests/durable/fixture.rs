@@ -187,7 +187,7 @@ impl Server {
     }
 
     pub(crate) fn is_kept(&self, client_id: &str) -> bool {
-        self.plane.sessions().get(&ClientId::new(client_id)).is_some_and(|session| session.is_kept())
+        self.plane.sessions().get(&ClientId::new(client_id)).is_some_and(|session| session.is_durable())
     }
 
     /// How many rows there are beside those of retained messages.

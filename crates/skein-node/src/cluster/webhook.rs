@@ -7,6 +7,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::config::url_without_password;
+
 /// Events that wait for one address; the oldest goes when there are more.
 const QUEUE_MAX: usize = 256;
 /// How often an event is sent before it is given up.
@@ -22,9 +24,10 @@ pub(crate) struct Webhooks {
     hooks: Mutex<Vec<Arc<Hook>>>,
 }
 
-#[derive(Debug)]
 struct Hook {
     url: String,
+    /// The same as logs show it.
+    shown: String,
     waiting: Mutex<Waiting>,
     changed: Condvar,
 }
@@ -34,6 +37,12 @@ struct Waiting {
     events: VecDeque<Arc<str>>,
     dropped: u64,
     closed: bool,
+}
+
+impl std::fmt::Debug for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hook").field("url", &self.shown).finish_non_exhaustive()
+    }
 }
 
 impl Webhooks {
@@ -51,13 +60,17 @@ impl Webhooks {
             if hooks.iter().any(|hook| hook.url == *url) {
                 continue;
             }
-            let hook =
-                Arc::new(Hook { url: url.clone(), waiting: Mutex::default(), changed: Condvar::new() });
+            let hook = Arc::new(Hook {
+                shown: url_without_password(url).unwrap_or_default(),
+                url: url.clone(),
+                waiting: Mutex::default(),
+                changed: Condvar::new(),
+            });
             let own = hook.clone();
             match std::thread::Builder::new().name("webhook".to_owned()).spawn(move || own.run()) {
                 Ok(_ends_when_closed) => hooks.push(hook),
                 Err(error) => {
-                    tracing::error!(url, %error, "cluster: cannot start the thread of a webhook; it gets no notifications")
+                    tracing::error!(url = hook.shown, %error, "cluster: cannot start the thread of a webhook; it gets no notifications")
                 }
             }
         }
@@ -106,7 +119,7 @@ impl Hook {
             if waiting.dropped > 0 {
                 let dropped = std::mem::take(&mut waiting.dropped);
                 tracing::warn!(
-                    url = self.url,
+                    url = self.shown,
                     dropped,
                     "cluster: a webhook is too slow; notifications are dropped"
                 );
@@ -128,10 +141,10 @@ impl Hook {
             match sent {
                 Ok(_) => return,
                 Err(error) if attempt == TRIES => {
-                    tracing::warn!(url = self.url, %error, tries = TRIES, "cluster: a webhook cannot be reached");
+                    tracing::warn!(url = self.shown, %error, tries = TRIES, "cluster: a webhook cannot be reached");
                 }
                 Err(error) => {
-                    tracing::debug!(url = self.url, %error, attempt, "cluster: a webhook did not answer")
+                    tracing::debug!(url = self.shown, %error, attempt, "cluster: a webhook did not answer")
                 }
             }
             if attempt < TRIES && self.is_closed_within(pause) {

@@ -27,17 +27,20 @@ impl Config {
             let effect = keys.iter().find(|key| key.name == name).map_or(Effect::Restart, |key| key.effect);
             Changed { key: name.to_owned(), old, new, effect }
         });
-        // Both are shown alike, and so not told apart above.
-        let is_other = old.cluster.secret != new.cluster.secret;
-        let shown = is_other.then(|| Changed {
-            key: "cluster.secret".to_owned(),
-            old: old.cluster.secret.to_toml(),
-            new: new.cluster.secret.to_toml(),
-            effect: Effect::Restart,
-        });
-        let shown = shown.filter(|changed| changed.old == changed.new);
-        changed.chain(shown).chain(listeners_diff(&old.mqtt.listeners, &new.mqtt.listeners)).collect()
+        let secret = hidden("cluster.secret", &old.cluster.secret, &new.cluster.secret);
+        let registry = hidden("cluster.registry", &old.cluster.registry, &new.cluster.registry);
+        let webhooks = hidden("cluster.webhooks", &old.cluster.webhooks, &new.cluster.webhooks);
+        let webhooks = webhooks.map(|changed| Changed { effect: Effect::Reload, ..changed });
+        let hidden = secret.into_iter().chain(registry).chain(webhooks);
+        changed.chain(hidden).chain(listeners_diff(&old.mqtt.listeners, &new.mqtt.listeners)).collect()
     }
+}
+
+/// A value whose secret part is other than before: both are shown alike, and so not told apart by what is shown.
+fn hidden<S: Setting + PartialEq>(key: &str, old: &S, new: &S) -> Option<Changed> {
+    let changed =
+        || Changed { key: key.to_owned(), old: old.to_toml(), new: new.to_toml(), effect: Effect::Restart };
+    (old != new).then(changed).filter(|changed| changed.old == changed.new)
 }
 
 fn listeners_diff(old: &[MqttListener], new: &[MqttListener]) -> Vec<Changed> {

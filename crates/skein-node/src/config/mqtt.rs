@@ -62,11 +62,11 @@ section! {
         retained_messages_max: u32 = 1_000_000, Reload;
         /// Bytes of memory that retained messages take, their topics among them; what does not fit is not retained, and
         /// counted. 0 means no limit.
-        retained_bytes_max: Memory = Memory::Percent(25), Reload;
+        retained_bytes_max: Memory = Memory::Percent(15), Reload;
         /// Messages that wait in the queues of all sessions together; more are dropped and counted. 0 means no limit.
         node_queue_messages_max: u32 = 0, Reload;
         /// Bytes of messages that wait in the queues of all sessions together. 0 means no limit.
-        node_queue_bytes_max: Memory = Memory::Percent(25), Reload;
+        node_queue_bytes_max: Memory = Memory::Percent(20), Reload;
     }
 }
 

@@ -36,7 +36,7 @@ section! {
         /// When the log is synced to the disk: before each acknowledgement, or ten times a second.
         sync: DataSync = DataSync::Always, Restart;
         /// Memory for what is kept; above it new messages, sessions and subscriptions are refused. 0 means no limit.
-        memory_bytes_max: Memory = Memory::Percent(40), Restart;
+        memory_bytes_max: Memory = Memory::Percent(35), Restart;
         /// Size of the log after which a new snapshot is written; a starting node reads the snapshot and the log after it.
         snapshot_log_bytes: Bytes = Bytes(256 << 20), Restart;
     }

@@ -58,21 +58,26 @@ impl DatabaseUrl {
     /// The address without its password, for people.
     #[must_use]
     pub fn shown(&self) -> Option<String> {
-        let url = self.0.as_deref()?;
-        let (scheme, rest) = url.split_once("://")?;
-        // What follows a question mark may hold a password too.
-        let place = |text: &str| text.split(['?', '#']).next().unwrap_or_default().to_owned();
-        let shown = match rest.split('@').collect::<Vec<_>>().as_slice() {
-            [host] => place(host),
-            [user, host] if !user.contains(['/', '?', '#']) => match user.split_once(':') {
-                Some((name, _password)) => format!("{name}:***@{}", place(host)),
-                None => format!("{user}@{}", place(host)),
-            },
-            // Which part is the password cannot be told for sure.
-            _ => "***".to_owned(),
-        };
-        Some(format!("{scheme}://{shown}"))
+        url_without_password(self.0.as_deref()?)
     }
+}
+
+/// An address of the form `scheme://user:password@host/path?query` as logs and listings show it.
+#[must_use]
+pub(crate) fn url_without_password(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    // What follows a question mark may hold a password too.
+    let place = |text: &str| text.split(['?', '#']).next().unwrap_or_default().to_owned();
+    let shown = match rest.split('@').collect::<Vec<_>>().as_slice() {
+        [host] => place(host),
+        [user, host] if !user.contains(['/', '?', '#']) => match user.split_once(':') {
+            Some((name, _password)) => format!("{name}:***@{}", place(host)),
+            None => format!("{user}@{}", place(host)),
+        },
+        // Which part is the password cannot be told for sure.
+        _ => "***".to_owned(),
+    };
+    Some(format!("{scheme}://{shown}"))
 }
 
 impl Setting for Secret {

@@ -2,6 +2,7 @@
 
 use super::{
     document::Value,
+    secrets::url_without_password,
     setting::{Given, Setting, quoted},
 };
 
@@ -46,8 +47,10 @@ impl Setting for Urls {
         Ok(Self(texts.into_iter().map(str::to_owned).collect()))
     }
 
+    /// Without passwords: what is shown of the configuration ends in logs.
     fn to_toml(&self) -> String {
-        list_to_toml(&self.0)
+        let shown: Vec<_> = self.0.iter().map(|url| url_without_password(url).unwrap_or_default()).collect();
+        list_to_toml(&shown)
     }
 }
 

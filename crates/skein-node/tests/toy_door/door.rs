@@ -14,7 +14,7 @@ use std::{future::poll_fn, net::SocketAddr, sync::Arc, task::Poll, time::Duratio
 use bytes::BytesMut;
 use serde_json::{Value, json};
 use skein_access::{Door as Kind, Identity};
-use skein_door::{Door, Incoming, Io, Place, Shared, WebSocketProtocol};
+use skein_door::{ConnectionPermit, Door, Incoming, Io, Shared, WebSocketProtocol};
 use skein_plane::{
     Batch, Commit, Connection, ConnectionHandle, ConnectionInfo, Durability, Ending, Flushed, Open,
     QueueLimits, RetainHandling, SessionLimits, SubscribeOptions, TaskHandle, WindowLimits, Work,
@@ -106,7 +106,7 @@ fn line(value: &Value, out: &mut Vec<u8>) {
 /// One connection.
 struct Toy {
     shared: Arc<Shared>,
-    place: Place,
+    place: ConnectionPermit,
     peer: SocketAddr,
     io: Io,
     task: Arc<TaskHandle>,
@@ -178,7 +178,7 @@ impl Toy {
     /// Whether the connection is still the session's.
     fn woken(&mut self, work: &mut Work<'_>) -> bool {
         let Some(open) = &self.open else { return true };
-        if self.task.take_parting().is_some() {
+        if self.task.take_closing().is_some() {
             return false;
         }
         let flushed = if self.blocked { open.unblocked(work) } else { open.flushed() };

@@ -13,13 +13,13 @@ use skein_cluster::{Claim, Key, Lane, Peer, Value};
 use skein_types::{ClientId, Code, Moment, Stamp};
 
 use crate::{
+    announcement::{CLAIM_REFUSED, Reader, Writer},
     batch::Batch,
     ledger::DropReason,
     lifecycle::Ending,
     outbox::Outbox,
     plane::Plane,
     session::{Connection, Epoch, Session},
-    telling::{CLAIM_REFUSED, Reader, Writer},
 };
 
 impl Plane {
@@ -78,7 +78,7 @@ impl Plane {
             return;
         }
         let body = Writer::default().text(session.client_id()).stamp(claim.stamp).finish();
-        from.tell(Lane::Control, CLAIM_REFUSED, body);
+        from.announce(Lane::Control, CLAIM_REFUSED, body);
         batch.touch_peer(from);
     }
 
@@ -103,7 +103,7 @@ impl Plane {
                 let held = connection.held;
                 match held {
                     true => connection.refuse(Code::NotAuthorized, batch),
-                    false => connection.say_farewell(Code::NotAuthorized, &mut batch.effects),
+                    false => connection.queue_farewell(Code::NotAuthorized, &mut batch.effects),
                 }
                 (epoch, if held { Ending::Graceful } else { Ending::WithWill(Code::NotAuthorized) })
             })
@@ -120,7 +120,7 @@ impl Plane {
         if let Some(mut state) = session.lock_as(epoch)
             && let Some(connection) = &mut state.connection
         {
-            connection.say_farewell(Code::SessionTakenOver, &mut batch.effects);
+            connection.queue_farewell(Code::SessionTakenOver, &mut batch.effects);
         }
         self.close(session, epoch, Ending::WithWill(Code::SessionTakenOver), None, batch, now);
     }
@@ -138,6 +138,6 @@ impl Connection {
         batch.effects.tally.drop_messages(DropReason::ConnectionLost, greeted.messages());
         let mut outbox = Outbox::default();
         outbox.push_with(|out| self.wire.refuse(code, out));
-        self.handle.part(code, outbox);
+        self.handle.close(code, outbox);
     }
 }

@@ -10,13 +10,13 @@ use skein_cluster::{GroupTarget, Lane, Peer, Sent};
 use skein_types::{Message, Moment, QoS};
 
 use crate::{
+    announcement::{GROUP_ASK, GROUP_DONE, Reader, Writer},
     batch::Batch,
     clustered::{Clustered, KeptMessage},
     ledger::DropReason,
     matcher::Group,
     plane::Plane,
     subscription::GroupKey,
-    telling::{GROUP_ASK, GROUP_DONE, Reader, Writer},
     ticket::{Outstanding, Ticket},
 };
 
@@ -133,11 +133,11 @@ impl Plane {
     }
 
     /// Tells other nodes which messages they need not keep any more.
-    pub(super) fn say_done(&self, batch: &mut Batch) {
+    pub(super) fn announce_done(&self, batch: &mut Batch) {
         let Some(Clustered { nodes, .. }) = self.clustered() else { return };
         let all: Vec<_> = nodes.lock().values().map(|node| node.outstanding.clone()).collect();
         for outstanding in all {
-            say_done(&outstanding, batch);
+            announce_done(&outstanding, batch);
         }
     }
 
@@ -170,7 +170,7 @@ impl Plane {
             }
         }
         for (peer, body) in bodies.into_values() {
-            peer.tell(Lane::Control, GROUP_ASK, body.finish());
+            peer.announce(Lane::Control, GROUP_ASK, body.finish());
             batch.touch_peer(&peer);
         }
     }
@@ -180,7 +180,7 @@ impl Plane {
         let Some(clustered) = self.clustered() else { return };
         let Some(outstanding) = clustered.with_node(from, |node| node.outstanding.clone()) else { return };
         outstanding.note_gone(body.numbers());
-        say_done(&outstanding, batch);
+        announce_done(&outstanding, batch);
     }
 }
 
@@ -190,11 +190,11 @@ fn target(group: &GroupKey, ticket: u64) -> GroupTarget {
 }
 
 /// Says which tickets are done, if any.
-fn say_done(outstanding: &Outstanding, batch: &mut Batch) {
+fn announce_done(outstanding: &Outstanding, batch: &mut Batch) {
     let done = outstanding.take_done();
     if !done.is_empty() {
         let body = done.iter().fold(Writer::default(), |body, number| body.number(*number));
-        outstanding.peer().tell(Lane::Control, GROUP_DONE, body.finish());
+        outstanding.peer().announce(Lane::Control, GROUP_DONE, body.finish());
         batch.touch_peer(outstanding.peer());
     }
 }

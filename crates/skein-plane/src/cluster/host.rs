@@ -8,10 +8,10 @@ use skein_types::{ClientId, Moment, SubscriptionFilter};
 
 use super::inbound::FromPeer;
 use crate::{
+    announcement::{self, Reader},
     batch::Batch,
-    clustered::{Clustered, Node},
+    clustered::{Clustered, KnownNode},
     plane::Plane,
-    telling::{self, Reader},
     ticket::Outstanding,
 };
 
@@ -42,8 +42,8 @@ impl Host for PlaneHost {
             clustered.strategy.node_up(peer.info());
             // Routes may have to list the node although it subscribes to nothing.
             plane.matcher().invalidate();
-            plane.say_wills_taken(peer, batch);
-            plane.say_digests_to(peer, batch);
+            plane.announce_wills_taken(peer, batch);
+            plane.announce_digests_to(peer, batch);
         });
     }
 
@@ -71,7 +71,9 @@ impl Host for PlaneHost {
             clustered.meet(from, plane);
             for Change { key, value } in changes {
                 match (key, value) {
-                    (Key::Route(filter), value) => clustered.route_said(plane, from, filter, value.as_ref()),
+                    (Key::Route(filter), value) => {
+                        clustered.received_route(plane, from, filter, value.as_ref())
+                    }
                     (Key::Client(client), Some(Value::Claim(claim))) => {
                         clustered.cluster.heard(claim.stamp);
                         clustered.with_node(from, |node| node.claims.insert(client.clone(), claim.clone()));
@@ -81,7 +83,7 @@ impl Host for PlaneHost {
                     (Key::Client(client), _) => {
                         clustered.with_node(from, |node| node.claims.remove(client));
                     }
-                    (Key::Will(client), value) => clustered.will_said(from, client, value.as_ref()),
+                    (Key::Will(client), value) => clustered.received_will(from, client, value.as_ref()),
                     (Key::Load, Some(Value::Load(load))) => {
                         clustered.cluster.note_load(from.id(), Some(*load));
                     }
@@ -91,18 +93,18 @@ impl Host for PlaneHost {
         });
     }
 
-    fn told(&self, from: &Arc<Peer>, _lane: Lane, kind: u8, body: Bytes, now: Moment) {
+    fn received(&self, from: &Arc<Peer>, _lane: Lane, kind: u8, body: Bytes, now: Moment) {
         let body = Reader(body);
         self.in_batch(now, |plane, _, batch| match kind {
-            telling::CLAIM_REFUSED => plane.claim_refused(body, batch, now),
-            telling::GROUP_DONE => plane.tickets_done(body),
-            telling::GROUP_ASK => plane.tickets_asked_for(from, body, batch),
-            telling::WILLS_DONE => plane.wills_done(body),
-            telling::WILLS_TAKEN => plane.wills_taken(body, batch),
-            telling::RETAINED_DIGESTS => plane.digests_said(from, body, batch, now),
-            telling::RETAINED_LIST => plane.listed(from, body, batch, now),
-            telling::RETAINED_ENTRIES => plane.entries_said(from, body, batch, now),
-            telling::RETAINED_CHANGED => plane.retain_entries(body, batch, now),
+            announcement::CLAIM_REFUSED => plane.claim_refused(body, batch, now),
+            announcement::GROUP_DONE => plane.tickets_done(body),
+            announcement::GROUP_ASK => plane.tickets_asked_for(from, body, batch),
+            announcement::WILLS_DONE => plane.wills_done(body),
+            announcement::WILLS_TAKEN => plane.wills_taken(body, batch),
+            announcement::RETAINED_DIGESTS => plane.received_digests(from, body, batch, now),
+            announcement::RETAINED_LIST => plane.listed(from, body, batch, now),
+            announcement::RETAINED_ENTRIES => plane.received_entries(from, body, batch, now),
+            announcement::RETAINED_CHANGED => plane.retain_entries(body, batch, now),
             // A newer node says more than this one understands.
             _ => tracing::debug!(node = %from.id(), kind, "cluster: a node says something unknown"),
         });
@@ -126,14 +128,14 @@ impl Clustered {
             if nodes.get(&peer.id()).is_some_and(|node| Arc::ptr_eq(&node.peer, peer)) {
                 return;
             }
-            nodes.insert(peer.id(), Node::new(peer, &self.tickets))
+            nodes.insert(peer.id(), KnownNode::new(peer, &self.tickets))
         };
         if let Some(mut before) = before {
             before.forget_routes(plane);
         }
     }
 
-    fn route_said(
+    fn received_route(
         &self,
         plane: &Plane,
         from: &Arc<Peer>,
@@ -152,7 +154,7 @@ impl Clustered {
         }
     }
 
-    fn will_said(&self, from: &Arc<Peer>, client: &ClientId, value: Option<&Value>) {
+    fn received_will(&self, from: &Arc<Peer>, client: &ClientId, value: Option<&Value>) {
         self.with_node(from, |node| {
             let wills: &mut BTreeMap<_, _> = &mut node.wills;
             match value {
@@ -163,7 +165,7 @@ impl Clustered {
     }
 }
 
-impl Node {
+impl KnownNode {
     fn forget_routes(&mut self, plane: &Plane) {
         for filter in self.routes.drain() {
             plane.matcher().unsubscribe_node(&self.peer, &filter);

@@ -15,11 +15,11 @@ use skein_cluster::{ForwardedRun, Lane, Peer, RunEncoder};
 use skein_types::{Message, Moment, QoS, Stamp, Topic};
 
 use crate::{
+    announcement::{RETAINED_CHANGED, RETAINED_DIGESTS, RETAINED_ENTRIES, RETAINED_LIST, Reader, Writer},
     batch::Batch,
     clustered::Fetch,
     plane::Plane,
     retained::{BUCKETS, BucketDigest, Known},
-    telling::{RETAINED_CHANGED, RETAINED_DIGESTS, RETAINED_ENTRIES, RETAINED_LIST, Reader, Writer},
 };
 
 /// How often digests are said.
@@ -34,7 +34,7 @@ const ENTRIES_BYTES_MAX: usize = 512 * 1024;
 
 impl Plane {
     /// Says the digests to every node, when it is time.
-    pub(super) fn say_digests(&self, batch: &mut Batch, now: Moment) {
+    pub(super) fn announce_digests(&self, batch: &mut Batch, now: Moment) {
         let Some(clustered) = self.clustered() else { return };
         {
             let mut said_at = clustered.digests_said_at.lock();
@@ -48,14 +48,14 @@ impl Plane {
         }
         let body = self.digests();
         for peer in clustered.cluster.peers().iter() {
-            peer.tell(Lane::Bulk, RETAINED_DIGESTS, body.clone());
+            peer.announce(Lane::Bulk, RETAINED_DIGESTS, body.clone());
             batch.touch_peer(peer);
         }
     }
 
     /// Says them to one that is new.
-    pub(super) fn say_digests_to(&self, peer: &Arc<Peer>, batch: &mut Batch) {
-        peer.tell(Lane::Bulk, RETAINED_DIGESTS, self.digests());
+    pub(super) fn announce_digests_to(&self, peer: &Arc<Peer>, batch: &mut Batch) {
+        peer.announce(Lane::Bulk, RETAINED_DIGESTS, self.digests());
         batch.touch_peer(peer);
     }
 
@@ -66,7 +66,13 @@ impl Plane {
     }
 
     /// A node says its digests: what differs is fetched from it.
-    pub(super) fn digests_said(&self, from: &Arc<Peer>, mut body: Reader, batch: &mut Batch, now: Moment) {
+    pub(super) fn received_digests(
+        &self,
+        from: &Arc<Peer>,
+        mut body: Reader,
+        batch: &mut Batch,
+        now: Moment,
+    ) {
         let Some(clustered) = self.clustered() else { return };
         let mut differing = VecDeque::new();
         for (bucket, own) in (0..=u8::MAX).zip(self.retained().digests()) {
@@ -98,7 +104,7 @@ impl Plane {
         let body = known
             .iter()
             .fold(head, |body, Known { topic, version, .. }| body.text(topic.as_str()).stamp(*version));
-        to.tell(Lane::Bulk, RETAINED_LIST, body.finish());
+        to.announce(Lane::Bulk, RETAINED_LIST, body.finish());
         batch.touch_peer(to);
     }
 
@@ -136,12 +142,18 @@ impl Plane {
             }
         }
         let head = Writer::default().number(u64::from(bucket)).topic(after.as_ref()).topic(covered.as_ref());
-        from.tell(Lane::Bulk, RETAINED_ENTRIES, head.bytes(&entries.finish()).finish());
+        from.announce(Lane::Bulk, RETAINED_ENTRIES, head.bytes(&entries.finish()).finish());
         batch.touch_peer(from);
     }
 
     /// What was fetched: it is kept where it is newer, and the fetch goes on.
-    pub(super) fn entries_said(&self, from: &Arc<Peer>, mut body: Reader, batch: &mut Batch, now: Moment) {
+    pub(super) fn received_entries(
+        &self,
+        from: &Arc<Peer>,
+        mut body: Reader,
+        batch: &mut Batch,
+        now: Moment,
+    ) {
         let Some(clustered) = self.clustered() else { return };
         let Some((bucket, _, covered)) = body.range() else { return };
         self.retain_entries(body, batch, now);
@@ -175,7 +187,7 @@ impl Plane {
     }
 
     /// Tells every node at once that the retained message of a topic was removed by an operator.
-    pub(crate) fn say_removed(&self, topic: &Topic, version: Stamp, batch: &mut Batch) {
+    pub(crate) fn announce_removed(&self, topic: &Topic, version: Stamp, batch: &mut Batch) {
         let Some(clustered) = self.clustered() else { return };
         let known = Known { topic: topic.clone(), version, message: None };
         let body = Writer::default().entry(&known, Moment::ZERO).finish();

@@ -11,11 +11,11 @@ use skein_cluster::{Gone, Key, Lane, Peer, RemoteWill, Value, WillOwner};
 use skein_types::{ClientId, Message, Moment};
 
 use crate::{
+    announcement::{Reader, WILLS_DONE, WILLS_TAKEN, Writer},
     batch::Batch,
     clustered::{Clustered, Life, Orphan, TAKEN_MAX},
     plane::Plane,
     session::{Epoch, Session, State},
-    telling::{Reader, WILLS_DONE, WILLS_TAKEN, Writer},
 };
 
 impl Plane {
@@ -29,8 +29,8 @@ impl Plane {
         if state.connection.is_none() {
             self.schedule(session, state);
         }
-        self.say_will(session, state, batch);
-        if state.kept {
+        self.announce_will(session, state, batch);
+        if state.durable {
             batch.effects.journal.session_changed(session);
         }
     }
@@ -115,11 +115,11 @@ impl Plane {
     }
 
     /// A node is up: it is told whose wills are not its own any more.
-    pub(super) fn say_wills_taken(&self, peer: &Arc<Peer>, batch: &mut Batch) {
+    pub(super) fn announce_wills_taken(&self, peer: &Arc<Peer>, batch: &mut Batch) {
         let Some(Clustered { wills, .. }) = self.clustered() else { return };
         let Some(taken) = wills.lock().taken.remove(&peer.id()) else { return };
         let body = taken.iter().fold(Writer::default(), |body, client| body.text(client));
-        peer.tell(Lane::Control, WILLS_TAKEN, body.finish());
+        peer.announce(Lane::Control, WILLS_TAKEN, body.finish());
         batch.touch_peer(peer);
     }
 

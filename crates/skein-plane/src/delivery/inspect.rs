@@ -1,6 +1,6 @@
 //! What a session's window and queue hold, for those who look at it from outside.
 
-use super::{Delivery, InFlight, Kept, Phase, Waiting};
+use super::{Delivery, InFlight, OnDisk, Phase, Waiting};
 use skein_types::{Message, Moment, QoS, Topic};
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub struct QueuedMessage {
     /// How far it has come.
     pub state: QueueState,
     /// Whether it has a stored row, so that it outlives the node.
-    pub kept: bool,
+    pub durable: bool,
     /// The message; none once the client has it.
     pub message: Option<Arc<Message>>,
 }
@@ -85,7 +85,7 @@ impl InFlight {
             seq,
             qos: self.waiting.as_ref().map_or(QoS::ExactlyOnce, |waiting| waiting.options.qos),
             state,
-            kept: !matches!(self.kept, Kept::No),
+            durable: !matches!(self.on_disk, OnDisk::No),
             message: self.waiting.as_ref().map(|waiting| waiting.message.clone()),
         }
     }
@@ -97,7 +97,7 @@ impl Waiting {
             seq: self.seq,
             qos: self.options.qos,
             state: QueueState::Waiting,
-            kept: !matches!(self.kept, Kept::No),
+            durable: !matches!(self.on_disk, OnDisk::No),
             message: Some(self.message.clone()),
         }
     }

@@ -14,7 +14,7 @@ use crate::{
         Matcher,
         tests::{PLAIN, session},
     },
-    stored::{Kept, SharedRow},
+    stored::{OnDisk, SharedRow},
     wire::{DeliveryOptions, SubscriptionIds},
 };
 
@@ -27,7 +27,7 @@ fn waiting(number: u32, qos: QoS, padding: usize, expires_at: Option<Moment>) ->
     let message =
         Message { expires_at, ..Message::new(Topic::try_from("t").unwrap(), Bytes::from(payload), qos) };
     let options = DeliveryOptions { qos, retain: false, ids: SubscriptionIds::None };
-    Waiting::new(Arc::new(message), options, None, Kept::No)
+    Waiting::new(Arc::new(message), options, None, OnDisk::No)
 }
 
 fn number_of(waiting: &Waiting) -> u32 {
@@ -46,10 +46,11 @@ impl Delivery {
 
     /// How many rows of messages that several sessions refer to it refers to, by where they are in memory.
     pub(crate) fn shared_rows(&self) -> Vec<*const SharedRow> {
-        let kept = self.window.iter().map(|entry| &entry.kept);
-        kept.chain(self.queue.iter().map(|waiting| &waiting.kept))
-            .filter_map(|kept| match kept {
-                Kept::Stored { shared: Some(shared), .. } => Some(Arc::as_ptr(shared)),
+        let on_disk = self.window.iter().map(|entry| &entry.on_disk);
+        on_disk
+            .chain(self.queue.iter().map(|waiting| &waiting.on_disk))
+            .filter_map(|on_disk| match on_disk {
+                OnDisk::Stored { shared: Some(shared), .. } => Some(Arc::as_ptr(shared)),
                 _ => None,
             })
             .collect()
@@ -484,9 +485,9 @@ fn a_qos_2_message_that_was_sent_leaves_its_group() {
         delivery.offer(entry, true, UNBOUNDED, Moment::ZERO, &mut 0);
     }
     let (waiting, held) = delivery.drain();
-    let kept: Vec<(u32, bool)> =
+    let on_disk: Vec<(u32, bool)> =
         waiting.iter().map(|waiting| (number_of(waiting), waiting.group.is_some())).collect();
-    assert_eq!((kept, held), (vec![(1, true), (2, false), (3, true)], 0));
+    assert_eq!((on_disk, held), (vec![(1, true), (2, false), (3, true)], 0));
     assert!(matcher.unsubscribe(&shared, SessionKey(1)));
 }
 

@@ -1,13 +1,13 @@
 //! The window: messages under way, in the order of their numbers.
 
 use super::{Acked, Delivery, InFlight, Phase, Waiting};
-use crate::stored::{Kept, free};
+use crate::stored::{OnDisk, free};
 
 impl Delivery {
     pub(super) fn admit(&mut self, mut waiting: Waiting) {
         self.reach(waiting.seq);
-        let (phase, kept) = (Phase::of(waiting.options.qos), std::mem::take(&mut waiting.kept));
-        self.window.push_back(InFlight { phase, waiting: Some(waiting), kept });
+        let (phase, on_disk) = (Phase::of(waiting.options.qos), std::mem::take(&mut waiting.on_disk));
+        self.window.push_back(InFlight { phase, waiting: Some(waiting), on_disk });
         self.sent = self.window.len();
         self.unacknowledged += 1;
     }
@@ -18,7 +18,7 @@ impl Delivery {
             self.front = seq;
         }
         while self.front + (self.window.len() as u64) < seq {
-            self.window.push_back(InFlight { phase: Phase::Done, waiting: None, kept: Kept::No });
+            self.window.push_back(InFlight { phase: Phase::Done, waiting: None, on_disk: OnDisk::No });
         }
     }
 
@@ -35,8 +35,8 @@ impl Delivery {
         };
         entry.phase = Phase::Done;
         entry.waiting = None;
-        let kept = std::mem::take(&mut entry.kept);
-        free(&mut self.freed, seq, kept);
+        let on_disk = std::mem::take(&mut entry.on_disk);
+        free(&mut self.freed, seq, on_disk);
         self.unacknowledged -= 1;
         self.pop_done();
         Acked::Done

@@ -34,9 +34,9 @@ impl Aftermath {
 }
 
 impl Plane {
-    pub(super) fn finish_parting(&self, aftermath: Aftermath, batch: &mut Batch, now: Moment) {
+    pub(super) fn finish_teardown(&self, aftermath: Aftermath, batch: &mut Batch, now: Moment) {
         for ended in aftermath.ended {
-            self.dismantle(&ended, batch, now);
+            self.tear_down(&ended, batch, now);
         }
         for (will, access) in aftermath.wills {
             let mut message = will.message;
@@ -81,13 +81,13 @@ impl Plane {
     }
 
     /// Takes an ended session out of the matcher and accounts for what it still held.
-    fn dismantle(&self, session: &Arc<Session>, batch: &mut Batch, now: Moment) {
+    fn tear_down(&self, session: &Arc<Session>, batch: &mut Batch, now: Moment) {
         let (subscriptions, (waiting, held)) = {
             let mut state = session.lock();
-            let State { kept, subscriptions, inbound, delivery, .. } = &mut *state;
+            let State { durable, subscriptions, inbound, delivery, .. } = &mut *state;
             let (subscriptions, drained) = (std::mem::take(subscriptions), delivery.drain());
             delivery.count_queue(&mut batch.effects.tally);
-            if *kept {
+            if *durable {
                 let filters = subscriptions.to_vec().into_iter().map(|(filter, _)| filter);
                 batch.effects.journal.forget(session.key(), filters, inbound.ids());
                 batch.effects.journal.free(session.key(), delivery.take_freed());
@@ -95,7 +95,7 @@ impl Plane {
             }
             (subscriptions, drained)
         };
-        batch.said |= subscriptions.len() > 0;
+        batch.announces |= subscriptions.len() > 0;
         for (filter, _) in subscriptions.to_vec() {
             self.matcher().unsubscribe(&filter, session.key());
         }
@@ -122,7 +122,7 @@ impl State {
     ) {
         let was_connected = self.connection.is_some();
         if let Some(mut connection) = self.connection.take() {
-            connection.say_farewell(Code::SessionTakenOver, effects);
+            connection.queue_farewell(Code::SessionTakenOver, effects);
             connection.release_publishers();
             plane.sessions().connected.fetch_sub(1, Relaxed);
             if self.expiry_secs == 0 {
@@ -168,7 +168,7 @@ impl State {
 impl Connection {
     /// Writes the reason and everything before it as far as the socket takes it at once, so that the client is told
     /// before another connection proceeds (MQTT-3.1.4-3), and leaves the rest to the connection's own task.
-    pub(crate) fn say_farewell(&mut self, code: Code, effects: &mut Effects) {
+    pub(crate) fn queue_farewell(&mut self, code: Code, effects: &mut Effects) {
         let mut outbox = self.last_outbox(effects);
         outbox.push_with(|out| self.wire.farewell(code, out));
         if let Some(socket) = &self.socket
@@ -176,7 +176,7 @@ impl Connection {
         {
             socket.shutdown();
         }
-        self.handle.part(code, outbox);
+        self.handle.close(code, outbox);
     }
 
     /// What was still to be written, its messages accounted for as lost. Nothing when another thread is in the middle

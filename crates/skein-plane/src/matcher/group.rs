@@ -24,7 +24,7 @@ pub struct Group {
 
 /// Where the next message of a group may go.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Place<'a> {
+pub(crate) enum MemberPlace<'a> {
     /// To the member of this number on this node, or one after it.
     Here(usize),
     /// To a member on this node, whichever it chooses.
@@ -85,7 +85,7 @@ impl Group {
 
     /// The nodes in the order in which they are asked to take the next message: the one whose member's turn it is,
     /// counting over the members of all nodes, then the others.
-    pub(crate) fn next_places(&self) -> impl Iterator<Item = Place<'_>> {
+    pub(crate) fn next_places(&self) -> impl Iterator<Item = MemberPlace<'_>> {
         let here = self.members.len();
         let all = here + self.elsewhere.iter().map(|known| known.members as usize).sum::<usize>();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % all.max(1);
@@ -99,13 +99,13 @@ impl Group {
         let count = self.elsewhere.len();
         let there = move |offset: usize| {
             let known = self.elsewhere.get((chosen + offset) % count.max(1));
-            known.map(|known| Place::There(&known.peer))
+            known.map(|known| MemberPlace::There(&known.peer))
         };
         // When it is the turn of a member elsewhere, those here come right after it.
         let here_at = usize::from(turn >= here);
         (0..=count).filter_map(move |position| match position.cmp(&here_at) {
             std::cmp::Ordering::Less => there(position),
-            std::cmp::Ordering::Equal => (here > 0).then_some(Place::Here(turn)),
+            std::cmp::Ordering::Equal => (here > 0).then_some(MemberPlace::Here(turn)),
             std::cmp::Ordering::Greater => there(position - 1),
         })
     }

@@ -57,7 +57,7 @@ impl Nodes {
     }
 
     /// Tells the others how many subscribers there are here, when that is news to them.
-    pub(super) fn say(&self, filter: &SubscriptionFilter, before: u32, now: u32) {
+    pub(super) fn announce(&self, filter: &SubscriptionFilter, before: u32, now: u32) {
         if before != now && !is_own_filter(&filter.filter) {
             let value = (now > 0).then_some(Value::Members(now));
             self.cluster.own().set(Key::Route(filter.clone()), value);

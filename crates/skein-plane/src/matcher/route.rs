@@ -71,10 +71,10 @@ impl Route {
     }
 
     /// Whether a message at QoS 1 or 2 may be kept on disk for one of them.
-    pub(crate) fn has_kept_sessions(&self) -> bool {
+    pub(crate) fn has_durable_sessions(&self) -> bool {
         let mut members = self.groups.iter().flat_map(|group| group.members());
-        self.direct.iter().any(|found| found.session.is_kept())
-            || members.any(|member| member.session.is_kept())
+        self.direct.iter().any(|found| found.session.is_durable())
+            || members.any(|member| member.session.is_durable())
     }
 
     pub(super) fn denied(topic: &Topic, generation: u64) -> Self {

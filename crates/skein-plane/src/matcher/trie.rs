@@ -51,7 +51,7 @@ impl papaya::Equivalent<Edge> for EdgeRef<'_> {
 }
 
 #[derive(Debug, Default)]
-struct Node {
+struct TrieNode {
     id: u64,
     subscribers: ArcSwapOption<Subscribers>,
     /// Filters that end here or below; changed by writers only.
@@ -60,8 +60,8 @@ struct Node {
 
 #[derive(Debug, Default)]
 pub(super) struct Trie {
-    edges: papaya::HashMap<Edge, Arc<Node>, RandomState>,
-    root: Node,
+    edges: papaya::HashMap<Edge, Arc<TrieNode>, RandomState>,
+    root: TrieNode,
     last_id: AtomicU64,
 }
 
@@ -73,8 +73,8 @@ impl Trie {
         }
         let edges = self.edges.pin();
         let follow =
-            |from: &Node, level: &str| edges.get(&EdgeRef { from: from.id, level }).map(|node| &**node);
-        let mut visit = |node: &Node| {
+            |from: &TrieNode, level: &str| edges.get(&EdgeRef { from: from.id, level }).map(|node| &**node);
+        let mut visit = |node: &TrieNode| {
             if let Some(subscribers) = &*node.subscribers.load() {
                 found(subscribers);
             }
@@ -141,7 +141,7 @@ impl Trie {
     }
 
     /// The edges and nodes from the root to the end of `filter`, made where they are missing.
-    fn path(&self, filter: &Filter) -> Vec<(Edge, Arc<Node>)> {
+    fn path(&self, filter: &Filter) -> Vec<(Edge, Arc<TrieNode>)> {
         let edges = self.edges.pin();
         let mut from = self.root.id;
         let mut path = Vec::new();
@@ -149,7 +149,7 @@ impl Trie {
             let edge = Edge { from, level: ByteString::from(level) };
             let node = edges.get(&edge).cloned().unwrap_or_else(|| {
                 let id = self.last_id.fetch_add(1, Relaxed) + 1;
-                let node = Arc::new(Node { id, ..Node::default() });
+                let node = Arc::new(TrieNode { id, ..TrieNode::default() });
                 edges.insert(edge.clone(), node.clone());
                 node
             });

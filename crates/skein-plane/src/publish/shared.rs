@@ -10,7 +10,7 @@ use skein_types::{Message, Moment, NodeId};
 use crate::{
     batch::Batch,
     ledger::DropReason,
-    matcher::{Group, Place},
+    matcher::{Group, MemberPlace},
     plane::Plane,
     session::deliver::{Part, Willing},
     subscription::{GroupKey, SubscribeOptions},
@@ -50,10 +50,10 @@ impl Plane {
     ) -> bool {
         for place in group.next_places() {
             let taken = match place {
-                Place::Here(first) => [Willing::Ready, Willing::Connected]
+                MemberPlace::Here(first) => [Willing::Ready, Willing::Connected]
                     .into_iter()
                     .any(|willing| batch.deliver_to_member(group, first, index, willing, now)),
-                Place::There(peer) => {
+                MemberPlace::There(peer) => {
                     except != Some(peer.id()) && self.send_to_group(group, index, peer, batch, now)
                 }
             };
@@ -61,7 +61,7 @@ impl Plane {
                 return true;
             }
         }
-        batch.deliver_to_member(group, 0, index, Willing::Kept, now)
+        batch.deliver_to_member(group, 0, index, Willing::Persistent, now)
     }
 
     /// Gives messages of an ended session to the other members of the groups they came through (MQTT-4.8.2-5).
@@ -99,7 +99,7 @@ impl Batch {
 
     /// One message to one member on this node, the readiest first; false when no member can take it.
     pub(crate) fn deliver_here(&mut self, group: &Arc<Group>, index: usize, now: Moment) -> bool {
-        [Willing::Ready, Willing::Connected, Willing::Kept].into_iter().any(|willing| {
+        [Willing::Ready, Willing::Connected, Willing::Persistent].into_iter().any(|willing| {
             let first = group.next_turn();
             self.deliver_to_member(group, first, index, willing, now)
         })

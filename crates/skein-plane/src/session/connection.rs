@@ -179,7 +179,7 @@ impl Session {
                 Written::Failed(_) => {
                     let outbox = std::mem::take(&mut connection.outbox);
                     effects.tally.drop_messages(DropReason::ConnectionLost, outbox.messages());
-                    connection.handle.part(Code::ConnectionLost, Outbox::default());
+                    connection.handle.close(Code::ConnectionLost, Outbox::default());
                     return;
                 }
             }

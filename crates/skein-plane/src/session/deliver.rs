@@ -15,7 +15,7 @@ use crate::{
         journal::KeptDelivery,
         push::{Pushed, push_frame},
     },
-    stored::Kept,
+    stored::OnDisk,
     subscription::GroupKey,
     wire::{DeliveryOptions, Frame, Recipient, Wire},
 };
@@ -45,7 +45,7 @@ pub(crate) enum Willing {
     /// Connected.
     Connected,
     /// Kept for its client's return.
-    Kept,
+    Persistent,
 }
 
 impl Session {
@@ -89,7 +89,7 @@ impl Session {
         let acceptable = match willing {
             Willing::Ready => state.connection.is_some() && !state.is_congested(),
             Willing::Connected => state.connection.is_some(),
-            Willing::Kept => state.is_durable() && !state.ended && options.qos != QoS::AtMostOnce,
+            Willing::Persistent => state.is_persistent() && !state.ended && options.qos != QoS::AtMostOnce,
         };
         if !acceptable {
             return None;
@@ -129,19 +129,19 @@ impl State {
         effects: &mut Effects,
     ) {
         let Part { run, index, now } = part;
-        if self.ended || (self.connection.is_none() && !self.is_durable()) {
+        if self.ended || (self.connection.is_none() && !self.is_persistent()) {
             effects.tally.drop_messages(DropReason::SessionEnded, 1);
             return;
         }
         let room = self.connection.as_ref().is_some_and(|to| to.outbox.len() < self.limits.outbox_bytes_max);
-        let kept = if self.kept { Kept::Recorded } else { Kept::No };
+        let on_disk = if self.durable { OnDisk::Recorded } else { OnDisk::No };
         let ticket = group.and_then(|_| run.take_ticket(index));
-        let mut waiting = Waiting::new(run.shared(index), options.clone(), group.cloned(), kept);
+        let mut waiting = Waiting::new(run.shared(index), options.clone(), group.cloned(), on_disk);
         waiting.ticket = ticket;
         let limits = if effects.node_queue_full { QueueLimits::NOTHING } else { self.limits.queue };
         let offer = self.delivery.offer(waiting, room, limits, now, &mut effects.tally.expired);
         self.delivery.count_queue(&mut effects.tally);
-        if self.kept {
+        if self.durable {
             self.record(index, &offer, options, group, effects);
         }
         match offer {

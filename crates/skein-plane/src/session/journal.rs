@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::MutexGuard;
-use skein_store::{Batch, ClassId, Key, Row, Store};
+use skein_store::{ClassId, Key, Row, Store, WriteBatch};
 use skein_types::{Message, QoS, SessionKey, SubscriptionFilter, Topic};
 
 use super::{Session, State};
@@ -15,7 +15,7 @@ use crate::{
         schema::{INBOUND, MESSAGE, QUEUE, RETAINED, SESSION, SUBSCRIPTION},
     },
     run::Run,
-    stored::{CommitFlag, Freed, Kept, Rest, SharedRow},
+    stored::{CommitFlag, Freed, OnDisk, Rest, SharedRow},
     subscription::GroupKey,
     turn::{Turn, TurnGuard},
     wire::DeliveryOptions,
@@ -280,7 +280,12 @@ impl Journal {
     }
 
     /// Everything recorded as one batch of `store`.
-    pub(crate) fn take_rows(&mut self, store: &Store, retained: &Retained, context: &RowContext) -> Batch {
+    pub(crate) fn take_rows(
+        &mut self,
+        store: &Store,
+        retained: &Retained,
+        context: &RowContext,
+    ) -> WriteBatch {
         for dirty in self.dirty.drain(..) {
             dirty.write(retained, context, &mut self.rows);
         }
@@ -302,8 +307,8 @@ impl Journal {
             let mut state: MutexGuard<'_, State> = session.lock();
             for QueuedRow { seq, shared, waits, .. } in rows {
                 let commit = if *waits { flag.cloned() } else { None };
-                if !state.kept
-                    || !state.delivery.stored(*seq, Kept::Stored { commit, shared: shared.clone() })
+                if !state.durable
+                    || !state.delivery.stored(*seq, OnDisk::Stored { commit, shared: shared.clone() })
                 {
                     gone.push(Freed { seq: *seq, rest: Rest::Nothing, shared: shared.clone() });
                 }
@@ -342,7 +347,7 @@ impl Changes {
     }
 
     /// Everything as one batch of `store`.
-    fn take(&mut self, store: &Store) -> Batch {
+    fn take(&mut self, store: &Store) -> WriteBatch {
         let mut batch = store.batch();
         for (class, change) in self.0.drain(..) {
             let taken = match change {
@@ -366,7 +371,7 @@ impl Dirty {
             Self::Subscription(session, filter) => {
                 let key = session.key();
                 let state = session.lock();
-                match state.subscriptions.get(&filter).filter(|_| state.kept && !state.ended) {
+                match state.subscriptions.get(&filter).filter(|_| state.durable && !state.ended) {
                     Some(options) => rows.put(SUBSCRIPTION, rows::subscription_row(key, &filter, options)),
                     None => rows.delete(SUBSCRIPTION, rows::subscription_key(key, &filter)),
                 }
@@ -384,7 +389,7 @@ impl SessionRow {
     fn of(session: &Session, context: &RowContext) -> Option<Self> {
         let access = session.access();
         let state = session.lock();
-        if state.ended || !state.kept {
+        if state.ended || !state.durable {
             return None;
         }
         let identity = access?.identity().clone();

@@ -10,7 +10,7 @@ use crate::{
     retained::{Budget, Retained},
     rows::RowContext,
     session::{Effects, State, connection::Connection, journal::KeptDelivery},
-    stored::Kept,
+    stored::OnDisk,
     subscription::SubscribeOptions,
     wire::{DeliveryOptions, Recipient, SubscriptionIds},
 };
@@ -72,7 +72,7 @@ impl State {
         if self.retained.is_some() {
             self.pump_retained(sources, now, effects);
         }
-        if self.kept
+        if self.durable
             && let Some(session) = self.session()
         {
             effects.journal.free(session.key(), self.delivery.take_freed());
@@ -164,10 +164,10 @@ impl State {
         effects.tally.routed += 1;
         if options.qos != QoS::AtMostOnce {
             // Through the queue, which is empty here.
-            let kept = if self.kept { Kept::Recorded } else { Kept::No };
-            let seq = self.delivery.enqueue(Waiting::of_retained(message.clone(), options.clone(), kept));
+            let on_disk = if self.durable { OnDisk::Recorded } else { OnDisk::No };
+            let seq = self.delivery.enqueue(Waiting::of_retained(message.clone(), options.clone(), on_disk));
             if let Some(rows) = sources.rows
-                && let Some(session) = self.session().filter(|_| self.kept)
+                && let Some(session) = self.session().filter(|_| self.durable)
             {
                 let delivery = KeptDelivery { index: 0, session, seq, options, sent: true, group: None };
                 effects.journal.record_one(&delivery, &message, rows);

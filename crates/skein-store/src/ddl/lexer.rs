@@ -3,12 +3,12 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use super::{DdlFaults, Place};
+use super::{DdlFaults, Position};
 
 /// A token and where it begins.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Token {
-    pub(super) at: Place,
+    pub(super) at: Position,
     pub(super) kind: TokenKind,
 }
 
@@ -31,7 +31,7 @@ pub(super) enum TokenKind {
 
 /// The tokens of `text`; the last one is the end.
 pub(super) fn tokens(text: &str, faults: &mut DdlFaults) -> Vec<Token> {
-    let mut lexer = Lexer { rest: text.chars().peekable(), at: Place::START, faults };
+    let mut lexer = Lexer { rest: text.chars().peekable(), at: Position::START, faults };
     let mut tokens = Vec::new();
     loop {
         lexer.skip_blanks();
@@ -48,7 +48,7 @@ pub(super) fn tokens(text: &str, faults: &mut DdlFaults) -> Vec<Token> {
 
 struct Lexer<'a> {
     rest: Peekable<Chars<'a>>,
-    at: Place,
+    at: Position,
     faults: &'a mut DdlFaults,
 }
 
@@ -56,7 +56,7 @@ impl Lexer<'_> {
     fn next(&mut self) -> Option<char> {
         let letter = self.rest.next()?;
         if letter == '\n' {
-            self.at = Place { line: self.at.line.saturating_add(1), column: 1 };
+            self.at = Position { line: self.at.line.saturating_add(1), column: 1 };
         } else {
             self.at.column = self.at.column.saturating_add(1);
         }
@@ -68,7 +68,7 @@ impl Lexer<'_> {
         if wanted(letter) { self.next() } else { None }
     }
 
-    fn token(&mut self, first: char, at: Place) -> Option<TokenKind> {
+    fn token(&mut self, first: char, at: Position) -> Option<TokenKind> {
         if is_word_letter(first) && !first.is_ascii_digit() {
             let word = self.take_while(is_word_letter);
             if word == "x" && self.rest.peek() == Some(&'"') {
@@ -142,7 +142,7 @@ impl Lexer<'_> {
     }
 
     /// The text after an opening quote.
-    fn text(&mut self, at: Place) -> Option<String> {
+    fn text(&mut self, at: Position) -> Option<String> {
         let mut text = String::new();
         loop {
             let here = self.at;
@@ -183,7 +183,7 @@ impl Lexer<'_> {
     }
 
     /// The bytes after `x`.
-    fn hex(&mut self, at: Place) -> Option<TokenKind> {
+    fn hex(&mut self, at: Position) -> Option<TokenKind> {
         self.next();
         let text = self.text(at)?;
         let digits: Option<Vec<u8>> = text

@@ -8,7 +8,7 @@ mod cursor;
 use super::lexer::{Token, TokenKind};
 use super::literal::literal;
 use super::type_name::{TYPE_NAMES, TypeName, type_name};
-use super::{DdlFaults, Place, Word};
+use super::{DdlFaults, Position, Word};
 use crate::schema::{ClassKind, IndexShape};
 use crate::value::{TYPE_DEPTH_MAX, Type, Value};
 
@@ -17,7 +17,7 @@ use crate::value::{TYPE_DEPTH_MAX, Type, Value};
 pub(super) struct Declared {
     pub(super) database: Option<Word>,
     pub(super) classes: Vec<DeclaredClass>,
-    pub(super) end: Option<Place>,
+    pub(super) end: Option<Position>,
 }
 
 /// A class as it was written.
@@ -48,7 +48,7 @@ pub(super) struct DeclaredKey {
     pub(super) fields: Vec<Word>,
     pub(super) shape: IndexShape,
     pub(super) unique: bool,
-    pub(super) voluntary: Option<Place>,
+    pub(super) voluntary: Option<Position>,
 }
 
 /// A fault was noted; the parser looks for a place to go on.

@@ -3,7 +3,7 @@
 //! Faults point at the word that is wrong; what only the builders of classes and schemas notice points at the class.
 
 use super::parser::{Declared, DeclaredClass, DeclaredField, DeclaredKey};
-use super::{DdlFaults, Place, Word};
+use super::{DdlFaults, Position, Word};
 use crate::schema::{
     CLASSES_MAX, Class, ClassBuilder, FIELDS_MAX, INDEXES_MAX, IndexShape, NAME_BYTES_MAX, PRIMARY_NAME,
     Schema, is_name,
@@ -17,7 +17,7 @@ pub(super) fn schema(declared: Declared, faults: &mut DdlFaults) -> Option<Schem
             name
         }
         None => {
-            let at = declared.end.unwrap_or(Place::START);
+            let at = declared.end.unwrap_or(Position::START);
             faults.add(at, "the database has no name: add `declare database NAME;`");
             return None;
         }

@@ -4,12 +4,12 @@
 //! and no file descriptor or memory for the next segment, make it wait with what it has and try again; a sync that fails, or a log that breaks, ends it, and every commit from then on is
 //! refused, because nobody knows what is on the disk.
 
-use super::net::Net;
+use super::coalesce::Coalescer;
 use crate::commit::encoding::encode_commit;
 use crate::commit::{Commit, Write};
 use crate::engine::Verdict;
 use crate::error::SubmitError;
-use crate::queue::{Answers as RoundAnswers, Done, Group, Next};
+use crate::queue::{Answers as GroupAnswers, Done, Next, WriteGroup};
 use crate::store::{AbortOnPanic, Durability, Inner};
 use skein_wal::{Entries, Log};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const ROOM_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct LogThread {
     inner: Arc<Inner>,
     log: Log,
-    net: Net,
+    coalescer: Coalescer,
     entries: Vec<u8>,
     ends: Vec<usize>,
     /// When the first entry that is not synced was written.
@@ -46,7 +46,7 @@ enum End {
 struct Answers {
     batches: Vec<Done>,
     /// Each with how many commits it has.
-    rounds: Vec<(Arc<RoundAnswers>, usize)>,
+    commit_groups: Vec<(Arc<GroupAnswers>, usize)>,
 }
 
 impl LogThread {
@@ -54,7 +54,7 @@ impl LogThread {
         LogThread {
             inner,
             log,
-            net: Net::default(),
+            coalescer: Coalescer::default(),
             entries: Vec::new(),
             ends: Vec::new(),
             unsynced_since: None,
@@ -120,7 +120,7 @@ impl LogThread {
         Ok(())
     }
 
-    fn group(&mut self, group: Group) -> Result<(), End> {
+    fn group(&mut self, group: WriteGroup) -> Result<(), End> {
         let grown = group.grown();
         let (commits, blind, answers) = self.assemble(group);
         if let Err(end) = self.write(&commits) {
@@ -137,32 +137,33 @@ impl LogThread {
         }
         let mut first = indexes.start + u64::from(blind);
         let mut verdicts = verdicts.into_iter().skip(usize::from(blind));
-        for (round, commits) in answers.rounds {
-            round.ended(first, verdicts.by_ref().take(commits).collect());
+        for (commit_group, commits) in answers.commit_groups {
+            commit_group.ended(first, verdicts.by_ref().take(commits).collect());
             first += commits as u64;
         }
         self.sync_when_late()
     }
 
     /// The commits of a group, the blind batches first as one, and whether there is such a one.
-    fn assemble(&mut self, group: Group) -> (Vec<Commit>, bool, Answers) {
-        let count: usize = group.rounds.iter().map(|round| round.commits.len()).sum();
+    fn assemble(&mut self, group: WriteGroup) -> (Vec<Commit>, bool, Answers) {
+        let count: usize = group.commit_groups.iter().map(|commit_group| commit_group.commits.len()).sum();
         let mut commits = Vec::with_capacity(count + 1);
-        let mut answers = Answers { batches: Vec::new(), rounds: Vec::with_capacity(group.rounds.len()) };
+        let mut answers =
+            Answers { batches: Vec::new(), commit_groups: Vec::with_capacity(group.commit_groups.len()) };
         let mut batches: Vec<Vec<Write>> = Vec::with_capacity(group.batches.len());
         for batch in group.batches {
             batches.push(batch.writes);
             answers.batches.push(batch.done);
         }
         let count = batches.iter().map(Vec::len).sum();
-        let writes = self.net.net(batches.into_iter(), count);
+        let writes = self.coalescer.coalesce(batches.into_iter(), count);
         let blind = !writes.is_empty();
         if blind {
             commits.push(Commit { writes, ..Commit::default() });
         }
-        for mut round in group.rounds {
-            answers.rounds.push((round.answers, round.commits.len()));
-            commits.append(&mut round.commits);
+        for mut commit_group in group.commit_groups {
+            answers.commit_groups.push((commit_group.answers, commit_group.commits.len()));
+            commits.append(&mut commit_group.commits);
         }
         (commits, blind, answers)
     }
@@ -252,18 +253,22 @@ impl Answers {
         for done in self.batches {
             done(Err(SubmitError::Stopped { why: why.to_owned() }));
         }
-        for (round, _) in self.rounds {
-            round.refuse(why);
+        for (commit_group, _) in self.commit_groups {
+            commit_group.refuse(why);
         }
     }
 }
 
-impl Group {
+impl WriteGroup {
     /// Answers everything in it with the reason the store stopped.
     pub(crate) fn refuse(self, why: &str) {
         let batches = self.batches.into_iter().map(|batch| batch.done).collect();
-        let rounds = self.rounds.into_iter().map(|round| (round.answers, round.commits.len())).collect();
-        Answers { batches, rounds }.refuse(why);
+        let commit_groups = self
+            .commit_groups
+            .into_iter()
+            .map(|commit_group| (commit_group.answers, commit_group.commits.len()))
+            .collect();
+        Answers { batches, commit_groups }.refuse(why);
     }
 }
 

@@ -1,14 +1,14 @@
 //! The way of a commit with a log: it waits in the queue until the log thread has written and carried it out.
 
 use super::Inner;
-use crate::batch::Batch;
+use crate::batch::WriteBatch;
 use crate::commit::{Commit, Write};
 use crate::engine::Verdict;
 use crate::error::{CommitError, SubmitError};
 use crate::queue::Done;
 
 impl Inner {
-    pub(super) fn submit_logged(&self, batch: Batch, done: Done) {
+    pub(super) fn submit_logged(&self, batch: WriteBatch, done: Done) {
         match self.reserve(&batch.writes) {
             Ok(grown) => self.queue.push_batch(batch.writes, grown, done),
             Err(refused) => done(Err(refused)),

@@ -1,18 +1,18 @@
 //! The way of a commit in memory mode: the committing thread carries it out itself, under the lock of the newest state.
 
 use super::Inner;
-use crate::batch::Batch;
+use crate::batch::WriteBatch;
 use crate::commit::{Commit, Write};
 use crate::engine::{Recorder, Root, Verdict, apply_recorded, weight, weight_max};
 use crate::error::SubmitError;
 use std::sync::atomic::Ordering;
 
 impl Inner {
-    pub(super) fn submit_now(&self, batch: Batch, done: impl FnOnce(Result<u64, SubmitError>)) {
+    pub(super) fn submit_now(&self, batch: WriteBatch, done: impl FnOnce(Result<u64, SubmitError>)) {
         done(self.commit_batch_now(batch));
     }
 
-    pub(super) fn commit_batch_now(&self, batch: Batch) -> Result<u64, SubmitError> {
+    pub(super) fn commit_batch_now(&self, batch: WriteBatch) -> Result<u64, SubmitError> {
         if batch.is_empty() {
             return Ok(self.newest.answered());
         }

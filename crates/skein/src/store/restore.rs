@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use serde_json::{Map, Value as Json};
 use skein_node::create_private_directory;
-use skein_store::{Batch, Class, ClassId, Isolation, Options, Row, Schema, StatementError, Store};
+use skein_store::{Class, ClassId, Isolation, Options, Row, Schema, StatementError, Store, WriteBatch};
 
 use super::{dump::DUMP_FORMAT, json::from_json};
 
@@ -152,7 +152,7 @@ fn read_row<'s>(schema: &'s Schema, line: &Map<String, Json>) -> Result<(&'s Cla
 /// Objects that are to be committed together.
 struct Group<'s> {
     store: &'s Store,
-    batch: Batch,
+    batch: WriteBatch,
     /// Of classes with a unique index, which only a transaction keeps.
     unique: Vec<(ClassId, Row)>,
     unique_bytes: usize,

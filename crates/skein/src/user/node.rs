@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Action, kept};
 use crate::{
-    api_client::{ApiArgs, OperatorArgs, segment},
+    api_client::{ApiArgs, OperatorArgs, TrustArgs, segment},
     output::{note, print_line},
     secret,
     table::member,
@@ -29,6 +29,8 @@ pub(crate) struct NodeArgs {
     #[arg(long, value_name = "FILE", global = true, requires = "login")]
     login_password_file: Option<PathBuf>,
     #[command(flatten)]
+    trust: TrustArgs,
+    #[command(flatten)]
     operator: OperatorArgs,
 }
 
@@ -36,7 +38,13 @@ impl NodeArgs {
     /// The node, if one is named.
     pub(super) fn api(&self) -> Option<ApiArgs> {
         let url = self.node.clone()?;
-        Some(ApiArgs::new(url, self.login.clone(), self.login_password_file.clone(), self.operator.clone()))
+        Some(ApiArgs::new(
+            url,
+            self.login.clone(),
+            self.login_password_file.clone(),
+            self.trust.clone(),
+            self.operator.clone(),
+        ))
     }
 }
 

@@ -1,8 +1,8 @@
 //! `skein user`: the file it makes, and what a node makes of it.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
-use skein_testkit::{RawClient, TestDirectory};
+use skein_testkit::{Certificates, RawClient, TestDirectory};
 
 use crate::node::{Finished, Node, listening, run, run_with, skein, user};
 
@@ -102,6 +102,43 @@ fn the_first_user_is_made_by_the_command_that_the_start_prints_and_by_no_strange
     );
     let token = node.directory.path().join("data/operator.token");
     assert_eq!(fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// A node that speaks HTTP over TLS only is looked at and administered from the command line all the same.
+#[test]
+fn a_node_is_administered_over_tls() {
+    let directory = TestDirectory::create("user-tls");
+    let certificates = Certificates::create(directory.path());
+    let (cert, key) =
+        (certificates.server_cert.display().to_string(), certificates.server_key.display().to_string());
+    let arguments =
+        ["--http.listen", "127.0.0.1:0", "--http.tls", "true", "--tls.cert", &cert, "--tls.key", &key];
+    let tls_off = ["--mqtt.tls_listen", "off"];
+    let node = Node::start_in(directory, &[&arguments[..], &tls_off].concat());
+    let line =
+        node.server.wait_for_line("this command makes the first one: skein user add NAME --role admin");
+    let (_, printed) = line.split_once("skein user add NAME ").unwrap();
+    assert!(printed.contains("--node https://127.0.0.1:"), "{printed}");
+
+    let mut command = skein();
+    command.args(["user", "add", "root"]).args(printed.split(' '));
+    let refused = run_with(&mut command, b"toor\n");
+    assert!(refused.code == Some(1) && refused.err.contains("--cacert"), "{}", refused.err);
+    command.arg("--cacert").arg(&certificates.ca_file);
+    let added = run_with(&mut command, b"toor\n");
+    assert_eq!(added.code, Some(0), "{}", added.err);
+
+    let url = format!("https://{}", listening(&node.server, "https"));
+    let status = |cacert: &Path| {
+        let arguments = ["status", "--url", &url, "--user", "root", "--cacert"];
+        run(skein().env("SKEIN_PASSWORD", "toor").args(arguments).arg(cacert))
+    };
+    let shown = status(&certificates.ca_file);
+    assert_eq!(shown.code, Some(0), "{}", shown.err);
+    let none = status(&certificates.server_key);
+    assert!(none.code == Some(1) && none.err.contains("has no certificate"), "{}", none.err);
+    let missing = status(Path::new("nowhere.pem"));
+    assert!(missing.code == Some(1) && missing.err.contains("cannot read nowhere.pem"), "{}", missing.err);
 }
 
 #[test]

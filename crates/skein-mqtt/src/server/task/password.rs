@@ -7,7 +7,7 @@ use skein_access::{Authenticated, Entered};
 use skein_door::check_password;
 use skein_types::Code;
 
-use super::{Connection, Event, parting::End};
+use super::{Connection, Event, closing::End};
 use crate::connection::PasswordCheck;
 
 /// What a client may send behind its CONNECT before it is let in. More stays in the socket, and then nobody notices that

@@ -3,7 +3,7 @@
 use skein_types::{Code, Moment};
 use tokio::time::Instant;
 
-use super::{Connection, parting::End};
+use super::{Connection, closing::End};
 
 /// What a client is told that is closed for not reading.
 const SLOW_CONSUMER: &str = "the client does not read what is sent to it";

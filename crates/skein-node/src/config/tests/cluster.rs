@@ -1,7 +1,7 @@
 //! The section of the cluster: what is refused, and that its secret is never shown.
 
 use super::{pairs, toml};
-use crate::config::{Changed, Config, Sources};
+use crate::config::{Changed, Config, Effect, Sources};
 
 const SECRET: &str = "correct horse battery";
 
@@ -124,4 +124,16 @@ fn another_secret_is_a_change_though_it_is_shown_alike() {
     let changed = Config::reloadable_diff(&one, &two);
     assert!(matches!(changed.as_slice(), [Changed { key, .. }] if key == "cluster.secret"), "{changed:?}");
     assert_eq!(Config::reloadable_diff(&Config::default(), &two).len(), 1);
+    let with = |password: &str| toml(&format!("cluster.registry = 'mysql://skein:{password}@db/x'")).unwrap();
+    let changed = Config::reloadable_diff(&with("one"), &with("two"));
+    assert!(matches!(changed.as_slice(), [Changed { key, .. }] if key == "cluster.registry"), "{changed:?}");
+    assert!(!format!("{changed:?}").contains("two"), "{changed:?}");
+    let with = |password: &str| {
+        toml(&format!("cluster.webhooks = 'http://skein:{password}@h/x?key={password}'")).unwrap()
+    };
+    let changed = Config::reloadable_diff(&with("one"), &with("two"));
+    let [Changed { key, effect: Effect::Reload, old, .. }] = changed.as_slice() else {
+        panic!("{changed:?}")
+    };
+    assert_eq!((&**key, &**old), ("cluster.webhooks", "\"http://skein:***@h/x\""));
 }

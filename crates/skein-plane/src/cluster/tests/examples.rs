@@ -132,7 +132,7 @@ fn a_client_has_one_connection_in_the_cluster() {
     net.say(1);
     assert!(!net.is_greeted(7));
     net.move_soft(1, 0, 10);
-    assert_eq!(before.handle.take_parting().map(|parting| parting.code), Some(Code::SessionTakenOver));
+    assert_eq!(before.handle.take_closing().map(|closing| closing.code), Some(Code::SessionTakenOver));
     net.say(1);
     assert!(net.is_greeted(7));
     net.settle();
@@ -161,7 +161,7 @@ fn of_two_connections_at_once_one_is_left() {
         net.settle();
         let connected: Vec<usize> = net.nodes.iter().map(|node| node.plane.sessions().connected()).collect();
         assert_eq!(connected, [0, 1], "equal counters: the higher node wins");
-        assert!(first.handle.take_parting().is_some());
+        assert!(first.handle.take_closing().is_some());
         assert!(net.parted(7).is_none());
         assert!(net.is_greeted(7));
     }

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use skein_cluster::{
-    Change, Cluster, Completion, ForwardedRun, Gone, Host, Inbound, Interest, NodeInfo, Peer, Told,
+    Announcement, Change, Cluster, Completion, ForwardedRun, Gone, Host, Inbound, Interest, NodeInfo, Peer,
 };
 use skein_store::{Store, Time};
 use skein_types::{Code, Incarnation, Message, Moment, NodeId, QoS, SubscriptionFilter, Topic, UserName};
@@ -227,9 +227,9 @@ impl Net {
         let link = &self.links[&(from, to)];
         let mut moved = false;
         while link.open
-            && let Some(Told { lane, kind, body }) = link.peer.take_told()
+            && let Some(Announcement { lane, kind, body }) = link.peer.take_announcement()
         {
-            self.nodes[to].host.told(&back, lane, kind, body, self.now);
+            self.nodes[to].host.received(&back, lane, kind, body, self.now);
             moved = true;
         }
         moved
@@ -463,7 +463,7 @@ impl Net {
 
     /// Why the server ended the client's connection, if it did.
     pub(super) fn parted(&self, client: usize) -> Option<skein_types::Code> {
-        self.clients[&client].handle.take_parting().map(|parting| parting.code)
+        self.clients[&client].handle.take_closing().map(|closing| closing.code)
     }
 
     /// Forwarded messages are received, dropped, or on their way to nodes that are gone; and each plane's own sums.

@@ -41,7 +41,7 @@ fn nobody_takes_the_session_of_a_connected_client_on_another_node() {
         }
         assert_eq!(net.try_connect(0, 7, Ask { clean, ..of("bob") }), Err(Code::NotAuthorized));
         net.settle();
-        assert!(net.clients[&7].handle.take_parting().is_none(), "ann was disturbed");
+        assert!(net.clients[&7].handle.take_closing().is_none(), "ann was disturbed");
         assert!(net.clients[&7].live.session.is_connected());
         // She herself may.
         net.connect(1, 7, Ask { clean, ..of("ann") });
@@ -64,7 +64,7 @@ fn a_session_whose_client_is_away_is_refused_by_the_node_that_has_it() {
         assert!(!net.clients[&7].live.greeted, "it is greeted before the others were asked");
         net.settle();
         let bob = net.clients.remove(&7).unwrap();
-        assert_eq!(bob.handle.take_parting().map(|parting| parting.code), Some(Code::NotAuthorized));
+        assert_eq!(bob.handle.take_closing().map(|closing| closing.code), Some(Code::NotAuthorized));
         assert!(net.nodes[1].plane.sessions().get(&client_id(7)).is_none(), "something is left of it");
         net.drain();
         assert_eq!(net.serials(1), Vec::<u32>::new(), "the will of who was never let in");
@@ -83,8 +83,8 @@ fn of_two_users_who_want_a_new_client_id_at_once_the_earlier_gets_it() {
     net.connect(1, 7, of("bob"));
     let bob = net.clients.remove(&7).unwrap();
     net.settle();
-    assert!(ann.live.session.is_connected() && ann.handle.take_parting().is_none());
-    assert_eq!(bob.handle.take_parting().map(|parting| parting.code), Some(Code::NotAuthorized));
+    assert!(ann.live.session.is_connected() && ann.handle.take_closing().is_none());
+    assert_eq!(bob.handle.take_closing().map(|closing| closing.code), Some(Code::NotAuthorized));
     assert!(net.nodes[1].plane.sessions().get(&client_id(7)).is_none());
 }
 
@@ -159,8 +159,8 @@ fn of_two_owners_who_got_an_id_in_a_partition_the_first_keeps_it() {
             assert!(net.parted(7).is_none(), "ann: {case}");
             assert!(net.nodes[1].plane.sessions().get(&client_id(7)).is_none(), "bob: {case}");
             if second_is_connected {
-                let parting = bob.handle.take_parting().map(|parting| parting.code);
-                assert_eq!(parting, Some(Code::NotAuthorized), "bob: {case}");
+                let closing = bob.handle.take_closing().map(|closing| closing.code);
+                assert_eq!(closing, Some(Code::NotAuthorized), "bob: {case}");
             }
         }
     }

@@ -8,7 +8,7 @@ use skein_types::{Moment, QoS};
 
 use super::{Ack, CIRCLE, LIMITS, acknowledge, limits, number_of, waiting};
 use crate::{
-    delivery::{Acked, Delivery, Freed, Kept, Next, Offer, Rest, Restored},
+    delivery::{Acked, Delivery, Freed, Next, Offer, OnDisk, Rest, Restored},
     stored::CommitFlag,
 };
 
@@ -196,8 +196,8 @@ impl World {
     fn offer(&mut self, batch: usize, qos: QoS, life_millis: Option<u64>) {
         self.numbers += 1;
         let expires_at = life_millis.map(|life| Moment::from_millis(self.now.as_millis() + life));
-        let kept = if self.kept { Kept::Recorded } else { Kept::No };
-        let new = super::Waiting { kept, ..waiting(self.numbers, qos, 0, expires_at) };
+        let on_disk = if self.kept { OnDisk::Recorded } else { OnDisk::No };
+        let new = super::Waiting { on_disk, ..waiting(self.numbers, qos, 0, expires_at) };
         let offered = self.delivery.offer(new, self.online, LIMITS, self.now, &mut 0);
         self.note_freed(batch);
         self.drop_expired();
@@ -290,7 +290,7 @@ impl World {
         self.disk.flags.push(flag.clone());
         for (seq, qos) in queued {
             let commit = (qos == QoS::ExactlyOnce).then(|| flag.clone());
-            if !self.kept || !self.delivery.stored(seq, Kept::Stored { commit, shared: None }) {
+            if !self.kept || !self.delivery.stored(seq, OnDisk::Stored { commit, shared: None }) {
                 self.disk.changes.push(Change::Delete(seq));
             }
         }

@@ -128,7 +128,7 @@ impl World {
 
     fn images(&self) -> Vec<Option<Image>> {
         let session =
-            |number| self.plane.sessions().get(&client_id(number)).filter(|session| session.is_kept());
+            |number| self.plane.sessions().get(&client_id(number)).filter(|session| session.is_durable());
         (0..=CLIENTS).map(|number| session(number).map(|session| Image::of(&session))).collect()
     }
 
@@ -288,7 +288,7 @@ impl World {
     /// There is a row for everything that is kept, and none for anything else.
     fn check_rows(&self) {
         let sessions: Vec<Arc<Session>> =
-            self.plane.sessions().all().into_iter().filter(|session| session.is_kept()).collect();
+            self.plane.sessions().all().into_iter().filter(|session| session.is_durable()).collect();
         let sum =
             |count: &dyn Fn(&Session) -> usize| sessions.iter().map(|session| count(session)).sum::<usize>();
         assert_eq!(self.rows(1), sessions.len(), "sessions");

@@ -180,7 +180,7 @@ impl World {
         let was_on_disk = client.kept.as_ref().is_some_and(|kept| kept.on_disk);
         let kept = client.kept.get_or_insert_default();
         kept.expiry_secs = expiry_secs;
-        kept.on_disk = opened.session.is_kept();
+        kept.on_disk = opened.session.is_durable();
         kept.left_on_disk = held && !kept.on_disk && (was_on_disk || kept.left_on_disk);
         let asked = self.durability == Durability::Disk && expiry_secs > 0;
         assert!(kept.on_disk || !asked, "it is not kept on disk");

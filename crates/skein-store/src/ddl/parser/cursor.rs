@@ -1,10 +1,10 @@
 //! Moving through the tokens: what comes next, what was expected instead, and where to go on after a fault.
 
 use super::super::lexer::{Token, TokenKind};
-use super::super::{Place, Word};
+use super::super::{Position, Word};
 use super::{Lost, Parsed, Parser};
 
-const END: &Token = &Token { at: Place::START, kind: TokenKind::End };
+const END: &Token = &Token { at: Position::START, kind: TokenKind::End };
 
 impl Parser<'_> {
     pub(super) fn peek(&self) -> &Token {
@@ -68,7 +68,7 @@ impl Parser<'_> {
         self.fault(at, format!("expected {expected}, found {found}"))
     }
 
-    pub(super) fn fault<T>(&mut self, at: Place, text: impl Into<String>) -> Parsed<T> {
+    pub(super) fn fault<T>(&mut self, at: Position, text: impl Into<String>) -> Parsed<T> {
         self.faults.add(at, text);
         Err(Lost)
     }

@@ -33,7 +33,7 @@ impl From<Closed> for End {
 
 impl Connection {
     /// Writes the last bytes, gives the client time to read them, and says in the log why.
-    pub(super) async fn part(mut self, end: End) {
+    pub(super) async fn finish(mut self, end: End) {
         let End { code, detail, mut outbox, commit } = end;
         log_end("mqtt", self.mqtt.peer(), self.mqtt.client_id().map(|id| id.as_str()), code, detail);
         // A peer that is gone or reads nothing has had its chance when the time is over.
@@ -47,10 +47,10 @@ impl Connection {
             }
             self.shared.plane.leave(*commit);
         }
-        let _late = tokio::time::timeout(patience, self.say_last(outbox)).await;
+        let _late = tokio::time::timeout(patience, self.write_last(outbox)).await;
     }
 
-    async fn say_last(&mut self, mut outbox: Outbox) {
+    async fn write_last(&mut self, mut outbox: Outbox) {
         if let Some(pending) = self.io.pending_mut() {
             outbox.drain_into(pending);
         }

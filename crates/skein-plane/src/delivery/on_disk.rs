@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Delivery, InFlight, Phase, Waiting};
-use crate::stored::{Freed, Kept, SharedRow, free};
+use crate::stored::{Freed, OnDisk, SharedRow, free};
 
 /// A message found in the store.
 #[derive(Debug)]
@@ -29,10 +29,10 @@ impl Delivery {
             .rposition(|entry| entry.sent || entry.waiting.is_none())
             .map_or(0, |last| last + 1);
         for (index, Restored { seq, waiting, shared, .. }) in entries.into_iter().enumerate() {
-            let kept = Kept::Stored { commit: None, shared };
+            let on_disk = OnDisk::Stored { commit: None, shared };
             match waiting {
                 Some(waiting) if index >= sent_before => {
-                    delivery.push_back(Waiting { kept, seq, again: true, ..waiting });
+                    delivery.push_back(Waiting { on_disk, seq, again: true, ..waiting });
                 }
                 waiting => {
                     delivery.reach(seq);
@@ -40,7 +40,7 @@ impl Delivery {
                         None => Phase::Released,
                         Some(waiting) => Phase::of(waiting.options.qos),
                     };
-                    delivery.window.push_back(InFlight { phase, waiting, kept });
+                    delivery.window.push_back(InFlight { phase, waiting, on_disk });
                 }
             }
             delivery.next_seq = seq + 1;
@@ -49,13 +49,13 @@ impl Delivery {
     }
 
     /// The batch that recorded message `seq` handed its row to the store; false when the message is gone by now.
-    pub(crate) fn stored(&mut self, seq: u64, kept: Kept) -> bool {
+    pub(crate) fn stored(&mut self, seq: u64, on_disk: OnDisk) -> bool {
         if let Some(index) = seq.checked_sub(self.front)
             && let Some(entry) = usize::try_from(index).ok().and_then(|index| self.window.get_mut(index))
         {
             let present = entry.phase != Phase::Done;
             if present {
-                entry.kept = kept;
+                entry.on_disk = on_disk;
             }
             return present;
         }
@@ -63,7 +63,7 @@ impl Delivery {
         let after = self.queue.partition_point(before);
         match self.queue.get_mut(after) {
             Some(waiting) if waiting.seq == seq && waiting.is_numbered() => {
-                waiting.kept = kept;
+                waiting.on_disk = on_disk;
                 true
             }
             _ => false,
@@ -76,30 +76,32 @@ impl Delivery {
         for (entry, seq) in self.window.iter_mut().zip(self.front..) {
             match entry.phase {
                 Phase::Done => continue,
-                Phase::Released => entry.kept = Kept::Stored { commit: None, shared: None },
-                Phase::Published | Phase::PublishedTwice => entry.kept = Kept::Recorded,
+                Phase::Released => entry.on_disk = OnDisk::Stored { commit: None, shared: None },
+                Phase::Published | Phase::PublishedTwice => entry.on_disk = OnDisk::Recorded,
             }
             keep(seq, entry.waiting.as_ref(), true);
         }
         for waiting in self.queue.iter_mut().filter(|waiting| waiting.is_numbered()) {
-            waiting.kept = Kept::Recorded;
+            waiting.on_disk = OnDisk::Recorded;
             keep(waiting.seq, Some(waiting), waiting.again);
         }
     }
 
     /// Whether a batch that is not handed over yet has recorded a message that is still here.
     pub(crate) fn has_recorded(&self) -> bool {
-        let kept = self.window.iter().map(|entry| &entry.kept);
-        kept.chain(self.queue.iter().map(|waiting| &waiting.kept)).any(|kept| matches!(kept, Kept::Recorded))
+        let on_disk = self.window.iter().map(|entry| &entry.on_disk);
+        on_disk
+            .chain(self.queue.iter().map(|waiting| &waiting.on_disk))
+            .any(|on_disk| matches!(on_disk, OnDisk::Recorded))
     }
 
     /// The session is not kept on disk any more: frees every row. Not while it [has](Self::has_recorded) any to come.
     pub(crate) fn unkeep(&mut self) {
         for (entry, seq) in self.window.iter_mut().zip(self.front..) {
-            free(&mut self.freed, seq, std::mem::take(&mut entry.kept));
+            free(&mut self.freed, seq, std::mem::take(&mut entry.on_disk));
         }
         for waiting in &mut self.queue {
-            free(&mut self.freed, waiting.seq, std::mem::take(&mut waiting.kept));
+            free(&mut self.freed, waiting.seq, std::mem::take(&mut waiting.on_disk));
         }
     }
 

@@ -15,7 +15,7 @@ const EMPTY: u32 = u32::MAX;
 
 /// Gathers the writes of a group. It keeps its table from group to group.
 #[derive(Debug, Default)]
-pub(crate) struct Net {
+pub(crate) struct Coalescer {
     slots: Vec<Slot>,
     /// Open addressing: places in `slots`; its length is a power of two.
     table: Vec<u32>,
@@ -29,9 +29,13 @@ struct Slot {
     cancelled: bool,
 }
 
-impl Net {
+impl Coalescer {
     /// What these batches, in this order, come down to.
-    pub(crate) fn net(&mut self, batches: impl Iterator<Item = Vec<Write>>, writes: usize) -> Vec<Write> {
+    pub(crate) fn coalesce(
+        &mut self,
+        batches: impl Iterator<Item = Vec<Write>>,
+        writes: usize,
+    ) -> Vec<Write> {
         self.table.clear();
         self.table.resize((writes * 2).next_power_of_two(), EMPTY);
         self.slots.clear();
@@ -109,16 +113,16 @@ mod tests {
 
     #[test]
     fn what_comes_and_goes_in_one_group_leaves_nothing() {
-        let mut net = Net::default();
+        let mut coalescer = Coalescer::default();
         let batches = [vec![write(1, Some(1), true), write(2, Some(1), false)], vec![write(1, None, false)]];
-        let left = net.net(batches.into_iter(), 3);
+        let left = coalescer.coalesce(batches.into_iter(), 3);
         assert_eq!(left.len(), 1);
         assert_eq!(left[0].key.as_slice(), [2]);
         let put_again = vec![vec![write(1, Some(1), true), write(1, None, false), write(1, Some(3), false)]];
-        let left = net.net(put_again.into_iter(), 3);
+        let left = coalescer.coalesce(put_again.into_iter(), 3);
         assert_eq!(left.len(), 1);
         let delete_stays = vec![vec![write(1, Some(1), false), write(1, None, false)]];
-        assert!(net.net(delete_stays.into_iter(), 2)[0].row.is_none());
+        assert!(coalescer.coalesce(delete_stays.into_iter(), 2)[0].row.is_none());
     }
 
     proptest! {
@@ -139,7 +143,7 @@ mod tests {
                 writes.push(write);
             }
             let count = writes.len();
-            let left = Net::default().net(writes.chunks(3).map(<[Write]>::to_vec), count);
+            let left = Coalescer::default().coalesce(writes.chunks(3).map(<[Write]>::to_vec), count);
             let mut named: Vec<_> = left.iter().map(|write| write.key.clone()).collect();
             left.iter().for_each(|write| carry_out(&mut state, write));
             prop_assert_eq!(state, expected);
