@@ -21,7 +21,7 @@ pub trait Host: Send + Sync + std::fmt::Debug {
     /// claimed client is closed.
     fn apply(&self, from: &Arc<Peer>, changes: &[Change], now: Moment);
 
-    /// The plane of a peer says something to this one: see [`Peer::tell`].
+    /// The plane of a peer says something to this one: see [`Peer::announce`].
     fn received(&self, from: &Arc<Peer>, lane: Lane, kind: u8, body: Bytes, now: Moment);
 
     /// Who takes the messages of a peer; asked for once, when it is new.
