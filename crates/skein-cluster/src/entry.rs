@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use skein_types::{ClientId, Message, Stamp, SubscriptionFilter, UserName};
+use bytes::Bytes;
+use skein_types::{ByteString, ClientId, Message, Stamp, SubscriptionFilter, UserName};
 
 /// What an entry is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,6 +16,30 @@ pub enum Key {
     Will(ClientId),
     /// How busy it is.
     Load,
+    /// What a door says, under a name of its own.
+    Door(DoorKind, ByteString),
+}
+
+/// Which door's an entry is, and what it is about. A node that does not know the kind keeps such entries, so that both sides
+/// agree on what was said, and makes nothing of them: a door may be newer on one node than on another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DoorKind(u8);
+
+impl DoorKind {
+    /// The lowest one; those below are the plane's own.
+    pub const FIRST: u8 = 128;
+
+    /// The kind of this number, chosen once for all versions; none below [`DoorKind::FIRST`].
+    #[must_use]
+    pub const fn new(number: u8) -> Option<Self> {
+        if number < Self::FIRST { None } else { Some(Self(number)) }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self.0
+    }
 }
 
 /// What is said.
@@ -28,6 +53,8 @@ pub enum Value {
     Will(Box<RemoteWill>),
     /// The load.
     Load(Load),
+    /// What a door says, in an encoding of its own.
+    Door(Bytes),
 }
 
 /// The claim of a client id. Of two by one user the higher one wins; of two users the one who has had the id for longer keeps

@@ -25,7 +25,7 @@ mod waits;
 
 pub use crate::core::{Action, CloseReason, Core, CoreFigures, Event, JoinRefused, LinkId};
 pub use cluster::Cluster;
-pub use entry::{Change, Claim, Key, Load, RemoteWill, Value, WillOwner};
+pub use entry::{Change, Claim, DoorKind, Key, Load, RemoteWill, Value, WillOwner};
 pub use forward::{EncodedRun, ForwardedRun, GroupTarget, RunEncoder, RunError};
 pub use gossip::{DATAGRAM_BYTES_MAX, GossipAction, GossipError, Membership, Seal, SealError, Standing};
 pub use host::{Completion, Gone, Handled, Host, Inbound};

@@ -5,9 +5,10 @@
 
 mod forward;
 
+use bytes::Bytes;
 use skein_access::{Door, Identity, UserSource};
-use skein_cluster::{Claim, Key, RemoteWill, Value, WillOwner};
-use skein_types::{ClientId, Message, Stamp, Topic, UserName};
+use skein_cluster::{Claim, DoorKind, Key, RemoteWill, Value, WillOwner};
+use skein_types::{ByteString, ClientId, Message, NodeId, Stamp, Topic, UserName};
 
 use crate::{
     batch::Batch,
@@ -87,6 +88,30 @@ impl Plane {
             let mut claims = nodes.values().filter_map(|node| node.claims.get(client));
             claims.any(|claim| claim.user.as_ref() != user)
         })
+    }
+
+    /// Says something of a door's to every node, under a name of the door's own; no value takes it back. It is gone with this
+    /// node. Other nodes have it when the batch's commit is done. Alone, a node says nothing.
+    pub fn announce_of_door(&self, kind: DoorKind, name: &str, value: Option<Bytes>, batch: &mut Batch) {
+        let Some(Clustered { cluster, .. }) = self.clustered() else { return };
+        let before = cluster.own().number();
+        let key = Key::Door(kind, name.into());
+        if cluster.own().set(key, value.map(Value::Door)) != before {
+            self.wait_for_nodes(batch);
+        }
+    }
+
+    /// What the doors of the other nodes that are up say under a kind: who, the name, and what.
+    #[must_use]
+    pub fn announced_of_door(&self, kind: DoorKind) -> Vec<(NodeId, ByteString, Bytes)> {
+        let Some(Clustered { nodes, .. }) = self.clustered() else { return Vec::new() };
+        let mut announced = Vec::new();
+        for (id, node) in &*nodes.lock() {
+            let of_kind = node.of_doors.range((kind, ByteString::new())..);
+            let of_kind = of_kind.take_while(|((found, _), _)| *found == kind);
+            announced.extend(of_kind.map(|((_, name), value)| (*id, name.clone(), value.clone())));
+        }
+        announced
     }
 
     /// Tells other nodes the will of a client as it is now. Called under the lock of its session.

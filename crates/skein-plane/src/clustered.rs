@@ -9,10 +9,11 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
-use skein_cluster::{Claim, Cluster, Peer, RemoteWill, Strategy};
-use skein_types::{ClientId, Moment, NodeId, SubscriptionFilter};
+use skein_cluster::{Claim, Cluster, DoorKind, Peer, RemoteWill, Strategy};
+use skein_types::{ByteString, ClientId, Moment, NodeId, SubscriptionFilter};
 
 pub(crate) use self::{
     tickets::{KeptMessage, Tickets},
@@ -48,6 +49,8 @@ pub(crate) struct KnownNode {
     pub(crate) routes: HashSet<SubscriptionFilter, RandomState>,
     pub(crate) claims: HashMap<ClientId, Claim, RandomState>,
     pub(crate) wills: BTreeMap<ClientId, RemoteWill>,
+    /// What its doors say.
+    pub(crate) of_doors: BTreeMap<(DoorKind, ByteString), Bytes>,
     /// Messages of groups that it keeps for members here.
     pub(crate) outstanding: Arc<Outstanding>,
     /// Retained messages that are fetched from it.
@@ -63,6 +66,7 @@ impl KnownNode {
             routes: HashSet::default(),
             claims: HashMap::default(),
             wills: BTreeMap::new(),
+            of_doors: BTreeMap::new(),
             outstanding: Outstanding::new(peer, tickets.any_done()),
             fetch: Fetch::default(),
             lost_known: 0,
@@ -86,7 +90,7 @@ pub(crate) struct Fetch {
 
 impl Clustered {
     /// Says something to every node that is up.
-    pub(crate) fn tell_all(&self, kind: u8, body: &bytes::Bytes, batch: &mut Batch) {
+    pub(crate) fn tell_all(&self, kind: u8, body: &Bytes, batch: &mut Batch) {
         for peer in self.cluster.peers().iter() {
             peer.announce(skein_cluster::Lane::Control, kind, body.clone());
             batch.touch_peer(peer);

@@ -64,6 +64,8 @@ pub use session::{
     SessionLoad,
 };
 pub use session_table::Sessions;
+/// Doors depend on the plane only.
+pub use skein_cluster::DoorKind;
 pub use subscription::{RetainHandling, SubscribeOptions};
 pub use task_handle::{Closing, TaskHandle};
 pub use users::{AccessChangeError, NewPassword, StoredRule, StoredUser, UserChange};

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 use skein_types::{ClientId, Moment, NodeId, Stamp, SubscriptionFilter, UserName};
 
 use super::*;
-use crate::{Claim, Load, OwnState};
+use crate::{Claim, DoorKind, Load, OwnState};
 
 const NOW: Moment = Moment::from_millis(1);
 
@@ -23,7 +24,12 @@ fn change() -> impl Strategy<Value = (Key, Option<Value>)> {
     });
     let load =
         any::<u32>().prop_map(|clients| (Key::Load, Some(Value::Load(Load { clients, ..Load::default() }))));
-    prop_oneof![5 => route, 3 => claim, 1 => load]
+    let door =
+        (DoorKind::FIRST..=u8::MAX, 0..3_u8, any::<Option<[u8; 3]>>()).prop_map(|(kind, name, value)| {
+            let key = Key::Door(DoorKind::new(kind).unwrap(), format!("name {name}").into());
+            (key, value.map(|value| Value::Door(Bytes::copy_from_slice(&value))))
+        });
+    prop_oneof![5 => route, 3 => claim, 1 => load, 2 => door]
 }
 
 #[derive(Clone, Debug)]

@@ -1,15 +1,17 @@
 //! Entries of soft state as bytes: for links, and for the hash of a digest. Bytes from a peer never panic.
 //!
 //! Kinds are only ever added. A key is its kind (u8) and its texts; a value its kind and its fields; integers little-endian.
+//! From [`DoorKind::FIRST`] on a key is its kind and one text, and a value its kind and bytes with their length, whatever the
+//! kind is: doors bring these, and a node reads over those of doors that it does not have.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use skein_types::{
     ClientId, Filter, GroupName, Message, NodeId, QoS, Stamp, SubscriptionFilter, Topic, UserName,
 };
 
 use super::mixing;
 use crate::{
-    Change, Claim, Key, Load, RemoteWill, Value, WillOwner,
+    Change, Claim, DoorKind, Key, Load, RemoteWill, Value, WillOwner,
     forward::{
         RunError,
         fields::{self, Reader},
@@ -27,6 +29,7 @@ const MEMBERS: u8 = 1;
 const CLAIM: u8 = 2;
 const WILL_MESSAGE: u8 = 3;
 const LOAD_FIGURES: u8 = 4;
+const OF_DOOR: u8 = DoorKind::FIRST;
 
 /// Flags of a claim.
 const CLEAN: u8 = 1;
@@ -97,6 +100,10 @@ fn put_key(out: &mut BytesMut, key: &Key) {
             fields::put_text(out, client);
         }
         Key::Load => out.put_u8(LOAD),
+        Key::Door(kind, name) => {
+            out.put_u8(kind.number());
+            fields::put_text(out, name);
+        }
     }
 }
 
@@ -110,7 +117,10 @@ fn get_key(reader: &mut Reader) -> Result<Key, RunError> {
         CLIENT => Ok(Key::Client(ClientId::new(&reader.text()?))),
         WILL => Ok(Key::Will(ClientId::new(&reader.text()?))),
         LOAD => Ok(Key::Load),
-        _ => Err(RunError("the kind of a key is not known")),
+        kind => match DoorKind::new(kind) {
+            Some(kind) => Ok(Key::Door(kind, reader.text()?)),
+            None => Err(RunError("the kind of a key is not known")),
+        },
     }
 }
 
@@ -143,6 +153,10 @@ fn put_value(out: &mut BytesMut, value: &Value) {
             out.put_u32_le(*sessions);
             out.put_u32_le(*messages_per_sec);
         }
+        Value::Door(bytes) => {
+            out.put_u8(OF_DOOR);
+            fields::put_bytes(out, bytes);
+        }
     }
 }
 
@@ -157,6 +171,8 @@ fn get_value(reader: &mut Reader) -> Result<Option<Value>, RunError> {
             sessions: reader.u32_le()?,
             messages_per_sec: reader.u32_le()?,
         }),
+        // Kept for long, and must not hold on to all that came with it in one read.
+        OF_DOOR => Value::Door(Bytes::copy_from_slice(&reader.bytes()?)),
         _ => return Err(RunError("the kind of a value is not known")),
     }))
 }

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use skein_cluster::{Change, Gone, Host, Inbound, Key, Lane, Peer, Value};
-use skein_types::{ClientId, Moment, SubscriptionFilter};
+use skein_cluster::{Change, DoorKind, Gone, Host, Inbound, Key, Lane, Peer, Value};
+use skein_types::{ByteString, ClientId, Moment, SubscriptionFilter};
 
 use super::inbound::FromPeer;
 use crate::{
@@ -88,6 +88,9 @@ impl Host for PlaneHost {
                         clustered.cluster.note_load(from.id(), Some(*load));
                     }
                     (Key::Load, _) => clustered.cluster.note_load(from.id(), None),
+                    (Key::Door(kind, name), value) => {
+                        clustered.received_of_door(from, (*kind, name.clone()), value.as_ref());
+                    }
                 }
             }
         });
@@ -152,6 +155,13 @@ impl Clustered {
                 plane.matcher().unsubscribe_node(from, filter);
             }
         }
+    }
+
+    fn received_of_door(&self, from: &Arc<Peer>, key: (DoorKind, ByteString), value: Option<&Value>) {
+        self.with_node(from, |node| match value {
+            Some(Value::Door(bytes)) => _ = node.of_doors.insert(key, bytes.clone()),
+            _ => _ = node.of_doors.remove(&key),
+        });
     }
 
     fn received_will(&self, from: &Arc<Peer>, client: &ClientId, value: Option<&Value>) {

@@ -1,5 +1,6 @@
 //! Several planes in one process: what must hold over all of them.
 
+mod doors;
 mod examples;
 mod groups;
 mod net;

@@ -169,6 +169,7 @@ pub(crate) struct RouteCache {
 impl RouteCache {
     /// The route of `topic`, matched anew when subscriptions or access rules changed since. `may_publish` is asked
     /// only then.
+    #[inline]
     pub(crate) fn route(
         &mut self,
         matcher: &Matcher,
@@ -183,6 +184,19 @@ impl RouteCache {
         {
             return last.clone();
         }
+        self.another(matcher, topic, origin, generation, may_publish)
+    }
+
+    /// The route of a topic that is not the last one.
+    #[inline(never)]
+    fn another(
+        &mut self,
+        matcher: &Matcher,
+        topic: &Topic,
+        origin: Origin<'_>,
+        generation: u64,
+        may_publish: impl FnOnce() -> bool,
+    ) -> Arc<Route> {
         let cached = self.routes.as_ref().and_then(|routes| routes.get(topic));
         let route = match cached {
             Some(route) if route.generation == generation => route.clone(),
