@@ -24,7 +24,6 @@ pub use self::{
     node_queue::NodeQueue,
 };
 use crate::{
-    ledger::QueueTally,
     stored::{Freed, OnDisk, Rest, free},
     subscription::GroupKey,
     ticket::Ticket,
@@ -197,7 +196,8 @@ pub(crate) struct Delivery {
     queue: VecDeque<Waiting>,
     queue_bytes: usize,
     /// What of the queue is counted in the node's.
-    counted: QueueTally,
+    counted_messages: u32,
+    counted_bytes: usize,
     /// No message in the queue expires before this.
     queue_expires_at: Moment,
     freed: Vec<Freed>,
@@ -214,7 +214,8 @@ impl Default for Delivery {
             limits: WindowLimits::unacknowledged(u32::MAX),
             queue: VecDeque::new(),
             queue_bytes: 0,
-            counted: QueueTally::default(),
+            counted_messages: 0,
+            counted_bytes: 0,
             queue_expires_at: Moment::NEVER,
             freed: Vec::new(),
         }

@@ -374,7 +374,7 @@ pub(crate) fn read_message(row: &Row, clock: WallClock) -> Result<(u64, Message)
         properties.user.push((read_text(&mut row)?, read_text(&mut row)?));
     }
     let properties = (!properties.is_empty()).then(|| Box::new(properties));
-    Ok((id, Message { topic, payload, qos, retain, expires_at, origin, properties }))
+    Ok((id, Message { topic, payload, qos, retain, expires_at, origin, properties, padding: 0 }))
 }
 
 fn optional<T>(row: &mut RowWriter<'_>, value: Option<T>, write: impl FnOnce(&mut RowWriter<'_>, T)) {

@@ -48,6 +48,9 @@ pub struct Message {
     pub origin: SessionKey,
     /// What it carries beside the payload; none for most messages, so that they stay small.
     pub properties: Option<Box<Properties>>,
+    /// Nothing. A shared message takes 120 bytes with it, for which the allocator has blocks of 128 at hand; the 112 that it
+    /// would be come from the same blocks by a slower way, 75 instructions more for every message that is kept.
+    pub padding: u64,
 }
 
 /// What a message carries beside its payload. All of it is forwarded unaltered and in order (MQTT-3.3.2-4, -15 to -20).
@@ -69,7 +72,16 @@ impl Message {
     /// A message with no retain flag, expiry or properties.
     #[must_use]
     pub fn new(topic: Topic, payload: Bytes, qos: QoS) -> Self {
-        Self { topic, payload, qos, retain: false, expires_at: None, origin: SessionKey(0), properties: None }
+        Self {
+            topic,
+            payload,
+            qos,
+            retain: false,
+            expires_at: None,
+            origin: SessionKey(0),
+            properties: None,
+            padding: 0,
+        }
     }
 
     /// Whether its expiry has passed at `now`.
@@ -134,5 +146,16 @@ impl Properties {
             correlation_data: self.correlation_data.as_ref().map(|data| Bytes::copy_from_slice(data)),
             user: self.user.iter().map(|(name, value)| (own(name), own(value))).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With its two counts a shared one takes more than 112 and at most 128 bytes.
+    #[test]
+    fn a_message_has_the_size_that_the_allocator_is_quickest_at() {
+        assert!((97..=112).contains(&size_of::<Message>()), "{}", size_of::<Message>());
     }
 }

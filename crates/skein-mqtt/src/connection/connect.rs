@@ -8,7 +8,7 @@ use skein_plane::{
     Connection, ConnectionHandle, ConnectionInfo, Durability, EXPIRY_NEVER_SECS, Open as OpenSession, Will,
     WindowLimits,
 };
-use skein_types::{ByteString, ClientId, Code, Message, SessionKey};
+use skein_types::{ByteString, ClientId, Code, Message};
 
 use super::{AuthState, Context, MqttConnection, Open, PasswordCheck, Phase, RateLimit, Refusal, Step};
 use crate::{
@@ -331,13 +331,9 @@ fn assigned_client_id(random: fn(&mut [u8])) -> ClientId {
 
 fn will_of(will: &crate::codec::Will) -> Will {
     let message = Message {
-        topic: will.topic.clone(),
-        payload: will.payload.clone(),
-        qos: will.qos,
         retain: will.retain,
-        expires_at: None,
-        origin: SessionKey::default(),
         properties: will.properties.clone(),
+        ..Message::new(will.topic.clone(), will.payload.clone(), will.qos)
     };
     // The bytes of the CONNECT are not kept for it.
     Will { message: message.detached(), expiry_secs: will.expiry_secs, delay_secs: will.delay_secs }

@@ -35,6 +35,7 @@ impl Open {
             expires_at: expiry_secs.map(|secs| cx.now.after_secs(secs)),
             origin: SessionKey::default(),
             properties: publish.properties,
+            padding: 0,
         };
         match (publish.qos, publish.packet_id) {
             (QoS::AtLeastOnce, Some(id)) => {

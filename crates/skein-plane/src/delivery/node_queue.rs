@@ -76,11 +76,11 @@ impl Delivery {
     /// Counts how the queue changed since the last call. Called before the session's lock is given back by whoever may
     /// have changed it.
     pub(crate) fn count_queue(&mut self, tally: &mut Tally) {
-        let now = QueueTally { messages: self.queue.len() as i64, bytes: self.queue_bytes as i64 };
-        if now != self.counted {
-            tally.queue.messages += now.messages - self.counted.messages;
-            tally.queue.bytes += now.bytes - self.counted.bytes;
-            self.counted = now;
+        let (messages, bytes) = (u32::try_from(self.queue.len()).unwrap_or(u32::MAX), self.queue_bytes);
+        if (messages, bytes) != (self.counted_messages, self.counted_bytes) {
+            tally.queue.messages += i64::from(messages) - i64::from(self.counted_messages);
+            tally.queue.bytes += bytes as i64 - self.counted_bytes as i64;
+            (self.counted_messages, self.counted_bytes) = (messages, bytes);
         }
     }
 }
