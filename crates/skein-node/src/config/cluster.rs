@@ -101,7 +101,7 @@ impl ClusterConfig {
         let Some(listen) = self.listen.filter(|_| !self.has_secret()) else { return };
         if !is_loopback(listen.ip()) {
             let why = "can be reached from other machines, but there is no secret to authenticate nodes";
-            let what = "name a file with the same text on all nodes by cluster.secret_file, or listen on a loopback address";
+            let what = "set cluster.secret_file to a file with the same text on all nodes, or listen on a loopback address";
             check.fault("cluster.listen", format!("= {listen} {why}; {what}"));
         }
     }

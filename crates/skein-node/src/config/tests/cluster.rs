@@ -22,7 +22,7 @@ fn what_cannot_work_is_refused_with_what_to_do() {
     for (text, expect) in [
         (
             "cluster.listen = '192.0.2.1:5777'",
-            "cluster.listen = 192.0.2.1:5777 can be reached from other machines, but there is no secret to authenticate nodes; name a file with the same text on all nodes by cluster.secret_file, or listen on a loopback address",
+            "cluster.listen = 192.0.2.1:5777 can be reached from other machines, but there is no secret to authenticate nodes; set cluster.secret_file to a file with the same text on all nodes, or listen on a loopback address",
         ),
         ("cluster.secret = 'sesame'", "cluster.secret has 6 characters and could be guessed"),
         (
